@@ -1,0 +1,177 @@
+"""What data sets there are: reads the `dataset.toml` of every folder under `data/`.
+
+Nothing else in the project has a list of data sets. `python -m neuralpile.catalog` writes the table in the
+README anew (`make table`).
+"""
+
+import os
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from neuralpile.errors import BadInput
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "data"
+# Clusters have small home folders: NEURALPILE_BUILD puts the local builds on another disk.
+BUILD = Path(os.environ.get("NEURALPILE_BUILD", ROOT / "build"))
+PILE = "neural-pile-primate"
+
+TABLE_START, TABLE_END = "<!-- table: made by `make table` -->", "<!-- end of table -->"
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One data set, as its `dataset.toml` describes it. The published numbers are those of the published corpus."""
+
+    name: str
+    title: str
+    simulated: bool
+
+    archive: str  # "DANDI", "Dryad", "Zenodo", "OSF", "GIN"; "simulation" for the simulated ones
+    id: str
+    version: str
+    url: str
+    include: tuple[str, ...]  # file name patterns of the session files that are used
+    exclude: tuple[str, ...]
+    files: int | None  # session files used
+    bytes: int | None  # their size
+
+    species: tuple[str, ...]
+    subjects: int
+    subject_ids: tuple[str, ...]  # as they stand in the rows
+    sessions: int
+    tokens: int
+    units: tuple[int, int] | None  # fewest and most in a session
+    area: str
+    task: str
+    bin_width: float  # seconds
+
+    licence: str
+    restricted: bool  # terms that forbid or may forbid passing the rows on
+    caveat: str
+    paper: str
+    paper_doi: str
+    data_citation: str
+
+    @property
+    def folder(self) -> Path:
+        return DATA / self.name
+
+    def wants(self, filename: str) -> bool:
+        """Whether a file of this name is one of the session files that are used."""
+        path = Path(filename)
+        return any(path.match(p) for p in self.include) and not any(path.match(p) for p in self.exclude)
+
+
+# Where the fields stand in dataset.toml: table -> field -> (type, default); `...` where there is no default.
+LAYOUT: dict[str, dict[str, tuple[type, object]]] = {
+    "": {"title": (str, ...), "simulated": (bool, False)},
+    "source": {
+        "archive": (str, ...),
+        "id": (str, ...),
+        "version": (str, ...),
+        "url": (str, ...),
+        "include": (tuple, ...),
+        "exclude": (tuple, ()),
+        "files": (int, None),
+        "bytes": (int, None),
+    },
+    "recording": {
+        "species": (tuple, ...),
+        "subjects": (int, ...),
+        "subject_ids": (tuple, ...),
+        "sessions": (int, ...),
+        "tokens": (int, ...),
+        "units": (tuple, None),
+        "area": (str, ...),
+        "task": (str, ...),
+        "bin_width": (float, ...),
+    },
+    "licence": {"licence": (str, ...), "restricted": (bool, False), "caveat": (str, "")},
+    "citation": {"paper": (str, ...), "paper_doi": (str, ""), "data_citation": (str, ...)},
+}
+
+
+def load(name: str) -> DataSet:
+    """The data set of this name.
+
+    Raises BadInput where there is no such folder, or where its `dataset.toml` lacks a field, has an unknown one,
+    or one of another type.
+    """
+    path = DATA / name / "dataset.toml"
+    if not path.is_file():
+        raise BadInput(path, "a data set", "none of this name", f"choose from {', '.join(names())}")
+    return parse(name, path)
+
+
+def parse(name: str, path: Path) -> DataSet:
+    """Read one `dataset.toml`. Raises BadInput as `load` does."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(path, "valid TOML", str(error), "mend the file") from None
+    values: dict[str, object] = {}
+    for table, fields in LAYOUT.items():
+        content = dict(document.pop(table, {})) if table else {key: document.pop(key, ...) for key in fields}
+        for field, (kind, default) in fields.items():
+            value = content.pop(field, ...)
+            value = default if value is ... else value
+            if value is ...:
+                raise BadInput(path, f"{field} in [{table}]", "none", "add it")
+            if kind is tuple and isinstance(value, list):
+                value = tuple(value)
+            if value is not default and not isinstance(value, kind):
+                raise BadInput(path, f"{field} to be a {kind.__name__}", repr(value), "mend it")
+            values[field] = value
+        if table and content:
+            raise BadInput(path, f"only {', '.join(fields)} in [{table}]", next(iter(content)), "take it out")
+    if document:
+        raise BadInput(path, f"only the tables {', '.join(filter(None, LAYOUT))}", next(iter(document)), "take it out")
+    return DataSet(name=name, **values)
+
+
+def names() -> list[str]:
+    """The names of all data sets, in alphabetic order."""
+    return sorted(path.parent.name for path in DATA.glob("*/dataset.toml"))
+
+
+def published() -> list[DataSet]:
+    """The recorded (not simulated) data sets, largest first."""
+    return sorted((d for d in map(load, names()) if not d.simulated), key=lambda d: -d.tokens)
+
+
+def table() -> str:
+    """The table of the README, in Markdown."""
+    lines = [
+        "| data set | source | species | area | task | subjects | sessions | units | tokens | licence |",
+        "|---|---|---|---|---|--:|--:|--:|--:|---|",
+    ]
+    datasets = published()
+    for d in datasets:
+        units = "" if d.units is None else "–".join(map(str, dict.fromkeys(d.units)))
+        lines.append(
+            f"| [{d.name}](data/{d.name}) | [{d.archive} {d.id}]({d.url}) | {', '.join(d.species)} | {d.area} | {d.task} "
+            f"| {d.subjects} | {d.sessions:,} | {units} | {d.tokens:,} | {d.licence}{' ⚠' if d.caveat else ''} |"
+        )
+    sessions, tokens = sum(d.sessions for d in datasets), sum(d.tokens for d in datasets)
+    lines.append(f"| **{len(datasets)} data sets** | | | | | | **{sessions:,}** | | **{tokens:,}** | |")
+    lines += ["", "⚠ Terms to know before you pass rows on:", ""]
+    lines += [f"- **{d.name}**: {d.caveat}" for d in datasets if d.caveat]
+    return "\n".join(lines)
+
+
+def with_table(readme: str) -> str:
+    """The text of the README with the table between its two markers replaced by the present one."""
+    head, _, rest = readme.partition(TABLE_START)
+    _, _, tail = rest.partition(TABLE_END)
+    return f"{head}{TABLE_START}\n{table()}\n{TABLE_END}{tail}"
+
+
+if __name__ == "__main__":
+    path = ROOT / "README.md"
+    old = path.read_text(encoding="utf-8")
+    new = with_table(old)
+    path.write_text(new, encoding="utf-8")
+    sys.stdout.write(f"{path}: the table is {'the same' if new == old else 'new'}\n")

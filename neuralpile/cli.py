@@ -1,0 +1,65 @@
+"""What the command lines of several scripts share: options, and errors as one line."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+from neuralpile.errors import BadInput
+
+def parser(description: str, example: str) -> argparse.ArgumentParser:
+    """A parser whose help has an example and every option's default."""
+    # "%" is argparse's own sign in help texts
+    text = "example:\n  " + example.replace("%", "%%")
+    return argparse.ArgumentParser(description=description, epilog=text, formatter_class=_Help)
+
+
+class _Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    """Line breaks of the description kept, and defaults shown."""
+
+
+def positive_float(text: str) -> float:
+    """An argument that must be a finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text!r}")
+    return value
+
+
+def positive_int(text: str) -> int:
+    """An argument that must be a whole number of at least 1."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text!r}")
+    return value
+
+
+def fraction(text: str) -> float:
+    """An argument that must be above 0 and below 1."""
+    value = positive_float(text)
+    if value >= 1:
+        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, found {text!r}")
+    return value
+
+
+def run(main: Callable[[], int]) -> None:
+    """Run a script's main function and exit with its status: 2, with one line on stderr, where the input is bad."""
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = 2
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on where it stopped", file=sys.stderr)
+        status = 130
+    except BrokenPipeError:  # the reader of our output, `head` say, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    sys.exit(status)

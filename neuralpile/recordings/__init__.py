@@ -1,0 +1,1 @@
+"""Reading recordings: one module for each file format."""

@@ -1,0 +1,160 @@
+"""Where rows are kept: Hugging Face data sets on disk (Arrow, one byte a token), and on the Hub.
+
+A data set of any size is opened without reading it: the files are mapped into memory, and a row's counts are a view.
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+
+from neuralpile import catalog
+from neuralpile.errors import BadInput
+from neuralpile.files import whole_file, write_text
+from neuralpile.rows import Row, from_table, to_record_batch
+
+METADATA = b"neuralpile"  # key of what is kept in the schema of an Arrow file
+STATE = "state.json"  # names the data files; where it is missing, the data set is not finished
+
+
+@dataclass(frozen=True)
+class DataSetOnDisk:
+    """An opened data set: its name and the rows of all its splits."""
+
+    name: str
+    splits: dict[str, datasets.Dataset]
+
+    def __len__(self) -> int:
+        """Number of rows, over all splits."""
+        return sum(len(split) for split in self.splits.values())
+
+    def row(self, i: int) -> Row:
+        """Row `i`, counted over all splits in their order. Its counts are a read-only view of the file.
+
+        Raises BadInput where the row does not hold spike counts as this project writes them.
+        """
+        for name, split in self.splits.items():
+            if i < len(split):
+                try:
+                    return from_table(split.with_format("arrow")[i : i + 1])
+                except (ValueError, KeyError) as error:
+                    expected, found = error.args if len(error.args) == 2 else ("the columns of a row", str(error))
+                    raise BadInput(f"{self.name}, {name}, row {i}", expected, found, "build it again") from None
+            i -= len(split)
+        raise IndexError(i)
+
+    def __iter__(self) -> Iterator[Row]:
+        return (self.row(i) for i in range(len(self)))
+
+
+def open_data_set(reference: str) -> DataSetOnDisk:
+    """Open a data set by its name (the local build), by its path, or by its Hub repository.
+
+    Raises:
+        BadInput: there is none, it is not finished, or it has no spike counts.
+    """
+    build = catalog.BUILD / reference
+    if "/" not in reference and build.is_dir():
+        folder = build
+    elif Path(reference).is_dir():
+        folder = Path(reference)
+    elif reference.count("/") == 1 and not reference.startswith((".", "/", "~")):
+        return _checked(reference, _open_on_hub(reference))
+    else:
+        known = ", ".join(built()) or "none is built yet"
+        do = f"give the name of a local build ({known}), a Hub repository (someone/name) or a folder"
+        raise BadInput(reference, "a data set", "none of this name", do)
+    try:
+        loaded = datasets.load_from_disk(str(folder))
+    except (FileNotFoundError, OSError, ValueError, KeyError, pa.ArrowInvalid) as error:
+        found = str(error) if is_finished(folder) else "none, or one whose build has not finished"
+        raise BadInput(folder, "a finished data set", found, "run its preprocess.py or merge_datasets.py again") from None
+    return _checked(folder.name, loaded)
+
+
+def _open_on_hub(repository: str) -> datasets.DatasetDict:
+    try:
+        return datasets.load_dataset(repository)
+    except Exception as error:  # noqa: BLE001  the Hub's clients raise errors of many libraries
+        do = "check the name, your network and, for a private repository, your token (HF_TOKEN)"
+        raise BadInput(repository, "a data set on the Hub", f"{type(error).__name__}: {error}", do) from None
+
+
+def _checked(name: str, loaded: datasets.Dataset | datasets.DatasetDict) -> DataSetOnDisk:
+    splits = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"train": loaded}
+    expected = datasets.List(datasets.List(datasets.Value("uint8")))
+    for split in splits.values():
+        found = split.features.get("spike_counts")
+        if found != expected:
+            do = "take a data set made by this project"
+            raise BadInput(name, "a column spike_counts of lists of lists of uint8", str(found), do)
+    return DataSetOnDisk(name, splits)
+
+
+def built() -> list[str]:
+    """The names of the finished local builds of data sets, in alphabetic order; merged corpora are not among them."""
+    return [name for name in catalog.names() if is_finished(catalog.BUILD / name)]
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a folder holds a finished data set, in one split or in several."""
+    return (folder / STATE).is_file() or (folder / "dataset_dict.json").is_file()
+
+
+def mark_unfinished(folder: Path) -> None:
+    """Make a data set unreadable while its rows change: nobody shall take a mixture of old and new for a data set."""
+    (folder / STATE).unlink(missing_ok=True)
+
+
+def write_rows(path: Path, rows: Iterable[Row], schema: pa.Schema, metadata: dict[str, object] | None = None) -> None:
+    """Write rows to an Arrow file, one record batch a row, whole or not at all; `metadata` is kept in its schema."""
+    if metadata is not None:
+        schema = schema.with_metadata({METADATA: json.dumps(metadata, sort_keys=True)})
+    with whole_file(path) as partial, pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+        for row in rows:
+            writer.write_batch(to_record_batch(row).cast(schema))
+
+
+def read_metadata(path: Path) -> dict[str, object] | None:
+    """The metadata that `write_rows` kept in an Arrow file; None where there is no such file, or no such metadata."""
+    try:
+        with pa.memory_map(str(path)) as source:
+            return json.loads((pa.ipc.open_stream(source).schema.metadata or {})[METADATA])
+    except (FileNotFoundError, KeyError, pa.ArrowInvalid):
+        return None
+
+
+def finish(folder: Path, files: list[Path], schema: pa.Schema, digest: str, split: str = "train") -> None:
+    """Make Arrow files of a folder, in this order, a data set for `datasets.load_from_disk`.
+
+    `digest` stands for the rows: `datasets` keys its caches with it. The same rows give the same bytes.
+    """
+    info = datasets.DatasetInfo(features=datasets.Features.from_arrow_schema(schema))
+    info.write_to_directory(str(folder), pretty_print=True)
+    state = {
+        "_data_files": [{"filename": file.relative_to(folder).as_posix()} for file in files],
+        "_fingerprint": digest[:16],
+        "_format_columns": None,
+        "_format_kwargs": {},
+        "_format_type": None,
+        "_output_all_columns": False,
+        "_split": split,
+    }
+    write_text(folder / STATE, json.dumps(state, indent=2, sort_keys=True))
+
+
+def push(data_set: DataSetOnDisk, repository: str) -> None:
+    """Upload a data set to a Hub repository, which is made where there is none.
+
+    Raises BadInput where the Hub refuses.
+    """
+    logging.getLogger("datasets").setLevel(logging.ERROR)  # it warns of its own num_proc
+    try:
+        datasets.DatasetDict(data_set.splits).push_to_hub(repository)
+    except Exception as error:  # noqa: BLE001  the Hub's clients raise errors of many libraries
+        do = "check the name and your token (HF_TOKEN, with write access); the local build is unharmed"
+        raise BadInput(repository, "a Hub repository that you can write", f"{type(error).__name__}: {error}", do) from None
