@@ -57,6 +57,7 @@ class DataSet:
 
     @property
     def folder(self) -> Path:
+        """Where its scripts are."""
         return DATA / self.name
 
     def wants(self, filename: str) -> bool:

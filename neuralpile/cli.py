@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from neuralpile.errors import BadInput
 
+
 def parser(description: str, example: str) -> argparse.ArgumentParser:
     """A parser whose help has an example and every option's default."""
     # "%" is argparse's own sign in help texts

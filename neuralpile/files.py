@@ -13,15 +13,14 @@ PARTIAL = ".partial"  # suffix of whatever is not finished
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path` to write to; it is made durable and renamed when the block ends well.
 
-    The name of the temporary file is always the same, so a run that was killed leaves at most one, which the next
-    overwrites.
+    No two processes share a temporary path, so a process that outlives a killed run cannot spoil the next run's file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + PARTIAL)
+    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
     try:
         yield partial
         _to_disk(partial)
-        os.replace(partial, path)
+        partial.replace(path)
         _to_disk(path.parent)
     finally:
         partial.unlink(missing_ok=True)
@@ -33,7 +32,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial, old = path.with_name(path.name + PARTIAL), path.with_name(path.name + ".old")
     if old.exists() and not path.exists():  # killed between the two renames below
-        os.replace(old, path)
+        old.replace(path)
     for leftover in (partial, old):
         shutil.rmtree(leftover, ignore_errors=True)
     partial.mkdir()
@@ -42,8 +41,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
         for file in sorted(partial.rglob("*")):
             _to_disk(file)
         if path.exists():
-            os.replace(path, old)
-        os.replace(partial, path)
+            path.replace(old)
+        partial.replace(path)
         _to_disk(path.parent)
         shutil.rmtree(old, ignore_errors=True)
     finally:

@@ -1,6 +1,7 @@
 """Rows of a data set: the schema, and the segments into which long sessions are cut."""
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -82,6 +83,15 @@ def segments(counts: np.ndarray, limit: int, as_published: bool = False) -> Iter
     length = segment_length(n_units, n_bins, limit, as_published)
     for start in range(0, n_bins, length):
         yield counts[:, start : start + length]
+
+
+def digest(rows: Iterable[Row]) -> str:
+    """SHA-256 over the content of rows: their names, shapes and counts, in this order."""
+    sha = hashlib.sha256()
+    for row in rows:
+        sha.update(repr((row[1:], row.counts.shape)).encode())
+        sha.update(np.ascontiguousarray(row.counts))
+    return sha.hexdigest()
 
 
 def to_record_batch(row: Row) -> pa.RecordBatch:

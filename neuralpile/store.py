@@ -5,6 +5,7 @@ A data set of any size is opened without reading it: the files are mapped into m
 
 import json
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from neuralpile.files import whole_file, write_text
 from neuralpile.rows import Row, from_table, to_record_batch
 
 METADATA = b"neuralpile"  # key of what is kept in the schema of an Arrow file
+SPLITS = "dataset_dict.json"  # of a data set with several splits: names them
 STATE = "state.json"  # names the data files; where it is missing, the data set is not finished
 
 
@@ -31,6 +33,11 @@ class DataSetOnDisk:
     def __len__(self) -> int:
         """Number of rows, over all splits."""
         return sum(len(split) for split in self.splits.values())
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the rows: `datasets` keys its own caches with these."""
+        return " ".join(split._fingerprint for split in self.splits.values())
 
     def row(self, i: int) -> Row:
         """Row `i`, counted over all splits in their order. Its counts are a read-only view of the file.
@@ -72,14 +79,16 @@ def open_data_set(reference: str) -> DataSetOnDisk:
         loaded = datasets.load_from_disk(str(folder))
     except (FileNotFoundError, OSError, ValueError, KeyError, pa.ArrowInvalid) as error:
         found = str(error) if is_finished(folder) else "none, or one whose build has not finished"
-        raise BadInput(folder, "a finished data set", found, "run its preprocess.py or merge_datasets.py again") from None
+        raise BadInput(
+            folder, "a finished data set", found, "run its preprocess.py or merge_datasets.py again"
+        ) from None
     return _checked(folder.name, loaded)
 
 
 def _open_on_hub(repository: str) -> datasets.DatasetDict:
     try:
         return datasets.load_dataset(repository)
-    except Exception as error:  # noqa: BLE001  the Hub's clients raise errors of many libraries
+    except Exception as error:  # the Hub's clients raise errors of many libraries
         do = "check the name, your network and, for a private repository, your token (HF_TOKEN)"
         raise BadInput(repository, "a data set on the Hub", f"{type(error).__name__}: {error}", do) from None
 
@@ -102,7 +111,7 @@ def built() -> list[str]:
 
 def is_finished(folder: Path) -> bool:
     """Whether a folder holds a finished data set, in one split or in several."""
-    return (folder / STATE).is_file() or (folder / "dataset_dict.json").is_file()
+    return (folder / STATE).is_file() or (folder / SPLITS).is_file()
 
 
 def mark_unfinished(folder: Path) -> None:
@@ -110,13 +119,25 @@ def mark_unfinished(folder: Path) -> None:
     (folder / STATE).unlink(missing_ok=True)
 
 
-def write_rows(path: Path, rows: Iterable[Row], schema: pa.Schema, metadata: dict[str, object] | None = None) -> None:
-    """Write rows to an Arrow file, one record batch a row, whole or not at all; `metadata` is kept in its schema."""
+def write_rows(
+    path: Path,
+    rows: Iterable[Row],
+    schema: pa.Schema,
+    metadata: dict[str, object] | None = None,
+    modified_ns: int | None = None,
+) -> None:
+    """Write rows to an Arrow file, one record batch a row, whole or not at all.
+
+    `metadata` is kept in its schema. `modified_ns` becomes its modification time (nanoseconds since 1970).
+    """
     if metadata is not None:
-        schema = schema.with_metadata({METADATA: json.dumps(metadata, sort_keys=True)})
-    with whole_file(path) as partial, pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
-        for row in rows:
-            writer.write_batch(to_record_batch(row).cast(schema))
+        schema = schema.with_metadata({METADATA: json.dumps(metadata)})
+    with whole_file(path) as partial:
+        with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+            for row in rows:
+                writer.write_batch(to_record_batch(row).cast(schema))
+        if modified_ns is not None:
+            os.utime(partial, ns=(modified_ns, modified_ns))
 
 
 def read_metadata(path: Path) -> dict[str, object] | None:
@@ -155,6 +176,8 @@ def push(data_set: DataSetOnDisk, repository: str) -> None:
     logging.getLogger("datasets").setLevel(logging.ERROR)  # it warns of its own num_proc
     try:
         datasets.DatasetDict(data_set.splits).push_to_hub(repository)
-    except Exception as error:  # noqa: BLE001  the Hub's clients raise errors of many libraries
+    except Exception as error:  # the Hub's clients raise errors of many libraries
         do = "check the name and your token (HF_TOKEN, with write access); the local build is unharmed"
-        raise BadInput(repository, "a Hub repository that you can write", f"{type(error).__name__}: {error}", do) from None
+        raise BadInput(
+            repository, "a Hub repository that you can write", f"{type(error).__name__}: {error}", do
+        ) from None

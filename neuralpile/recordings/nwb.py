@@ -17,6 +17,7 @@ from neuralpile import counts
 from neuralpile.errors import BadInput
 from neuralpile.rows import Options, Session
 
+SLAB = 64 * 2**20  # bytes of a raster that are read at a time
 UNITS_TABLES = ("units", "processing/ecephys/units")  # where the published data sets have them
 
 
@@ -88,3 +89,33 @@ def count_units(path: Path, options: Options) -> Session:
     if trains.unassigned:
         notes.append(f"{trains.unassigned:,} spikes after the last unit's end in spike_times_index left out")
     return Session(path.parent.name, path.stem, binned.counts, notes)
+
+
+def count_raster(path: Path, options: Options, place: str, own_bin: float) -> Session:
+    """Spike counts of a raster (fine bins, units) at `place` in the file, summed to bins of `options.bin_size`.
+
+    Fine bins at the end that fill no bin are left out. `own_bin` is the width of a fine bin in seconds. The raster is
+    read in slabs: of a long one only the counts are in memory.
+
+    Raises BadInput: not an HDF5 file, nothing at `place`, or something that is no raster.
+    """
+    factor = round(options.bin_size / own_bin)
+    with open_nwb(path) as file:
+        raster = file.get(place)
+        if not isinstance(raster, h5py.Dataset) or raster.ndim != 2:
+            found = "nothing" if raster is None else str(raster)
+            raise BadInput(path, f"a raster (bins, units) at {place}", found, "check that this is a recording's file")
+        n_bins, n_units = raster.shape[0] // factor, raster.shape[1]
+        binned = np.empty((n_units, n_bins), np.uint8)
+        bins_in_slab = max(1, SLAB // max(1, factor * n_units * raster.dtype.itemsize))
+        above = 0
+        for start in range(0, n_bins, bins_in_slab):
+            stop = min(start + bins_in_slab, n_bins)
+            try:
+                slab = counts.rebin(raster[start * factor : stop * factor], factor, options.as_published)
+            except ValueError as error:
+                raise BadInput(f"{path}, {place}", *error.args, "check that this is a recording's file") from None
+            binned[:, start:stop] = slab.counts
+            above += slab.above_largest
+    notes = counts.Binned(binned, above_largest=above).notes(options.as_published)
+    return Session(path.parent.name, path.stem, binned, notes)

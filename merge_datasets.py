@@ -1,0 +1,68 @@
+"""Merge built data sets into one corpus: shuffled, with a test split, each row with its source data set."""
+
+import sys
+from pathlib import Path
+
+from neuralpile import catalog, cli, merge, store
+from neuralpile.errors import BadInput
+
+EXAMPLE = "python merge_datasets.py --components m1-a dmfc-rsg --out_dir build/two"
+
+
+def main() -> int:
+    """Parse the command line, merge, print a table."""
+    parser = cli.parser(__doc__, EXAMPLE)
+    parser.add_argument(
+        "--components",
+        nargs="+",
+        metavar="NAME",
+        help="data sets to merge: local builds, Hub repositories or folders; without it, all recorded (not simulated) "
+        "data sets that are built",
+    )
+    parser.add_argument("--test_size", type=cli.fraction, default=0.01, help="share of the rows in the test split")
+    parser.add_argument("--seed", type=int, default=0, help="of the shuffle")
+    parser.add_argument("--out_dir", type=Path, default=catalog.BUILD / catalog.PILE, help="where the corpus goes")
+    parser.add_argument("--hf_repo_name", help="push the corpus to this Hub repository, someone/name")
+    given = parser.parse_args()
+    if given.seed < 0:
+        parser.error(f"--seed: expected a whole number from 0, found {given.seed}")
+
+    recorded = [data_set.name for data_set in catalog.published()]
+    references = given.components or [name for name in recorded if name in store.built()]
+    if not references:
+        do = "run data/<name>/preprocess.py of some, or name data sets with --components"
+        raise BadInput(catalog.BUILD, "recorded data sets that are built", "none", do)
+    components = [store.open_data_set(reference) for reference in references]
+    merged = merge.merge(components, given.out_dir, given.test_size, given.seed)
+    print(table(merged))
+    if not given.components:
+        missing = [name for name in recorded if name not in merged]
+        if missing:
+            print(f"not built, so not in it: {', '.join(missing)}")
+    print(f"corpus: {given.out_dir}")
+    if given.hf_repo_name:
+        for name in merged:
+            if name in recorded and (caveat := catalog.load(name).caveat):
+                print(f"before you pass these rows on: {name}: {caveat}", file=sys.stderr)
+        store.push(store.open_data_set(str(given.out_dir)), given.hf_repo_name)
+        print(f"pushed to {given.hf_repo_name}")
+    return 0
+
+
+def table(merged: dict[str, dict[str, tuple[int, int]]]) -> str:
+    """Rows and tokens of every component in every split, and in all."""
+    lines = [f"\n{'':24}{'train rows':>12}{'tokens':>18}{'test rows':>12}{'tokens':>18}"]
+    totals = [0, 0, 0, 0]
+    for name, splits in merged.items():
+        numbers = [*splits["train"], *splits["test"]]
+        totals = [total + n for total, n in zip(totals, numbers, strict=True)]
+        lines.append(_line(name, numbers))
+    return "\n".join([*lines, _line("all", totals)])
+
+
+def _line(name: str, numbers: list[int]) -> str:
+    return f"{name:24}" + "".join(f"{n:>{width},}" for n, width in zip(numbers, (12, 18, 12, 18), strict=True))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,373 @@
+"""The loop behind every `preprocess.py`: session files in, a data set of rows and a report out.
+
+A session's rows are one Arrow file, `rows/<path of the session file>.arrow`, which appears when it is complete. It
+holds what it was made from (size of the session file, options, code), and has the session file's modification time:
+by these a later run knows what is done. So a run that was killed redoes only the sessions it was working on.
+"""
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from neuralpile import catalog, cli, files, rows
+from neuralpile.catalog import DataSet
+from neuralpile.errors import BadInput
+from neuralpile.rows import TOKEN_COUNT_LIMIT, Options, Row, Session
+
+Read = Callable[[Path, Options], Session]
+Facts = dict[str, object]  # of one session, as they stand in report.json
+
+ROWS, REPORT, LOCK = "rows", "report.json", ".lock"
+SAME_TIME = 2_000_000_000  # ns: some file systems keep modification times only to 2 s
+NOTES_SHOWN = 20
+
+
+def main(script: str, read: Read, own_bin: float | None = None) -> None:
+    """The command line of a `preprocess.py`.
+
+    Args:
+        script: its `__file__`; the folder that it is in names the data set.
+        read: makes a Session of a session file, and raises BadInput where the file is not what it must be.
+        own_bin: width in seconds of the bins in which the recordings come, if they come binned: `--bin_size` must
+            then be a multiple of it.
+    """
+    cli.run(partial(_main, Path(script).resolve(), read, own_bin))
+
+
+def _main(script: Path, read: Read, own_bin: float | None) -> int:
+    data_set = catalog.parse(script.parent.name, script.parent / "dataset.toml")
+    given = _arguments(data_set, script.parent, own_bin)
+    options = Options(given.bin_size, given.token_count_limit, given.as_published)
+    report = build(data_set, script, read, given.data_dir, given.out_dir, options, given.jobs, given.strict)
+    print(summary(report, data_set, given.out_dir))
+    failed = report["failed"]
+    for line in failed.values():
+        print(f"error: {line}", file=sys.stderr)
+    if given.hf_repo_name and failed:
+        print(f"not pushed to {given.hf_repo_name}: mend or take away the files above, run again", file=sys.stderr)
+    elif given.hf_repo_name:
+        from neuralpile import store
+
+        if data_set.caveat:
+            print(f"\nbefore you pass these rows on: {data_set.caveat}")
+        store.push(store.open_data_set(str(given.out_dir)), given.hf_repo_name)
+        print(f"pushed to {given.hf_repo_name}")
+    return 1 if failed else 0
+
+
+def _arguments(data_set: DataSet, folder: Path, own_bin: float | None) -> argparse.Namespace:
+    command = f"python data/{data_set.name}/preprocess.py"
+    parser = cli.parser(f"Spike counts of {data_set.name}. {data_set.title}", f"{command} --jobs 2")
+    parser.add_argument("--data_dir", type=Path, default=folder / "raw", help="where the session files are")
+    parser.add_argument("--out_dir", type=Path, default=catalog.BUILD / data_set.name, help="where the rows go")
+    parser.add_argument(
+        "--bin_size", type=cli.positive_float, default=data_set.bin_width, help="width of a bin in seconds"
+    )
+    parser.add_argument("--token_count_limit", type=cli.positive_int, default=TOKEN_COUNT_LIMIT, help="tokens in a row")
+    parser.add_argument("--hf_repo_name", help="push to this Hub repository, someone/name, when all is built")
+    parser.add_argument("--as_published", action="store_true", help="reproduce the published values bit for bit")
+    parser.add_argument("--strict", action="store_true", help="stop at the first file that cannot be built")
+    parser.add_argument("--jobs", type=cli.positive_int, default=1, help="sessions at a time, each in its own process")
+    given = parser.parse_args()
+    if own_bin is not None and not np.isclose(given.bin_size / own_bin, max(1, round(given.bin_size / own_bin))):
+        parser.error(
+            f"--bin_size: expected a multiple of {own_bin} s, the bin of these recordings, found {given.bin_size}"
+        )
+    return given
+
+
+def find_sessions(data_dir: Path, data_set: DataSet) -> list[Path]:
+    """The session files of a data set below a folder, sorted by path, the order of the published rows.
+
+    Raises BadInput where there are none.
+    """
+    folders = os.walk(data_dir, followlinks=True)
+    found = [Path(folder, name) for folder, _, names in folders for name in names if data_set.wants(name)]
+    if not found:
+        wanted = " or ".join(data_set.include)
+        if data_set.exclude:
+            wanted += f" but not {' or '.join(data_set.exclude)}"
+        what = "no such file" if data_dir.is_dir() else "no such folder"
+        do = f"get the files as data/{data_set.name}/README.md says, or give their folder with --data_dir"
+        raise BadInput(data_dir, f"session files {wanted}", what, do)
+    return sorted(found, key=str)
+
+
+def build(
+    data_set: DataSet,
+    script: Path,
+    read: Read,
+    data_dir: Path,
+    out_dir: Path,
+    options: Options,
+    jobs: int = 1,
+    strict: bool = False,
+) -> dict[str, object]:
+    """Build what is not built yet of a data set in `out_dir`, and give the report, which is also `report.json` there.
+
+    A file that cannot be built is in the report under "failed"; with `strict` it ends the build.
+
+    Raises:
+        BadInput: no session files, a second build in the same folder, no rows at all, or with `strict` a bad file.
+    """
+    from neuralpile import store  # imports `datasets`, which takes a second that workers need not spend
+
+    sources = find_sessions(data_dir, data_set)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out_dir / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BadInput(
+            out_dir, "no other build at work in this folder", "one", "wait for it, or use --out_dir"
+        ) from None
+    with lock:
+        targets = {source: out_dir / ROWS / f"{source.relative_to(data_dir)}.arrow" for source in sources}
+        _take_away_others(out_dir, set(targets.values()))
+        recipe = asdict(options) | {"code": code_digest(script)}
+        tasks = [Task(source, targets[source], options, recipe) for source in sources]
+        done = {task.source: facts for task in tasks if (facts := task.done()) is not None}
+        to_do = [task for task in tasks if task.source not in done]
+        if to_do:
+            store.mark_unfinished(out_dir)
+        failed: dict[Path, str] = {}
+        with tqdm(total=len(tasks), initial=len(done), unit="session", desc=data_set.name, disable=None) as bar:
+            n_tokens = sum(facts["tokens"] for facts in done.values())
+            bar.set_postfix_str(f"{n_tokens:,} tokens")
+            for task, result in _results(read, to_do, jobs):
+                if isinstance(result, BadInput):
+                    if strict:
+                        raise result
+                    failed[task.source] = str(result)
+                    bar.write(f"error: {result}", file=sys.stderr)
+                else:
+                    done[task.source] = result
+                    n_tokens += result["tokens"]
+                bar.set_postfix_str(f"{n_tokens:,} tokens", refresh=False)
+                bar.update()
+        sessions = [done[source] for source in sources if source in done]
+        report = {
+            "data_set": data_set.name,
+            "options": asdict(options),
+            "totals": totals(sessions),
+            "sessions": sessions,
+            "failed": {path.relative_to(data_dir).as_posix(): failed[path] for path in sources if path in failed},
+        }
+        with_rows = [targets[source] for source in sources if source in done and done[source]["segments"]]
+        if not with_rows:
+            reason = next(iter(failed.values()), "no session has a spike")
+            raise BadInput(data_dir, "at least one session with spikes", "none", f"the first reason: {reason}")
+        files.write_text(out_dir / REPORT, json.dumps(report, indent=2) + "\n")
+        digest = hashlib.sha256("".join(facts["rows_sha256"] for facts in sessions).encode()).hexdigest()
+        store.finish(out_dir, with_rows, rows.SCHEMA, digest)
+        return report
+
+
+def _take_away_others(out_dir: Path, targets: set[Path]) -> None:
+    """Delete what a killed run left half-written, and the rows of session files that are no longer there."""
+    for path in sorted((out_dir / ROWS).rglob(f"*{files.PARTIAL}")):
+        path.unlink()
+    for path in sorted((out_dir / ROWS).rglob("*.arrow")):
+        if path not in targets:
+            print(f"{path}: its session file is no longer there; taken out", file=sys.stderr)
+            path.unlink()
+
+
+def code_digest(script: Path) -> str:
+    """SHA-256 over the code that makes rows of recordings: the script, and the library's part of it."""
+    library = Path(__file__).parent
+    modules = [library / "counts.py", library / "rows.py", *sorted((library / "recordings").glob("*.py"))]
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in [script, *modules])).hexdigest()
+
+
+@dataclass(frozen=True)
+class Task:
+    """One session file, and where its rows go."""
+
+    source: Path
+    target: Path
+    options: Options
+    recipe: Facts  # the options and the digest of the code
+
+    def made_from(self) -> Facts:
+        """What the rows' content depends on."""
+        return {"bytes": self.source.stat().st_size} | self.recipe
+
+    def done(self) -> Facts | None:
+        """The facts of the session where its rows are there and are what they would be now; else None."""
+        from neuralpile import store
+
+        kept = store.read_metadata(self.target)
+        if kept is None or kept["made_from"] != self.made_from():
+            return None
+        if abs(self.target.stat().st_mtime_ns - self.source.stat().st_mtime_ns) >= SAME_TIME:
+            return None
+        return kept["facts"]
+
+
+def _results(read: Read, tasks: list[Task], jobs: int) -> Iterator[tuple[Task, Facts | BadInput]]:
+    """Build sessions, `jobs` at a time, and give each one's facts, or its error, as it comes."""
+    if jobs == 1 or len(tasks) < 2:
+        yield from ((task, _attempt(read, task)) for task in tasks)
+        return
+    # "spawn": forked processes inherit threads' locks (Arrow's, HDF5's) in whatever state they are
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        min(jobs, len(tasks)), spawn, initializer=_end_with_parent, initargs=(os.getpid(),)
+    ) as pool:
+        futures = {pool.submit(_attempt, read, task): task for task in tasks}
+        try:
+            for future in as_completed(futures):
+                task = futures[future]
+                try:
+                    yield task, future.result()
+                except BrokenProcessPool:
+                    do = "run again with fewer --jobs"
+                    yield task, BadInput(task.source, "a worker process that lives", "one killed, for memory?", do)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent(parent: int) -> None:
+    """End this worker when the process that started it is gone: a killed build leaves no worker behind."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _attempt(read: Read, task: Task) -> Facts | BadInput:
+    """Build one session; whatever goes wrong with its file becomes one clear line."""
+    try:
+        return build_session(read, task)
+    except BadInput as error:
+        return error
+    except MemoryError as error:
+        return BadInput(task.source, "a session that fits in memory", str(error) or "too little", "use fewer --jobs")
+    except Exception as error:  # one bad file must not end a build of hundreds
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        found = f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})"
+        return BadInput(task.source, "a file that this script can read", found, "check the file, then the script")
+
+
+def build_session(read: Read, task: Task) -> Facts:
+    """Read one session, write its rows, and give its facts. Raises BadInput where `read` does, or returns no counts."""
+    from neuralpile import store
+
+    session = read(task.source, task.options)
+    counts = session.counts
+    if counts.ndim != 2 or counts.dtype != np.uint8:
+        found = f"{counts.dtype} of shape {counts.shape}"
+        raise BadInput(task.source, "counts (units, bins) of uint8 from the script", found, "mend the script")
+    try:
+        segments = list(rows.segments(counts, task.options.token_count_limit, task.options.as_published))
+    except ValueError as error:
+        raise BadInput(task.source, *error.args, "raise --token_count_limit") from None
+    session_rows = [
+        Row(segment, session.subject_id, session.session_id, f"segment_{i}") for i, segment in enumerate(segments)
+    ]
+    facts = session_facts(session, len(segments)) | {"rows_sha256": rows.digest(session_rows)}
+    metadata = {"made_from": task.made_from(), "facts": facts}
+    store.write_rows(task.target, session_rows, rows.SCHEMA, metadata, modified_ns=task.source.stat().st_mtime_ns)
+    return facts
+
+
+def session_facts(session: Session, n_segments: int) -> Facts:
+    """What report.json says of a session."""
+    counts = session.counts
+    notes = list(session.notes)
+    if not n_segments:
+        notes.append("no spike at or after 0 s: no row")
+    return {
+        "subject_id": session.subject_id,
+        "session_id": session.session_id,
+        "units": counts.shape[0],
+        "bins": counts.shape[1],
+        "tokens": counts.size,
+        "segments": n_segments,
+        "spikes": int(counts.sum(dtype=np.int64)),
+        "zero_bins": counts.size - int(np.count_nonzero(counts)),
+        "silent_units": counts.shape[0] - int(np.count_nonzero(counts.any(axis=1))),
+        "largest_count": int(counts.max(initial=0)),
+        "saturated_bins": int(np.count_nonzero(counts == 255)),
+        "notes": notes,
+    }
+
+
+def totals(sessions: list[Facts]) -> Facts:
+    """The facts of all sessions together."""
+
+    def total(key: str) -> int:
+        return sum(facts[key] for facts in sessions)
+
+    units = [facts["units"] for facts in sessions if facts["segments"]]
+    return {
+        "sessions": sum(1 for facts in sessions if facts["segments"]),
+        "subjects": len({facts["subject_id"] for facts in sessions if facts["segments"]}),
+        "rows": total("segments"),
+        "units": [min(units, default=0), max(units, default=0)],
+        "bins": total("bins"),
+        "tokens": total("tokens"),
+        "spikes": total("spikes"),
+        "zero_fraction": total("zero_bins") / max(1, total("tokens")),
+        "silent_units": total("silent_units"),
+        "largest_count": max((facts["largest_count"] for facts in sessions), default=0),
+        "saturated_bins": total("saturated_bins"),
+        "warnings": sum(len(facts["notes"]) for facts in sessions),
+    }
+
+
+def summary(report: dict[str, object], data_set: DataSet, out_dir: Path) -> str:
+    """The table that a user sees at the end: totals, the published numbers where they compare, and the notes."""
+    built = report["totals"]
+    published: dict[str, object] = {}
+    if built["sessions"] == data_set.sessions and report["options"]["bin_size"] == data_set.bin_width:
+        published = {"sessions": data_set.sessions, "subjects": len(data_set.subject_ids), "tokens": data_set.tokens}
+        if data_set.units:
+            published["units"] = data_set.units
+
+    def show(value: object) -> str:
+        if isinstance(value, list | tuple):
+            return " to ".join(f"{n:,}" for n in dict.fromkeys(value))
+        return "" if value is None else f"{value:.4f}" if isinstance(value, float) else f"{value:,}"
+
+    heading = "simulated" if data_set.simulated else "published"
+    lines = ["", f"{data_set.name:16}{'built':>18}{heading if published else '':>18}"]
+    for key, value in built.items():
+        differs = key in published and show(value) != show(published[key])
+        line = (
+            f"{key.replace('_', ' '):16}{show(value):>18}{show(published.get(key)):>18}{'  differs' if differs else ''}"
+        )
+        lines.append(line.rstrip())
+    if built["sessions"] < data_set.sessions:
+        lines.append(f"{built['sessions']} of the {data_set.sessions} published sessions are here")
+    notes = [
+        (f"{facts['subject_id']} {facts['session_id']}", note)
+        for facts in report["sessions"]
+        for note in facts["notes"]
+    ]
+    notes += [(name, "NOT BUILT, see the error below") for name in report["failed"]]
+    lines += [f"note: {name}: {note}" for name, note in notes[:NOTES_SHOWN]]
+    if len(notes) > NOTES_SHOWN:
+        lines.append(f"… and {len(notes) - NOTES_SHOWN} more notes in {out_dir / REPORT}")
+    lines.append(f"rows: {out_dir}   report: {out_dir / REPORT}")
+    return "\n".join(lines)

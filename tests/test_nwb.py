@@ -1,0 +1,162 @@
+"""Reading NWB: real recordings, miniatures of what the schema allows, and files that are not what they should be."""
+
+import h5py
+import numpy as np
+import pytest
+
+from neuralpile.errors import BadInput
+from neuralpile.recordings import nwb
+from neuralpile.rows import Options
+from recordings import write_units, write_units_bare
+
+# Units, bins at 20 ms, spikes and largest count of the real recordings, worked out with numpy.histogram and the
+# published edges. (shared/real/INDEX.md gives 3,996 and 141,055 bins for the first two: that is the number of edges.)
+REAL = [
+    ("nwb/sub-Jenkins_ses-small_desc-test_ecephys.nwb", (107, 3_995), 32_897, 4),
+    ("nwb/sub-4_ses-4_ecephys+image.nwb", (35, 141_054), 214_278, 4),
+    ("nwb/A8604-211122.nwb", (3, 54_368), 21_354, 7),
+    ("nwb/ecephys_tutorial_v2.5.0.nwb", (10, 83), 195, 3),
+    ("nwb/3.0.0_electrodes_dynamic_table.nwb", (1, 15), 3, 1),
+]
+
+
+@pytest.mark.parametrize(("name", "shape", "spikes", "largest"), REAL)
+def test_real_recordings(real, name, shape, spikes, largest):
+    path = real(name)
+    session = nwb.count_units(path, Options())
+    assert session.counts.shape == shape
+    assert session.counts.sum(dtype=int) == spikes
+    assert session.counts.max() == largest
+    assert session.notes == []
+    assert session.session_id == path.stem
+    with h5py.File(path) as file:
+        times, ends = file["units/spike_times"][:], file["units/spike_times_index"][:].astype(int)
+    edges = np.arange(0, times.max() + 0.02, 0.02)
+    trains = np.split(times, ends[:-1])
+    assert (session.counts == [np.histogram(train, edges)[0] for train in trains]).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nwb/test_DynamicTable.nwb", "expected /units/spike_times, found a table of foo, id, my_bool;"),
+        ("nwb/2.1.0_nwbfile_with_extension.nwb", "expected a units table at units or processing/ecephys/units, found"),
+    ],
+)
+def test_real_files_without_spikes(real, name, message):
+    with pytest.raises(BadInput, match="units") as error:
+        nwb.count_units(real(name), Options())
+    assert message in str(error.value)
+
+
+def test_units_table_as_pynwb_writes_it(tmp_path):
+    """Unsorted spikes, a silent unit between others, and more than 255 spikes behind a small index type."""
+    trains = [[0.5, 0.1, 0.30001], [], np.linspace(0, 4, 300)]
+    path = write_units(tmp_path / "sub-A" / "sub-A_ses-1.nwb", trains, observed=[[0, 4]])
+    session = nwb.count_units(path, Options())
+    assert (session.subject_id, session.session_id) == ("sub-A", "sub-A_ses-1")
+    edges = np.arange(0, 4.02, 0.02)
+    assert (session.counts == [np.histogram(train, edges)[0] for train in trains]).all()
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "u8", "i8"])
+@pytest.mark.parametrize("place", ["units", "processing/ecephys/units"])
+def test_index_types_and_places(tmp_path, dtype, place):
+    """Differences of unsigned ends would wrap where a unit is silent."""
+    path = write_units_bare(tmp_path / "x.nwb", np.arange(6) * 0.02, np.array([0, 2, 2, 6], dtype), place)
+    assert nwb.count_units(path, Options()).counts.sum(axis=1).tolist() == [0, 2, 0, 4]
+
+
+def test_single_precision_and_whole_seconds(tmp_path):
+    path = write_units_bare(tmp_path / "x.nwb", np.array([1, 2], "i4"), np.array([2], "u1"))
+    assert nwb.count_units(path, Options(bin_size=1.0)).counts.tolist() == [[0, 2]]
+    path = write_units_bare(tmp_path / "y.nwb", np.array([0.5, 1.5], "f4"), np.array([2], "u1"))
+    assert nwb.count_units(path, Options(bin_size=1.0)).counts.tolist() == [[1, 1]]
+
+
+def test_odd_times_are_reported(tmp_path):
+    path = write_units_bare(tmp_path / "x.nwb", np.array([-1, np.nan, 0.01, 0.02, 0.03]), np.array([3, 4], "u1"))
+    session = nwb.count_units(path, Options())
+    assert session.counts.tolist() == [[1], [1]]
+    assert session.notes == [
+        "1 spikes before 0 s left out",
+        "1 spike times that are NaN or infinite left out",
+        "1 spikes after the last unit's end in spike_times_index left out",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("times", "ends", "message"),
+    [
+        (np.arange(4.0), np.array([3, 2], "u1"), "offsets that fall"),
+        (np.arange(4.0), np.array([5], "u1"), "go beyond"),
+        (np.arange(4.0), np.array([-1, 4], "i4"), "offsets that fall"),
+        (np.ones((2, 2)), np.array([4], "u1"), "spike_times to be a list"),
+        (np.array([b"a", b"b"]), np.array([2], "u1"), "spike_times to be a list"),
+        (np.arange(4.0), np.array([4.0]), "spike_times_index to be a list"),
+        (np.arange(4.0) * 1e9, np.array([4], "u1"), "7 days"),
+    ],
+)
+def test_damaged_tables_are_one_clear_line(tmp_path, times, ends, message):
+    path = write_units_bare(tmp_path / "x.nwb", times, ends)
+    with pytest.raises(BadInput, match=message) as error:
+        nwb.count_units(path, Options())
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_index_of_another_length_than_the_table(tmp_path):
+    path = write_units_bare(tmp_path / "x.nwb", np.arange(4.0), np.array([2, 4], "u1"))
+    with h5py.File(path, "a") as file:
+        del file["units/id"]
+        file["units/id"] = np.arange(3)
+    with pytest.raises(BadInput, match="an end for each of 3 units"):
+        nwb.count_units(path, Options())
+
+
+@pytest.mark.parametrize("keep", [0, 10, 3000, 0.9])
+def test_truncated_file(tmp_path, keep):
+    path = write_units(tmp_path / "x.nwb", [np.linspace(0, 9, 5000)])
+    content = path.read_bytes()
+    path.write_bytes(content[: int(keep if keep >= 1 else keep * len(content))])
+    with pytest.raises(BadInput, match="expected a whole NWB file"):
+        nwb.count_units(path, Options())
+
+
+def test_page_of_a_login_instead_of_a_file(tmp_path):
+    path = tmp_path / "x.nwb"
+    path.write_text("<html>log in</html>" * 1000)
+    with pytest.raises(BadInput, match="expected a whole NWB file"):
+        nwb.count_units(path, Options())
+
+
+def write_raster(path, raster):
+    with h5py.File(path, "w") as file:
+        file.create_dataset("processing/ecephys/rasters/data", data=raster)
+    return path
+
+
+PLACE = "processing/ecephys/rasters/data"
+
+
+@pytest.mark.parametrize("slab", [1, 1000, 2**20])
+def test_raster_in_slabs(tmp_path, monkeypatch, slab):
+    monkeypatch.setattr(nwb, "SLAB", slab)
+    raster = np.random.default_rng(0).poisson(0.1, (1234, 7)).astype(np.uint8)
+    raster[40:60, 3] = 20
+    session = nwb.count_raster(write_raster(tmp_path / "x.nwb", raster), Options(), PLACE, 0.001)
+    expected = raster[:1220].reshape(61, 20, 7).sum(axis=1).T
+    assert expected.max() == 400
+    assert (session.counts == expected.clip(max=255)).all()
+    assert session.notes == ["145 spikes above 255 in a bin left out: the bin stays at 255"]
+    published = nwb.count_raster(tmp_path / "x.nwb", Options(as_published=True), PLACE, 0.001)
+    assert (published.counts == expected % 256).all()
+
+
+def test_no_raster(tmp_path):
+    path = write_units(tmp_path / "x.nwb", [[1.0]])
+    with pytest.raises(BadInput, match="expected a raster .* found nothing"):
+        nwb.count_raster(path, Options(), PLACE, 0.001)
+    path = write_raster(tmp_path / "y.nwb", np.full((40, 2), 0.5))
+    with pytest.raises(BadInput, match="expected counts .* found float64"):
+        nwb.count_raster(path, Options(), PLACE, 0.001)
