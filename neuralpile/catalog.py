@@ -152,10 +152,19 @@ def table() -> str:
     datasets = published()
     for d in datasets:
         units = "" if d.units is None else "–".join(map(str, dict.fromkeys(d.units)))
-        lines.append(
-            f"| [{d.name}](data/{d.name}) | [{d.archive} {d.id}]({d.url}) | {', '.join(d.species)} | {d.area} | {d.task} "
-            f"| {d.subjects} | {d.sessions:,} | {units} | {d.tokens:,} | {d.licence}{' ⚠' if d.caveat else ''} |"
-        )
+        cells = [
+            f"[{d.name}](data/{d.name})",
+            f"[{d.archive} {d.id}]({d.url})",
+            ", ".join(d.species),
+            d.area,
+            d.task,
+            str(d.subjects),
+            f"{d.sessions:,}",
+            units,
+            f"{d.tokens:,}",
+            d.licence + (" ⚠" if d.caveat else ""),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     sessions, tokens = sum(d.sessions for d in datasets), sum(d.tokens for d in datasets)
     lines.append(f"| **{len(datasets)} data sets** | | | | | | **{sessions:,}** | | **{tokens:,}** | |")
     lines += ["", "⚠ Terms to know before you pass rows on:", ""]

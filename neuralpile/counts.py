@@ -74,23 +74,24 @@ def bin_spikes(times: np.ndarray, ends: np.ndarray, bin_size: float, as_publishe
     Raises:
         ValueError: the last spike is after `LONGEST` seconds.
     """
-    finite = np.isfinite(times)
-    not_finite = times.size - int(np.count_nonzero(finite))
-    considered = times
-    if not_finite and as_published:
-        considered = times[~np.isin(_unit_of_spike(ends), _unit_of_spike(ends)[~finite])]
-    elif not_finite:
-        considered = times[finite]
-    t_max = float(considered.max(initial=-np.inf))
-    if t_max < 0:
-        before_zero = int(np.count_nonzero(times[finite] < 0))
-        return Binned(np.zeros((len(ends), 0), np.uint8), before_zero, not_finite)
+    t_max = _last_spike(times, ends, as_published)
     if t_max > LONGEST:
         raise ValueError(f"spike times in seconds, at most {LONGEST:,.0f} s (7 days)", f"a spike at {t_max:,.0f}")
-    edges = bin_edges(t_max, bin_size, as_published)
+    edges = bin_edges(t_max, bin_size, as_published) if t_max >= 0 else np.array([-1.0])
     counts = np.zeros((len(ends), len(edges) - 1), np.uint8)
-    before_zero, after_end, above = _count(times, ends, edges, 1.0 / bin_size, not as_published, counts)
-    return Binned(counts, int(before_zero), not_finite, int(after_end), int(above))
+    left_out = _count(times, ends, edges, 1.0 / bin_size, not as_published, counts)
+    return Binned(counts, *map(int, left_out))
+
+
+def _last_spike(times: np.ndarray, ends: np.ndarray, as_published: bool) -> float:
+    """The largest spike time in seconds that is a number; -inf where there is none."""
+    t_max = float(times.max(initial=-np.inf))
+    if np.isfinite(t_max):
+        return t_max
+    wrong = ~np.isfinite(times)
+    if as_published:
+        wrong = np.isin(_unit_of_spike(ends), _unit_of_spike(ends)[wrong])
+    return float(times[~wrong].max(initial=-np.inf))
 
 
 def _unit_of_spike(ends: np.ndarray) -> np.ndarray:
@@ -99,35 +100,37 @@ def _unit_of_spike(ends: np.ndarray) -> np.ndarray:
 
 @numba.njit(cache=True)
 def _count(times, ends, edges, per_second, saturate, counts):  # type: ignore[no-untyped-def]
-    """Add every spike to its bin of `counts`; give the numbers of spikes before, after, and above 255 in a bin."""
+    """Add every spike to its bin; give the numbers of those before 0 s, not finite, after the end, above 255."""
     n_bins = len(edges) - 1
-    before = after = above = 0
+    last_edge = edges[n_bins]
+    before = not_finite = after = above = 0
     start = 0
     for unit in range(len(ends)):
+        train = counts[unit]
         for spike in range(start, ends[unit]):
             t = times[spike]
-            if not np.isfinite(t):
+            if not 0.0 <= t <= last_edge:
+                if not np.isfinite(t):
+                    not_finite += 1
+                elif t < 0.0:
+                    before += 1
+                else:
+                    after += 1
                 continue
-            if t < 0.0:
-                before += 1
-                continue
-            if t > edges[n_bins]:
-                after += 1
-                continue
-            # The nearest edge is surely one of the two around t; the edges themselves, not the quotient, decide on
-            # which side of it t lies: 0.02 is no binary number, and many recordings have spikes exactly on edges.
-            i = int(t * per_second + 0.5)
-            if i >= n_bins:  # the last bin is closed
-                i = n_bins - 1
-            elif t < edges[i]:
+            # The quotient is at most one bin off; the edges themselves decide: 0.02 is no binary number, and many
+            # recordings have spikes exactly on edges. The last bin is closed.
+            i = min(int(t * per_second), n_bins - 1)
+            if t < edges[i]:
                 i -= 1
-            if counts[unit, i] == 255:
+            elif i + 1 < n_bins and t >= edges[i + 1]:
+                i += 1
+            if train[i] == 255:
                 above += 1
                 if saturate:
                     continue
-            counts[unit, i] += 1
+            train[i] += 1
         start = ends[unit]
-    return before, after, above
+    return before, not_finite, after, above
 
 
 def rebin(raster: np.ndarray, factor: int, as_published: bool = False) -> Binned:
@@ -148,27 +151,13 @@ def rebin(raster: np.ndarray, factor: int, as_published: bool = False) -> Binned
         raise ValueError("counts (bins, units) of an integer type", f"{raster.dtype} of shape {raster.shape}")
     if raster.dtype.kind == "i" and raster.min(initial=0) < 0:
         raise ValueError("counts, none negative", f"{raster.min()}")
-    n_bins = raster.shape[0] // factor
-    counts = np.empty((raster.shape[1], n_bins), np.uint8)
-    above = _rebin(np.ascontiguousarray(raster), factor, not as_published, counts)
-    return Binned(counts, above_largest=int(above))
-
-
-@numba.njit(cache=True)
-def _rebin(raster, factor, saturate, counts):  # type: ignore[no-untyped-def]
-    """Fill `counts` with the sums; give the number of spikes above 255 in a bin."""
-    above = 0
-    n_units, n_bins = counts.shape
-    total = np.empty(n_units, np.int64)
-    for b in range(n_bins):
-        total[:] = 0
-        for fine in range(b * factor, (b + 1) * factor):
-            for unit in range(n_units):
-                total[unit] += raster[fine, unit]
-        for unit in range(n_units):
-            n = total[unit]
-            if n > 255:
-                above += n - 255 if saturate else n // 256
-                n = 255 if saturate else n % 256
-            counts[unit, b] = n
-    return above
+    n_bins, n_units = raster.shape[0] // factor, raster.shape[1]
+    # The narrowest type that holds the largest possible sum: a quarter of the memory of int64 for the usual rasters.
+    largest = factor * (1 if raster.dtype.kind == "b" else int(np.iinfo(raster.dtype).max))
+    sum_type = np.uint16 if largest < 2**16 else np.int64
+    blocks = raster[: n_bins * factor].reshape(n_bins, factor, n_units)
+    sums = np.einsum("bfu->ub", blocks, dtype=sum_type, casting="unsafe")
+    if as_published:
+        return Binned(sums.astype(np.uint8), above_largest=int((sums >> 8).sum(dtype=np.int64)))
+    counts = np.minimum(sums, LARGEST)
+    return Binned(counts.astype(np.uint8), above_largest=int((sums - counts).sum(dtype=np.int64)))

@@ -1,4 +1,4 @@
-"""The build loop, as users run it: from session files to a data set, killed, repeated, with bad files among good ones."""
+"""The build loop, as users run it: session files to a data set, killed, repeated, with bad files among good ones."""
 
 import json
 import os
@@ -11,11 +11,11 @@ import time
 import datasets
 import numpy as np
 import pytest
-
 from conftest import ROOT
+from recordings import write_units, write_units_bare
+
 from neuralpile import build, catalog, store
 from neuralpile.errors import BadInput
-from recordings import write_units, write_units_bare
 
 SCRIPT = "data/dmfc-rsg/preprocess.py"
 
@@ -294,7 +294,8 @@ def test_workers_end_with_their_parent(tmp_path):
     shutil.copy(ROOT / "data" / "dmfc-rsg" / "dataset.toml", folder)
     (folder / "preprocess.py").write_text(
         "import os, time, pathlib\nfrom neuralpile import build\n"
-        "def read(path, options):\n    pathlib.Path(str(path) + '.pid').write_text(str(os.getpid()))\n    time.sleep(60)\n"
+        "def read(path, options):\n"
+        "    pathlib.Path(str(path) + '.pid').write_text(str(os.getpid()))\n    time.sleep(60)\n"
         "if __name__ == '__main__':\n    build.main(__file__, read)\n"
     )
     arguments = ["--data_dir", str(raw), "--out_dir", str(tmp_path / "out"), "--jobs", "2"]

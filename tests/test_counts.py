@@ -59,7 +59,7 @@ def test_counts_are_those_of_numpy_histogram(population):
         if as_published:
             assert (binned.counts == expected).all()
             assert binned.after_end == lost
-        else:  # only the last spike can differ: where rounding leaves the last edge below it, it is counted all the same
+        else:  # where rounding leaves the last edge below the last spike, it is counted all the same
             assert binned.counts.sum() == times.size
             assert binned.after_end == 0
             assert (binned.counts[:, :-1] == expected[:, :-1]).all()

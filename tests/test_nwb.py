@@ -3,11 +3,11 @@
 import h5py
 import numpy as np
 import pytest
+from recordings import write_units, write_units_bare
 
 from neuralpile.errors import BadInput
 from neuralpile.recordings import nwb
 from neuralpile.rows import Options
-from recordings import write_units, write_units_bare
 
 # Units, bins at 20 ms, spikes and largest count of the real recordings, worked out with numpy.histogram and the
 # published edges. (shared/real/INDEX.md gives 3,996 and 141,055 bins for the first two: that is the number of edges.)
@@ -155,8 +155,8 @@ def test_raster_in_slabs(tmp_path, monkeypatch, slab):
 
 def test_no_raster(tmp_path):
     path = write_units(tmp_path / "x.nwb", [[1.0]])
-    with pytest.raises(BadInput, match="expected a raster .* found nothing"):
+    with pytest.raises(BadInput, match=r"expected a raster .* found nothing"):
         nwb.count_raster(path, Options(), PLACE, 0.001)
     path = write_raster(tmp_path / "y.nwb", np.full((40, 2), 0.5))
-    with pytest.raises(BadInput, match="expected counts .* found float64"):
+    with pytest.raises(BadInput, match=r"expected counts .* found float64"):
         nwb.count_raster(path, Options(), PLACE, 0.001)

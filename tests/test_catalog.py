@@ -1,0 +1,160 @@
+"""The catalog, and the README that is made from it."""
+
+import re
+import subprocess
+
+import pytest
+from conftest import ROOT
+
+from neuralpile import catalog
+from neuralpile.errors import BadInput
+
+ASSETS = ROOT.parent / "shared" / "facts" / "assets"
+# Listings of a state before the version that is pinned: all their files, and the bytes.
+EARLIER = {"000070": (9, 45_909_708_322), "001201": (12, 464_855_024)}
+PUBLISHED_TOKENS = 40_280_725_744  # sum of the 25 numbers in the table of the published corpus
+
+
+def test_the_25_published_data_sets():
+    datasets = catalog.published()
+    assert len(datasets) == 25
+    assert sum(d.tokens for d in datasets) == PUBLISHED_TOKENS
+
+
+@pytest.mark.parametrize("name", catalog.names())
+def test_entry(name):
+    data_set = catalog.load(name)
+    assert data_set.title
+    assert data_set.simulated or data_set.url.startswith("https://")
+    assert data_set.subjects >= 1
+    assert data_set.subject_ids
+    assert data_set.units is None or data_set.units[0] <= data_set.units[1]
+    assert 0 < data_set.bin_width < 1
+    assert data_set.restricted <= bool(data_set.caveat)  # whoever must not pass rows on is told why
+    if data_set.units is not None and data_set.units[0] == data_set.units[1]:
+        assert data_set.tokens % data_set.units[0] == 0  # whole bins
+
+
+@pytest.mark.parametrize("data_set", [d for d in catalog.published() if d.archive == "DANDI"], ids=lambda d: d.name)
+def test_selection_of_files_in_the_real_listing(data_set):
+    listing = ASSETS / f"{data_set.id}.tsv"
+    if not listing.is_file():
+        pytest.skip(f"listing {listing.name} is not on this machine")
+    assets = [line.split("\t")[:2] for line in listing.read_text().splitlines()]
+    used = [int(size) for path, size in assets if data_set.wants(path)]
+    if data_set.id in EARLIER:
+        assert (len(used), sum(used)) == EARLIER[data_set.id]
+    else:
+        assert (len(used), sum(used)) == (data_set.files, data_set.bytes)
+
+
+def test_table_in_the_readme_is_up_to_date():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert catalog.with_table(readme) == readme, "the table is stale: make table"
+
+
+def test_readme_options_exist(script):
+    """Every option that the README shows is one of the script it shows it for."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    helps = {}
+    for line in re.findall(r"^    python (\S+\.py.*)$", readme, re.M):
+        path, *words = line.split()
+        helps.setdefault(path, script(path, "--help").stdout)
+        assert "example:" in helps[path]
+        for option in (word for word in words if word.startswith("--")):
+            assert option in helps[path]
+    assert len(helps) == 4
+    for option in re.findall(r"^    (--\w+)", readme, re.M):
+        assert option in helps["data/dmfc-rsg/preprocess.py"]
+
+
+def test_readme_example_of_a_new_data_set(script, tmp_path):
+    """The script that the README shows builds a data set."""
+    import numpy as np
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    code = next(block for block in re.findall(r"```python\n(.*?)```", readme, re.S) if "build.main" in block)
+    folder = tmp_path / "my-lab"
+    (folder / "raw" / "sub-A").mkdir(parents=True)
+    (folder / "preprocess.py").write_text(code, encoding="utf-8")
+    toml = (ROOT / "data" / "m1-a" / "dataset.toml").read_text(encoding="utf-8")
+    (folder / "dataset.toml").write_text(re.sub(r"(?m)^include = .*$", 'include = ["*.npz"]', toml), encoding="utf-8")
+    np.savez(folder / "raw" / "sub-A" / "ses-1.npz", times=[0.01, 0.05, 0.03], ends=[2, 3])
+    done = script(folder / "preprocess.py")
+    assert done.returncode == 0, done.stderr
+    from neuralpile import store
+
+    row = store.open_data_set(str(tmp_path / "build" / "my-lab")).row(0)
+    assert row.counts.tolist() == [[1, 0, 1], [0, 1, 0]]
+
+
+def test_ci_runs_the_readme_test_command():
+    assert "    make test\n" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("make test")
+
+
+def test_repository_holds_no_builds_and_no_recordings():
+    try:
+        listed = subprocess.run(
+            ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.split()
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("git is not on this machine, or this is no checkout")
+    assert not [path for path in listed if path.endswith((".nwb", ".mat", ".arrow")) or path.startswith("build/")]
+
+
+TOML = """
+title = "t"
+[source]
+archive = "DANDI"
+id = "1"
+version = "v"
+url = "https://x"
+include = ["*.nwb"]
+exclude = ["*_raw.nwb"]
+[recording]
+species = ["Macaca mulatta"]
+subjects = 1
+subject_ids = ["a"]
+sessions = 1
+tokens = 10
+area = "M1"
+task = "t"
+bin_width = 0.02
+[licence]
+licence = "CC0-1.0"
+[citation]
+paper = "p"
+data_citation = "d"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('title = "t"', "", r"expected title in \[\], found none"),
+        ("tokens = 10", 'tokens = "10"', "expected tokens to be a int, found '10'"),
+        ("tokens = 10", "tokens = 10\ntypo = 1", "found typo"),
+        ("[licence]", "[license]", "licence"),
+        ("tokens = 10", "tokens = ", "expected valid TOML"),
+    ],
+)
+def test_wrong_toml_is_one_clear_line(tmp_path, old, new, message):
+    path = tmp_path / "dataset.toml"
+    path.write_text(TOML.replace(old, new))
+    with pytest.raises(BadInput, match=message):
+        catalog.parse("x", path)
+
+
+def test_which_files_are_wanted(tmp_path):
+    path = tmp_path / "dataset.toml"
+    path.write_text(TOML)
+    data_set = catalog.parse("x", path)
+    assert data_set.wants("sub-A/sub-A_ses-1.nwb")
+    assert not data_set.wants("sub-A/sub-A_ses-1_raw.nwb")
+    assert not data_set.wants("sub-A/notes.txt")
+
+
+def test_unknown_data_set():
+    with pytest.raises(BadInput, match=r"choose from .*dmfc-rsg"):
+        catalog.load("nope")

@@ -1,0 +1,94 @@
+"""Data sets on disk and on the Hub: one row at a time, as views; and references that lead nowhere."""
+
+import datasets
+import numpy as np
+import pytest
+
+from neuralpile import catalog, rows, store
+from neuralpile.errors import BadInput
+from neuralpile.rows import Row
+
+
+def write(folder, counts, schema=rows.SCHEMA):
+    source = "x" if schema == rows.MERGED_SCHEMA else None
+    made = [Row(c, "sub-A", f"ses-{i}", "segment_0", source) for i, c in enumerate(counts)]
+    store.write_rows(folder / "a.arrow", made, schema)
+    store.finish(folder, [folder / "a.arrow"], schema, "0" * 64)
+
+
+MATRICES = [np.arange(12, dtype=np.uint8).reshape(3, 4), np.full((1, 7), 255, np.uint8), np.zeros((2, 1), np.uint8)]
+
+
+@pytest.mark.parametrize("schema", [rows.SCHEMA, rows.MERGED_SCHEMA])
+def test_rows_come_back_as_views(tmp_path, schema):
+    write(tmp_path / "x", MATRICES, schema)
+    opened = store.open_data_set(str(tmp_path / "x"))
+    assert len(opened) == len(MATRICES)
+    for row, matrix in zip(opened, MATRICES, strict=True):
+        assert (row.counts == matrix).all()
+        assert row.counts.dtype == np.uint8
+        assert not row.counts.flags.owndata
+        assert not row.counts.flags.writeable
+    assert datasets.load_from_disk(str(tmp_path / "x"))[0]["spike_counts"] == MATRICES[0].tolist()
+
+
+def test_opening_reads_no_counts(tmp_path):
+    """200 MB of counts are opened, and a row's shape is known, in a few MB of memory."""
+    import resource
+
+    write(tmp_path / "x", [np.ones((100, 100_000), np.uint8)] * 20)
+    opened = store.open_data_set(str(tmp_path / "x"))
+    opened.row(0)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert sum(row.counts.size for row in opened) == 200_000_000
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kB
+
+
+def test_references(tmp_path, monkeypatch):
+    monkeypatch.setattr(catalog, "BUILD", tmp_path / "build")
+    write(tmp_path / "build" / "mine", MATRICES)
+    assert store.open_data_set("mine").name == "mine"
+    assert store.open_data_set(str(tmp_path / "build" / "mine")).name == "mine"
+    assert store.open_data_set(str(tmp_path / "build" / "mine") + "/").name == "mine"
+    with pytest.raises(BadInput, match="nope: expected a data set"):
+        store.open_data_set("nope")
+    with pytest.raises(BadInput, match="expected a data set"):
+        store.open_data_set(str(tmp_path / "nope"))
+
+
+def test_unfinished_builds_are_no_data_sets(tmp_path):
+    write(tmp_path / "x", MATRICES)
+    store.mark_unfinished(tmp_path / "x")
+    assert not store.is_finished(tmp_path / "x")
+    with pytest.raises(BadInput, match="whose build has not finished"):
+        store.open_data_set(str(tmp_path / "x"))
+
+
+def test_data_sets_of_others(tmp_path):
+    datasets.Dataset.from_dict({"text": ["a"]}).save_to_disk(str(tmp_path / "text"))
+    with pytest.raises(BadInput, match="expected a column spike_counts of lists of lists of uint8, found None"):
+        store.open_data_set(str(tmp_path / "text"))
+    datasets.Dataset.from_dict({"spike_counts": [[[1, 2]]]}).save_to_disk(str(tmp_path / "wide"))
+    with pytest.raises(BadInput, match="int64"):
+        store.open_data_set(str(tmp_path / "wide"))
+    features = datasets.Features(spike_counts=datasets.List(datasets.List(datasets.Value("uint8"))))
+    names = {"subject_id": ["a"], "session_id": ["b"], "segment_id": ["c"]}
+    ragged = datasets.Dataset.from_dict({"spike_counts": [[[1, 2], [3]]]}, features=features)
+    for name, values in names.items():
+        ragged = ragged.add_column(name, values)
+    ragged.save_to_disk(str(tmp_path / "ragged"))
+    with pytest.raises(BadInput, match="row 0: expected all units of a row to have the same number of bins"):
+        store.open_data_set(str(tmp_path / "ragged")).row(0)
+
+
+def test_data_sets_as_others_write_them(tmp_path):
+    """What `datasets` itself saved, shuffled and in several record batches, opens all the same."""
+    features = datasets.Features.from_arrow_schema(rows.SCHEMA)
+    made = [Row(np.full((2, 3), i, np.uint8), "s", str(i), "segment_0") for i in range(10)]
+    data = datasets.Dataset.from_list(
+        [dict(zip(rows.SCHEMA.names, (row.counts.tolist(), *row[1:4]), strict=True)) for row in made], features=features
+    )
+    data.shuffle(seed=1).save_to_disk(str(tmp_path / "x"), num_shards=3)
+    opened = store.open_data_set(str(tmp_path / "x"))
+    assert sorted(int(row.session_id) for row in opened) == list(range(10))
+    assert all((row.counts == int(row.session_id)).all() for row in opened)
