@@ -10,6 +10,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
@@ -214,7 +215,7 @@ class Task:
         from neuralpile import store
 
         kept = store.read_metadata(self.target)
-        if kept is None or kept["made_from"] != self.made_from():
+        if kept is None or kept.get("made_from") != self.made_from():
             return None
         if abs(self.target.stat().st_mtime_ns - self.source.stat().st_mtime_ns) >= SAME_TIME:
             return None
@@ -228,9 +229,7 @@ def _results(read: Read, tasks: list[Task], jobs: int) -> Iterator[tuple[Task, F
         return
     # "spawn": forked processes inherit threads' locks (Arrow's, HDF5's) in whatever state they are
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        min(jobs, len(tasks)), spawn, initializer=_end_with_parent, initargs=(os.getpid(),)
-    ) as pool:
+    with ProcessPoolExecutor(min(jobs, len(tasks)), spawn, initializer=_follow_parent, initargs=(os.getpid(),)) as pool:
         futures = {pool.submit(_attempt, read, task): task for task in tasks}
         try:
             for future in as_completed(futures):
@@ -244,8 +243,9 @@ def _results(read: Read, tasks: list[Task], jobs: int) -> Iterator[tuple[Task, F
             pool.shutdown(cancel_futures=True)
 
 
-def _end_with_parent(parent: int) -> None:
-    """End this worker when the process that started it is gone: a killed build leaves no worker behind."""
+def _follow_parent(parent: int) -> None:
+    """Tie this worker to the process that started it: a killed build leaves none behind, Ctrl-C is not the worker's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -261,6 +261,9 @@ def _attempt(read: Read, task: Task) -> Facts | BadInput:
         return build_session(read, task)
     except BadInput as error:
         return error
+    except OSError as error:
+        do = "check the file, the disk's free space and permissions; then run again"
+        return BadInput(task.source, "to read it and to write its rows", str(error), do)
     except MemoryError as error:
         return BadInput(task.source, "a session that fits in memory", str(error) or "too little", "use fewer --jobs")
     except Exception as error:  # one bad file must not end a build of hundreds

@@ -57,10 +57,13 @@ def run(main: Callable[[], int]) -> None:
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         status = 2
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on where it stopped", file=sys.stderr)
-        status = 130
     except BrokenPipeError:  # the reader of our output, `head` say, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
+    except OSError as error:
+        print(f"error: {error}; check the path, its permissions and the disk's free space", file=sys.stderr)
+        status = 2
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on where it stopped", file=sys.stderr)
+        status = 130
     sys.exit(status)

@@ -77,7 +77,7 @@ def open_data_set(reference: str) -> DataSetOnDisk:
         raise BadInput(reference, "a data set", "none of this name", do)
     try:
         loaded = datasets.load_from_disk(str(folder))
-    except (FileNotFoundError, OSError, ValueError, KeyError, pa.ArrowInvalid) as error:
+    except (OSError, ValueError, KeyError) as error:
         found = str(error) if is_finished(folder) else "none, or one whose build has not finished"
         raise BadInput(
             folder, "a finished data set", found, "run its preprocess.py or merge_datasets.py again"
@@ -145,7 +145,7 @@ def read_metadata(path: Path) -> dict[str, object] | None:
     try:
         with pa.memory_map(str(path)) as source:
             return json.loads((pa.ipc.open_stream(source).schema.metadata or {})[METADATA])
-    except (FileNotFoundError, KeyError, pa.ArrowInvalid):
+    except (OSError, KeyError, ValueError):  # pyarrow's and json's errors are ValueErrors
         return None
 
 

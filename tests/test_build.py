@@ -179,6 +179,14 @@ def test_binned_recordings_offer_multiples_of_their_bin(script):
     assert "expected a multiple of 0.001 s" in done.stderr
 
 
+def test_folder_that_cannot_be_written(raw, script, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "file" / "out")
+    assert done.returncode == 2
+    assert "check the path, its permissions" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_token_limit_below_the_units(raw, script, tmp_path):
     done = script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out", "--token_count_limit", "5")
     assert done.returncode == 1
@@ -284,8 +292,9 @@ def test_worker_that_dies_is_reported(raw, script, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_workers_end_with_their_parent(tmp_path):
-    """A killed build leaves no process behind."""
+@pytest.mark.parametrize("how", ["killed", "interrupted"])
+def test_workers_end_with_their_parent(tmp_path, how):
+    """A build that was killed, or ended by Ctrl-C, leaves no process behind and prints no traceback."""
     raw = tmp_path / "raw"
     for i in range(4):
         write_units(raw / "sub-A" / f"{i}.nwb", trains(2, 20, i))
@@ -295,16 +304,23 @@ def test_workers_end_with_their_parent(tmp_path):
     (folder / "preprocess.py").write_text(
         "import os, time, pathlib\nfrom neuralpile import build\n"
         "def read(path, options):\n"
-        "    pathlib.Path(str(path) + '.pid').write_text(str(os.getpid()))\n    time.sleep(60)\n"
+        "    pathlib.Path(str(path) + '.pid').write_text(str(os.getpid()))\n    time.sleep(10)\n"
         "if __name__ == '__main__':\n    build.main(__file__, read)\n"
     )
     arguments = ["--data_dir", str(raw), "--out_dir", str(tmp_path / "out"), "--jobs", "2"]
-    process = subprocess.Popen([sys.executable, str(folder / "preprocess.py"), *arguments], stdout=-3, stderr=-3)
+    process = subprocess.Popen(
+        [sys.executable, str(folder / "preprocess.py"), *arguments], stdout=-3, stderr=-1, text=True, process_group=0
+    )
     deadline = time.monotonic() + 60
     while len(pids := [int(p.read_text() or 0) for p in raw.rglob("*.pid")]) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert len(pids) == 2
-    process.kill()
+    if how == "killed":
+        process.kill()
+    else:  # as a terminal does it: all processes get the signal
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(60) == 130
+        assert process.stderr.read().strip() == "interrupted; the same command goes on where it stopped"
     process.wait()
     while any(map(alive, pids)) and time.monotonic() < deadline:
         time.sleep(0.1)
