@@ -6,6 +6,7 @@ A data set of any size is opened without reading it: the files are mapped into m
 import json
 import logging
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,11 +174,21 @@ def push(data_set: DataSetOnDisk, repository: str) -> None:
 
     Raises BadInput where the Hub refuses.
     """
+    _push(datasets.DatasetDict(data_set.splits), repository)
+
+
+def push_table(path: Path, repository: str) -> None:
+    """Upload a Parquet file as a data set to a Hub repository. Raises BadInput where the Hub refuses."""
+    with tempfile.TemporaryDirectory() as cache:
+        _push(datasets.Dataset.from_parquet(str(path), cache_dir=cache), repository)
+
+
+def _push(data: datasets.Dataset | datasets.DatasetDict, repository: str) -> None:
     logging.getLogger("datasets").setLevel(logging.ERROR)  # it warns of its own num_proc
     try:
-        datasets.DatasetDict(data_set.splits).push_to_hub(repository)
+        data.push_to_hub(repository)
     except Exception as error:  # the Hub's clients raise errors of many libraries
-        do = "check the name and your token (HF_TOKEN, with write access); the local build is unharmed"
+        do = "check the name and your token (HF_TOKEN, with write access); the local files are unharmed"
         raise BadInput(
             repository, "a Hub repository that you can write", f"{type(error).__name__}: {error}", do
         ) from None
