@@ -1,10 +1,13 @@
 """How long each stage takes beside the plain way of doing it: read, bin, rebin, write, view, merge, in one run.
 
-Each pair is checked to give equal results. Ratios are what to quote: machines differ, and are noisy.
+Each pair is checked to give equal results, and what is written is on the disk at the end. Ratios are what to quote:
+machines differ, and are noisy.
 
     python benchmarks/stages.py
 """
 
+import contextlib
+import os
 import sys
 import tempfile
 import time
@@ -40,6 +43,14 @@ def show(stage: str, amount: float, unit: str, plain: tuple[str, float], ours: f
     name, seconds = plain
     rates = f"{amount / seconds:,.1f} {unit}/s | {amount / ours:,.1f} {unit}/s"
     print(f"| {stage} | {name} | {rates} | {seconds / ours:,.1f} |", flush=True)
+
+
+def to_disk(folder: Path) -> None:
+    """Wait until all files of a folder are on the disk, as ours are when they are written."""
+    for path in folder.rglob("*"):
+        with path.open() if path.is_file() else contextlib.nullcontext() as file:
+            if file is not None:
+                os.fsync(file.fileno())
 
 
 def spikes() -> tuple[np.ndarray, np.ndarray]:
@@ -116,6 +127,7 @@ def bench_write_and_view(folder: Path, matrix: np.ndarray) -> None:
         with tempfile.TemporaryDirectory(dir=folder) as cache:
             made = datasets.Dataset.from_generator(generate, features=features, cache_dir=cache)
             made.save_to_disk(str(folder / "plain"))
+        to_disk(folder / "plain")
         return datasets.load_from_disk(str(folder / "plain"))
 
     def ours() -> store.DataSetOnDisk:
@@ -155,6 +167,7 @@ def bench_merge(folder: Path, matrix: np.ndarray) -> None:
         ]
         together = datasets.concatenate_datasets(parts).train_test_split(test_size=0.01, seed=0)
         together.save_to_disk(str(folder / "plain-merge"))
+        to_disk(folder / "plain-merge")
         return store.open_data_set(str(folder / "plain-merge"))
 
     def ours() -> store.DataSetOnDisk:

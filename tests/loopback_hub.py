@@ -1,0 +1,468 @@
+"""A stand-in for the Hugging Face Hub on 127.0.0.1, spoken to by the real clients in processes of their own.
+
+It keeps dataset repositories in memory as commits, each an immutable snapshot of the whole tree, so that whatever is
+done to a push, a repository shows the old state or the new one. It can also fail on purpose::
+
+    with LoopbackHub(tmp_path) as hub:
+        hub.fail("PUT /lfs/", 500)
+        hub.python('Dataset.from_dict({"a": [1]}).push_to_hub("someone/xiao")')
+        assert "README.md" in hub.files("someone/xiao")
+
+Not simulated: models and spaces, pull requests, tags, Xet, multipart uploads, pages of long listings, other users.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import re
+import secrets
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+from urllib.parse import parse_qs, unquote, urlsplit
+
+Match = Callable[[str, str], bool] | str
+Failure = int | Literal["reset", "stall"]
+
+# What precedes the code given to LoopbackHub.python; the parquet export would be asked of a host outside.
+PREAMBLE = """
+import datasets
+from datasets import Dataset, DatasetDict, Features, List, Value, load_dataset
+from huggingface_hub import CommitOperationAdd, HfApi, hf_hub_download
+datasets.config.USE_PARQUET_EXPORT = False
+"""
+
+
+def git_sha1(data: bytes) -> str:
+    """Name that git gives to a file of these bytes."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
+@dataclass(frozen=True)
+class Blob:
+    """Content of a file, and whether it is kept as a large one (LFS)."""
+
+    data: bytes
+    lfs: bool = False
+
+    @cached_property
+    def etag(self) -> str:
+        """The name by which clients recognize the content: SHA-256 of a large file, git's of any other."""
+        return hashlib.sha256(self.data).hexdigest() if self.lfs else git_sha1(self.data)
+
+    def facts(self) -> dict[str, Any]:
+        """Size and names, as listings give them."""
+        if not self.lfs:
+            return {"size": len(self.data), "oid": self.etag}
+        pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.etag}\nsize {len(self.data)}\n"
+        large = {"oid": self.etag, "size": len(self.data), "pointerSize": len(pointer)}
+        return {"size": len(self.data), "oid": git_sha1(pointer.encode()), "lfs": large}
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A state of a whole repository; nothing in it changes."""
+
+    title: str
+    tree: Mapping[str, Blob]
+    parent: "Commit | None" = field(default=None, repr=False)
+    date: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"))
+    sha: str = field(default_factory=lambda: secrets.token_hex(20))
+
+    def history(self) -> Iterator["Commit"]:
+        """This commit and those before it, newest first."""
+        commit: Commit | None = self
+        while commit:
+            yield commit
+            commit = commit.parent
+
+
+@dataclass
+class Repo:
+    """A dataset repository: the newest commit of each branch."""
+
+    id: str
+    private: bool = False
+    branches: dict[str, Commit] = field(default_factory=lambda: {"main": Commit("initial commit", {})})
+
+    def find(self, revision: str) -> Commit | None:
+        """The commit of a branch or of a full hash, if there is one."""
+        known = (commit for head in self.branches.values() for commit in head.history())
+        return self.branches.get(revision) or next((commit for commit in known if commit.sha == revision), None)
+
+
+@dataclass
+class Fault:
+    """A rule for failing: which requests, how, and how many times more."""
+
+    match: Match
+    failure: Failure
+    left: float
+
+    def applies(self, method: str, path: str) -> bool:
+        if self.left <= 0:
+            return False
+        if isinstance(self.match, str):
+            return re.search(self.match, f"{method} {path}") is not None
+        return self.match(method, path)
+
+
+class LoopbackHub:
+    """The server, started on entry and stopped on exit; clients keep their caches under `folder`.
+
+    `repos` maps "namespace/name" to what was pushed there; `requests` lists the (method, path) seen, unquoted and
+    without query. Anonymous clients may read what is public; the one `token` may do everything.
+    """
+
+    def __init__(self, folder: Path, user: str = "someone", token: str = "hf_loopback") -> None:
+        self.folder, self.user, self.token = folder, user, token
+        self.repos: dict[str, Repo] = {}
+        self.objects: dict[str, bytes] = {}  # large files by SHA-256, committed or only uploaded
+        self.requests: list[tuple[str, str]] = []
+        self.faults: list[Fault] = []
+        self.errors: list[Exception] = []  # of this stand-in itself; raised on exit
+        self.key = secrets.token_hex(8)  # signs the upload links, which are followed without the token
+        self.lock = threading.Lock()
+        self.stopped = threading.Event()
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def __enter__(self) -> "LoopbackHub":
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.stopped.set()
+        self.server.shutdown()
+        self.server.server_close()
+        if self.errors and kind is None:
+            raise self.errors[0]
+
+    def variables(self) -> dict[str, str]:
+        """Environment variables, and only those, that make a client talk to this server and to nobody else."""
+        home = self.folder / "hf_home"
+        return {
+            "HF_ENDPOINT": self.url,
+            "HF_TOKEN": self.token,
+            "HF_HOME": str(home),
+            "HF_HUB_CACHE": str(home / "hub"),
+            "HF_DATASETS_CACHE": str(home / "datasets"),
+            "HF_HUB_OFFLINE": "0",
+            "HF_DATASETS_OFFLINE": "0",
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+            "HF_UPDATE_DOWNLOAD_COUNTS": "0",
+            "NO_PROXY": "*",
+            "no_proxy": "*",
+        }
+
+    def env(self, **more: str) -> dict[str, str]:
+        """The whole environment of a client's process: this one's without its own Hub settings, ours, and `more`."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
+        return inherited | self.variables() | more
+
+    def python(self, code: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run code in a new process with `datasets` and `huggingface_hub` imported (see PREAMBLE) and env(**more)."""
+        command = [sys.executable, "-c", PREAMBLE + code]
+        return subprocess.run(command, env=self.env(**more), capture_output=True, text=True, timeout=120)
+
+    def fail(self, match: Match, failure: Failure, times: float = 1) -> Fault:
+        """Make the next `times` requests that match fail (math.inf: all), before anything is done about them.
+
+        `match` is searched for in "METHOD path" as a regular expression, or called with method and path. `failure` is
+        a status to answer, "reset" for a connection reset, or "stall" for no answer until the server stops.
+        """
+        self.faults.append(Fault(match, failure, times))
+        return self.faults[-1]
+
+    def commits(self, repo: str, branch: str = "main") -> list[Commit]:
+        """Commits of a branch, oldest first; the first one is the empty tree of the creation."""
+        return [*self.repos[repo].branches[branch].history()][::-1]
+
+    def files(self, repo: str, branch: str = "main") -> dict[str, bytes]:
+        """Content of every file at the head of a branch, by path."""
+        return {path: blob.data for path, blob in self.repos[repo].branches[branch].tree.items()}
+
+    def record(self, method: str, path: str) -> Failure | None:
+        """Note a request, and say whether it is to fail."""
+        with self.lock:
+            self.requests.append((method, path))
+            for fault in self.faults:
+                if fault.applies(method, path):
+                    fault.left -= 1
+                    return fault.failure
+        return None
+
+
+class _Refused(Exception):
+    """An answer other than the one asked for: status, text, and the word by which clients know the reason."""
+
+    def __init__(self, status: int, text: str, reason: str = "", **headers: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.headers = headers | ({"X-Error-Code": reason} if reason else {}) | {"X-Error-Message": text}
+
+
+_ROUTES: list[tuple[str, re.Pattern[str], str, bool]] = []
+
+
+def _route(method: str, pattern: str, write: bool = False) -> Callable[[Callable], Callable]:
+    """Answer these requests with the decorated method; {name} in the pattern is one segment of the path."""
+    regex = re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", pattern.replace("{repo}", "(?P<repo>[^/]+/[^/]+)"))
+
+    def register(function: Callable) -> Callable:
+        _ROUTES.append((method, re.compile(regex), function.__name__, write))
+        return function
+
+    return register
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection of a client. Methods with a route return what is answered as JSON."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    hub: LoopbackHub
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def serve(self) -> None:
+        url = urlsplit(self.path)
+        self.query = parse_qs(url.query)
+        try:
+            failure = self.hub.record(self.command, unquote(url.path))
+            if failure == "reset":
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                os.close(self.connection.detach())  # close() would wait for the files made of the socket
+                raise ConnectionResetError
+            if failure == "stall":
+                self.hub.stopped.wait()
+                raise ConnectionAbortedError
+            self.body = self.read_body()
+            if failure:
+                raise _Refused(failure, "failing on purpose")
+            self.answer(url.path)
+        except _Refused as refused:
+            self.reply(refused.status, json.dumps({"error": str(refused)}).encode(), **refused.headers)
+        except ConnectionError:
+            self.close_connection = True
+        except Exception as error:
+            self.hub.errors.append(error)
+            self.reply(500, repr(error).encode())
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = serve
+
+    def read_body(self) -> bytes:
+        size = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(size)
+        if len(body) < size:  # the client was killed
+            raise ConnectionAbortedError
+        return body
+
+    def answer(self, path: str) -> None:
+        method = "GET" if self.command == "HEAD" else self.command
+        for verb, pattern, name, write in _ROUTES:
+            if verb == method and (match := pattern.fullmatch(path)):
+                self.authorize(write)
+                result = getattr(self, name)(**{key: unquote(text) for key, text in match.groupdict("").items()})
+                if result is not None:
+                    self.reply(200, json.dumps(result).encode(), **{"Content-Type": "application/json"})
+                return
+        raise _Refused(404, f"the stand-in has no route for {method} {path}")
+
+    def reply(self, status: int, content: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in ({"Content-Length": str(len(content))} | headers).items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def authorize(self, write: bool) -> None:
+        given = self.headers.get("Authorization")
+        signed = self.query.get("key") == [self.hub.key]
+        if given != f"Bearer {self.hub.token}" and not signed and (given or write):
+            raise _Refused(401, "Invalid credentials in Authorization header" if given else "Token required")
+
+    def repo(self, name: str) -> Repo:
+        repo = self.hub.repos.get(name)
+        if not repo or (repo.private and not self.headers.get("Authorization")):
+            raise _Refused(401 if repo else 404, "Repository not found", "RepoNotFound")
+        return repo
+
+    def commit(self, repo: str, revision: str) -> Commit:
+        if commit := self.repo(repo).find(revision):
+            return commit
+        raise _Refused(404, f"Invalid rev id: {revision}", "RevisionNotFound")
+
+    # Who, and which repositories
+
+    @_route("GET", "/api/whoami-v2", write=True)
+    def whoami(self) -> dict:
+        return {"type": "user", "id": "0", "name": self.hub.user, "orgs": [], "auth": {"type": "access_token"}}
+
+    @_route("POST", "/api/repos/create", write=True)
+    def create(self) -> dict | None:
+        asked = json.loads(self.body)
+        name = f"{asked.get('organization') or self.hub.user}/{asked['name']}"
+        if asked.get("type") != "dataset":
+            raise _Refused(400, "the stand-in keeps datasets only")
+        with self.hub.lock:
+            fresh = name not in self.hub.repos
+            self.hub.repos.setdefault(name, Repo(name, asked.get("visibility") == "private"))
+        answer = {"url": f"{self.hub.url}/datasets/{name}"}
+        if fresh:
+            return answer
+        return self.reply(409, json.dumps(answer | {"error": "You already created this dataset repo"}).encode())
+
+    @_route("POST", "/api/datasets/{repo}/branch/{branch}", write=True)
+    def branch(self, repo: str, branch: str) -> dict:
+        start = self.commit(repo, json.loads(self.body or b"{}").get("startingPoint", "main"))
+        with self.hub.lock:
+            if self.hub.repos[repo].branches.setdefault(branch, start) is not start:
+                raise _Refused(409, "Reference already exists")
+        return {}
+
+    @_route("GET", "/api/datasets/(?P<repo>[^/]+(/[^/]+)?)(/revision/{revision})?")
+    def info(self, repo: str, revision: str) -> dict:
+        commit, found = self.commit(repo, revision or "main"), self.repo(repo)
+        dates = {"createdAt": [*commit.history()][-1].date, "lastModified": commit.date}
+        siblings = [{"rfilename": path} for path in sorted(commit.tree)]
+        about = {"id": repo, "author": repo.split("/")[0], "sha": commit.sha, "private": found.private}
+        return about | dates | {"gated": False, "disabled": False, "tags": [], "siblings": siblings}
+
+    # Reading
+
+    @_route("GET", "/api/datasets/{repo}/tree/{revision}(/(?P<folder>.+))?")
+    def tree(self, repo: str, revision: str, folder: str) -> list[dict]:
+        tree = self.commit(repo, revision).tree
+        prefix = f"{folder}/" if folder else ""
+        inside = {path[len(prefix) :] for path in tree if path.startswith(prefix)}
+        if folder and not inside:
+            raise _Refused(404, f"{folder} does not exist on {revision}", "EntryNotFound")
+        inside |= {str(parent) for path in inside for parent in Path(path).parents if parent.name}
+        if self.query.get("recursive", [""])[0].lower() != "true":
+            inside = {path for path in inside if "/" not in path}
+        return [self.entry(tree, prefix + path) for path in sorted(inside)]
+
+    @_route("POST", "/api/datasets/{repo}/paths-info/{revision}")
+    def paths_info(self, repo: str, revision: str) -> list[dict]:
+        tree = self.commit(repo, revision).tree
+        asked = parse_qs(self.body.decode()).get("paths", [])
+        return [self.entry(tree, path) for path in asked if any(f"{file}/".startswith(f"{path}/") for file in tree)]
+
+    def entry(self, tree: Mapping[str, Blob], path: str) -> dict:
+        """What a listing says of a file, or of a folder."""
+        if path in tree:
+            return {"type": "file", "path": path} | tree[path].facts()
+        return {"type": "directory", "path": path, "oid": hashlib.sha1(path.encode()).hexdigest(), "size": 0}
+
+    @_route("GET", "/datasets/{repo}/resolve/{revision}/(?P<path>.+)")
+    def resolve(self, repo: str, revision: str, path: str) -> None:
+        commit = self.commit(repo, revision)
+        about = {"X-Repo-Commit": commit.sha, "Accept-Ranges": "bytes"}
+        if path not in commit.tree:
+            raise _Refused(404, "Entry not found", "EntryNotFound", **about)
+        blob = commit.tree[path]
+        about["ETag"] = f'"{blob.etag}"'
+        asked, size = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", "")), len(blob.data)
+        if not asked:
+            return self.reply(200, blob.data, **about)
+        first, last = asked.groups()
+        start = int(first) if first else max(size - int(last), 0)
+        stop = min(int(last) + 1, size) if first and last else size
+        if start >= stop:
+            raise _Refused(416, "Range not satisfiable", **about, **{"Content-Range": f"bytes */{size}"})
+        return self.reply(206, blob.data[start:stop], **about, **{"Content-Range": f"bytes {start}-{stop - 1}/{size}"})
+
+    # Writing: what is large (preupload), the large files (batch, put, verify), then everything at once (commit)
+
+    @_route("POST", "/api/validate-yaml")
+    def validate(self) -> dict:
+        return {"errors": [], "warnings": []}
+
+    @_route("POST", "/api/datasets/{repo}/preupload/{revision}", write=True)
+    def preupload(self, repo: str, revision: str) -> dict:
+        tree = self.commit(repo, revision).tree
+        answers = []
+        for file in json.loads(self.body)["files"]:
+            binary = b"\0" in base64.b64decode(file.get("sample", ""))  # as git tells binary from text
+            mode = "lfs" if binary or file["size"] > 10 << 20 else "regular"
+            answer = {"path": file["path"], "uploadMode": mode, "shouldIgnore": False}
+            answers.append(answer | ({"oid": tree[file["path"]].etag} if file["path"] in tree else {}))
+        return {"files": answers}
+
+    @_route("POST", "/datasets/{repo}.git/info/lfs/objects/batch", write=True)
+    def batch(self, repo: str) -> dict:
+        self.repo(repo)
+        objects = [{"oid": item["oid"], "size": item["size"]} for item in json.loads(self.body)["objects"]]
+        for item in objects:
+            if item["oid"] not in self.hub.objects:
+                link = f"{self.hub.url}/lfs/{item['oid']}"
+                signed = {"href": f"{link}?key={self.hub.key}", "header": {}}
+                item["actions"] = {"upload": signed, "verify": {"href": f"{link}/verify"}}
+        return {"transfer": "basic", "objects": objects}
+
+    @_route("PUT", "/lfs/{oid}", write=True)
+    def put(self, oid: str) -> dict:
+        if hashlib.sha256(self.body).hexdigest() != oid:
+            raise _Refused(400, "the bytes are not those of the SHA-256 announced")
+        self.hub.objects[oid] = self.body
+        return {}
+
+    @_route("POST", "/lfs/{oid}/verify", write=True)
+    def verify(self, oid: str) -> dict:
+        if len(self.hub.objects.get(oid, b"")) != json.loads(self.body)["size"]:
+            raise _Refused(404, "no such object of this size")
+        return {}
+
+    @_route("POST", "/api/datasets/{repo}/commit/{branch}", write=True)
+    def push(self, repo: str, branch: str) -> dict:
+        if "create_pr" in self.query:
+            raise _Refused(400, "the stand-in has no pull requests")
+        lines = [json.loads(line) for line in self.body.splitlines()]
+        header = next(line["value"] for line in lines if line["key"] == "header")
+        with self.hub.lock:
+            head = self.repo(repo).branches.get(branch)
+            if not head:
+                raise _Refused(404, f"Invalid branch: {branch}", "RevisionNotFound")
+            if header.get("parentCommit", head.sha) != head.sha:
+                raise _Refused(412, "A commit has happened since. Please refresh and try again.")
+            tree = dict(head.tree)
+            for line in lines:
+                self.apply(line["key"], line["value"], tree)
+            commit = Commit(header["summary"], MappingProxyType(tree), head)
+            self.hub.repos[repo].branches[branch] = commit
+        return {"commitUrl": f"{self.hub.url}/datasets/{repo}/commit/{commit.sha}", "commitOid": commit.sha}
+
+    def apply(self, key: str, value: dict, tree: dict[str, Blob]) -> None:
+        """Make one change of a commit in this copy of the tree."""
+        path = value.get("path", "")
+        if key == "file":
+            tree[path] = Blob(base64.b64decode(value["content"]))
+        elif key == "lfsFile":
+            data = self.hub.objects.get(value["oid"])
+            if data is None or len(data) != value["size"]:
+                raise _Refused(400, f"no object {value['oid']} of {value['size']} bytes was uploaded for {path}")
+            tree[path] = Blob(data, lfs=True)
+        elif key == "deletedFile":
+            tree.pop(path, None)
+        elif key == "deletedFolder":
+            for file in [file for file in tree if file.startswith(f"{path.rstrip('/')}/")]:
+                del tree[file]
+        elif key != "header":
+            raise _Refused(400, f"the stand-in does not know the change {key}")

@@ -1,0 +1,120 @@
+"""Pushing and loading with the real clients of the Hub, against a server on this machine."""
+
+import io
+import os
+import subprocess
+import sys
+
+import datasets
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import ROOT
+from loopback_hub import LoopbackHub
+from recordings import write_units
+
+SCRIPT = "data/dmfc-rsg/preprocess.py"
+LOADING = """
+import sys, datasets
+datasets.config.USE_PARQUET_EXPORT = False
+repository, streaming = sys.argv[1], sys.argv[2] == "streaming"
+for split, rows in sorted(datasets.load_dataset(repository, streaming=streaming).items()):
+    assert rows.features["spike_counts"] == datasets.List(datasets.List(datasets.Value("uint8"))), rows.features
+    for row in rows:
+        names = [row.get("source_dataset"), row["session_id"], row["segment_id"]]
+        print(split, *names, sum(map(sum, row["spike_counts"])))
+"""
+
+
+@pytest.fixture
+def hub(tmp_path):
+    with LoopbackHub(tmp_path / "hf") as hub:
+        yield hub
+
+
+@pytest.fixture
+def raw(tmp_path):
+    for i in range(3):
+        write_units(tmp_path / "raw" / "sub-A" / f"{i}.nwb", [np.linspace(0, 5, 10 + i), [1.0], []])
+    return tmp_path / "raw"
+
+
+def load(hub, repository, how="whole"):
+    command = [sys.executable, "-c", LOADING, repository, how]
+    done = subprocess.run(command, env=os.environ | hub.environment(), capture_output=True, text=True, check=True)
+    return sorted(done.stdout.splitlines())
+
+
+def test_push_merge_from_the_hub_and_count(hub, raw, script, tmp_path):
+    """The whole way over the Hub: push two components, merge them from there, push the corpus and its motifs."""
+    hubbed = hub.environment()
+    for name in ("one", "two"):
+        options = ["--data_dir", raw, "--out_dir", tmp_path / name, "--token_count_limit", 300]
+        done = script(SCRIPT, *options, "--hf_repo_name", f"me/{name}", **hubbed)
+        assert done.returncode == 0, done.stderr
+        assert f"pushed to me/{name}" in done.stdout
+    expected = [f"train None {i} segment_{j}" for i in range(3) for j in range(3)]
+    for how in ("whole", "streaming"):
+        rows = load(hub, "me/one", how)
+        assert [row.rpartition(" ")[0] for row in rows] == expected
+        assert sum(int(row.split()[-1]) for row in rows) == 10 + 11 + 12 + 3
+    done = script("merge_datasets.py", "--components", "me/one", "me/two", "--hf_repo_name", "me/both", **hubbed)
+    assert done.returncode == 0, done.stderr
+    rows = load(hub, "me/both")
+    assert len(rows) == 18
+    assert {row.split()[0] for row in rows} == {"train", "test"}
+    assert {row.split()[1] for row in rows} == {"me/one", "me/two"}
+    done = script("visualize_dataset.py", "--repo_name", "me/both", "--out_dir", tmp_path / "rasters", **hubbed)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "rasters").glob("*.jpg"))) == 1
+    options = ["--p_n", 1, "--p_t", 8, "--repo_name", "me/both", "--out_dir", tmp_path / "motifs"]
+    done = script("extract_motifs.py", *options, "--hf_repo_name", "me/motifs", **hubbed)
+    assert done.returncode == 0, done.stderr
+    shard = next(content for path, content in hub.files("me/motifs").items() if path.endswith(".parquet"))
+    local = pq.read_table(next((tmp_path / "motifs").glob("*.parquet")))
+    assert pq.read_table(io.BytesIO(shard)).to_pylist() == local.to_pylist()
+
+
+def test_same_push_again_adds_no_commit(hub, raw, script, tmp_path):
+    command = [SCRIPT, "--data_dir", raw, "--hf_repo_name", "me/one"]
+    assert script(*command, **hub.environment()).returncode == 0
+    commits = len(hub.repos["me/one"])
+    assert script(*command, **hub.environment()).returncode == 0
+    assert len(hub.repos["me/one"]) == commits
+
+
+def test_upload_that_fails_once(hub, raw, script):
+    hub.fail("PUT /lfs/", 500)
+    done = script(SCRIPT, "--data_dir", raw, "--hf_repo_name", "me/one", **hub.environment())
+    assert done.returncode == 0, done.stderr
+    assert len(load(hub, "me/one")) == 3
+
+
+@pytest.mark.parametrize("token", ["hf_wrong", None])
+def test_wrong_token_is_one_clear_line(hub, raw, script, tmp_path, token):
+    done = script(SCRIPT, "--data_dir", raw, "--hf_repo_name", "me/one", **hub.environment(token))
+    assert done.returncode == 2
+    assert "me/one: expected a Hub repository that you can write" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "hf_wrong" not in done.stdout + done.stderr
+    assert "me/one" not in hub.repos
+    assert len(datasets.load_from_disk(str(tmp_path / "build" / "dmfc-rsg"))) == 3  # the local build is unharmed
+
+
+def test_repository_that_is_not_there(hub, script):
+    done = script("extract_motifs.py", "--p_n", 1, "--p_t", 8, "--repo_name", "me/nope", **hub.environment())
+    assert done.returncode == 2
+    assert "me/nope: expected a data set on the Hub" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_terms_are_told_before_a_push(hub, script, tmp_path):
+    """Whoever pushes rows of data with restrictive terms reads them first."""
+    folder = tmp_path / "h1"
+    folder.mkdir()
+    for source, target in [("data/dmfc-rsg/preprocess.py", "preprocess.py"), ("data/h1/dataset.toml", "dataset.toml")]:
+        (folder / target).write_text((ROOT / source).read_text())
+    write_units(folder / "raw" / "sub-A" / "0.nwb", [[1.0]])
+    done = script(folder / "preprocess.py", "--hf_repo_name", "me/h1", **hub.environment())
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.index("data use agreement") < done.stdout.index("pushed to me/h1")

@@ -1,0 +1,53 @@
+"""Draw rasters of random rows: spike counts, units × time bins. Without options, of the merged corpus."""
+
+import sys
+from pathlib import Path
+
+from neuralpile import catalog, cli, rasters, store
+from neuralpile.errors import BadInput
+
+EXAMPLE = "python visualize_dataset.py --repo_name dmfc-rsg --n_examples 4"
+
+
+def main() -> int:
+    """Parse the command line, draw, print where the figures are."""
+    parser = cli.parser(__doc__, EXAMPLE)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--repo_name",
+        metavar="REF",
+        default=catalog.PILE,
+        help="the data set: name of a local build, Hub repository (someone/name) or folder",
+    )
+    which.add_argument("--plot_all", action="store_true", help="draw every local build and the merged corpus")
+    parser.add_argument("--n_examples", type=cli.positive_int, default=9, help="rows in a figure")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of rows")
+    parser.add_argument("--out_dir", type=Path, default=Path("rasters"), help="where the figures go")
+    given = parser.parse_args()
+    if given.seed < 0:
+        parser.error(f"--seed: expected a whole number from 0, found {given.seed}")
+
+    pile = [catalog.PILE] if store.is_finished(catalog.BUILD / catalog.PILE) else []
+    references = store.built() + pile if given.plot_all else [given.repo_name]
+    if not references:
+        raise BadInput(catalog.BUILD, "data sets that are built", "none", "run data/<name>/preprocess.py of some")
+    if references == [catalog.PILE] and not pile:
+        do = "run merge_datasets.py, or draw a data set with --repo_name or all with --plot_all"
+        raise BadInput(catalog.BUILD / catalog.PILE, "the merged corpus", "none", do)
+
+    n_failed = 0
+    for reference in references:
+        try:
+            path, n_shown = rasters.draw(store.open_data_set(reference), given.n_examples, given.seed, given.out_dir)
+        except BadInput as error:
+            if not given.plot_all:
+                raise
+            print(f"error: {error}", file=sys.stderr)
+            n_failed += 1
+        else:
+            print(f"{reference}: {n_shown} row{'s'[: n_shown != 1]} in {path}", flush=True)
+    return 1 if n_failed else 0
+
+
+if __name__ == "__main__":
+    cli.run(main)
