@@ -15,10 +15,11 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -39,23 +40,50 @@ SAME_TIME = 2_000_000_000  # ns: some file systems keep modification times only 
 NOTES_SHOWN = 20
 
 
-def main(script: str, read: Read, own_bin: float | None = None) -> None:
+# What a data set's script can offer its users; in brackets where the offer comes from.
+OFFERS = {
+    "trim": "drop the bins before the first and after the last spike of a session",  # (all data sets)
+    "drop_duplicates": "leave out the files that repeat others",  # (dataset.toml)
+    "mask_unobserved": "cut out the bins that were not observed, as the file says",  # (the script)
+    "epochs": "lay out epochs of a restarted clock one after the other",  # (the script)
+    "min_quality": "leave out units of a lower quality",  # (the script)
+}
+
+
+@dataclass(frozen=True)
+class Script:
+    """What the `preprocess.py` of a data set says of its session files."""
+
+    path: Path
+    read: Read
+    own_bin: float | None = None
+    offers: Sequence[str] = ()
+    qualities: Sequence[str] = ()
+    is_session: Callable[[Path], bool] = lambda _: True
+
+
+def main(script: str, read: Read, **more: object) -> None:
     """The command line of a `preprocess.py`.
 
     Args:
         script: its `__file__`; the folder that it is in names the data set.
         read: makes a Session of a session file, and raises BadInput where the file is not what it must be.
-        own_bin: width in seconds of the bins in which the recordings come, if they come binned: `--bin_size` must
-            then be a multiple of it.
+        more: what else there is to say:
+            own_bin: width in seconds of the bins in which the recordings come, if they come binned: `--bin_size` must
+                then be a multiple of it.
+            offers: options of `OFFERS` that `read` heeds.
+            qualities: the choices of `--min_quality`, the lowest first, where `read` heeds it.
+            is_session: whether a file is a session at all, where its name does not tell.
     """
-    cli.run(partial(_main, Path(script).resolve(), read, own_bin))
+    cli.run(partial(_main, Script(Path(script).resolve(), read, **more)))
 
 
-def _main(script: Path, read: Read, own_bin: float | None) -> int:
-    data_set = catalog.parse(script.parent.name, script.parent / "dataset.toml")
-    given = _arguments(data_set, script.parent, own_bin)
-    options = Options(given.bin_size, given.token_count_limit, given.as_published)
-    report = build(data_set, script, read, given.data_dir, given.out_dir, options, given.jobs, given.strict)
+def _main(script: Script) -> int:
+    folder = script.path.parent
+    data_set = catalog.parse(folder.name, folder / "dataset.toml")
+    given = _arguments(data_set, script)
+    options = Options(**{field.name: getattr(given, field.name) for field in fields(Options) if field.name in given})
+    report = build(data_set, script, given.data_dir, given.out_dir, options, given.jobs, given.strict)
     print(summary(report, data_set, given.out_dir))
     failed = report["failed"]
     for line in failed.values():
@@ -72,10 +100,10 @@ def _main(script: Path, read: Read, own_bin: float | None) -> int:
     return 1 if failed else 0
 
 
-def _arguments(data_set: DataSet, folder: Path, own_bin: float | None) -> argparse.Namespace:
+def _arguments(data_set: DataSet, script: Script) -> argparse.Namespace:
     command = f"python data/{data_set.name}/preprocess.py"
     parser = cli.parser(f"Spike counts of {data_set.name}. {data_set.title}", f"{command} --jobs 2")
-    parser.add_argument("--data_dir", type=Path, default=folder / "raw", help="where the session files are")
+    parser.add_argument("--data_dir", type=Path, default=script.path.parent / "raw", help="where the session files are")
     parser.add_argument("--out_dir", type=Path, default=catalog.BUILD / data_set.name, help="where the rows go")
     parser.add_argument(
         "--bin_size", type=cli.positive_float, default=data_set.bin_width, help="width of a bin in seconds"
@@ -85,21 +113,36 @@ def _arguments(data_set: DataSet, folder: Path, own_bin: float | None) -> argpar
     parser.add_argument("--as_published", action="store_true", help="reproduce the published values bit for bit")
     parser.add_argument("--strict", action="store_true", help="stop at the first file that cannot be built")
     parser.add_argument("--jobs", type=cli.positive_int, default=1, help="sessions at a time, each in its own process")
+    own = ["trim", *(["drop_duplicates"] if data_set.duplicates else []), *script.offers]
+    for name in own:
+        parser.add_argument(f"--{name}", action="store_true", help=OFFERS[name])
+    if script.qualities:
+        own.append("min_quality")
+        parser.add_argument("--min_quality", choices=script.qualities, help=OFFERS["min_quality"])
     given = parser.parse_args()
-    if own_bin is not None and not np.isclose(given.bin_size / own_bin, max(1, round(given.bin_size / own_bin))):
-        parser.error(
-            f"--bin_size: expected a multiple of {own_bin} s, the bin of these recordings, found {given.bin_size}"
-        )
+    if given.as_published and (chosen := [f"--{name}" for name in own if getattr(given, name)]):
+        parser.error(f"--as_published: expected none of the options that change the shape, found {' '.join(chosen)}")
+    bins = given.bin_size / script.own_bin if script.own_bin else 1
+    if not np.isclose(bins, max(1, round(bins))):
+        expected = f"expected a multiple of {script.own_bin} s, the bin of these recordings"
+        parser.error(f"--bin_size: {expected}, found {given.bin_size}")
     return given
 
 
-def find_sessions(data_dir: Path, data_set: DataSet) -> list[Path]:
+def find_sessions(
+    data_dir: Path,
+    data_set: DataSet,
+    duplicates: bool = True,
+    is_session: Callable[[Path], bool] = lambda _: True,
+) -> list[Path]:
     """The session files of a data set below a folder, sorted by path, the order of the published rows.
+
+    Those that repeat others are among them unless `duplicates` is false; `is_session` says what a name cannot tell.
 
     Raises BadInput where there are none.
     """
-    folders = os.walk(data_dir, followlinks=True)
-    found = [Path(folder, name) for folder, _, names in folders for name in names if data_set.wants(name)]
+    paths = (Path(folder, name) for folder, _, names in os.walk(data_dir, followlinks=True) for name in names)
+    found = [path for path in paths if data_set.wants(path.name, duplicates) and is_session(path)]
     if not found:
         wanted = " or ".join(data_set.include)
         if data_set.exclude:
@@ -112,8 +155,7 @@ def find_sessions(data_dir: Path, data_set: DataSet) -> list[Path]:
 
 def build(
     data_set: DataSet,
-    script: Path,
-    read: Read,
+    script: Script,
     data_dir: Path,
     out_dir: Path,
     options: Options,
@@ -129,19 +171,11 @@ def build(
     """
     from neuralpile import store  # imports `datasets`, which takes a second that workers need not spend
 
-    sources = find_sessions(data_dir, data_set)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out_dir / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise BadInput(
-            out_dir, "no other build at work in this folder", "one", "wait for it, or use --out_dir"
-        ) from None
-    with lock:
+    sources = find_sessions(data_dir, data_set, not options.drop_duplicates, script.is_session)
+    with _alone(out_dir):
         targets = {source: out_dir / ROWS / f"{source.relative_to(data_dir)}.arrow" for source in sources}
         _take_away_others(out_dir, set(targets.values()))
-        recipe = asdict(options) | {"code": code_digest(script)}
+        recipe = asdict(options) | {"code": code_digest(script.path)}
         tasks = [Task(source, targets[source], options, recipe) for source in sources]
         done = {task.source: facts for task in tasks if (facts := task.done()) is not None}
         to_do = [task for task in tasks if task.source not in done]
@@ -151,7 +185,7 @@ def build(
         with tqdm(total=len(tasks), initial=len(done), unit="session", desc=data_set.name, disable=None) as bar:
             n_tokens = sum(facts["tokens"] for facts in done.values())
             bar.set_postfix_str(f"{n_tokens:,} tokens")
-            for task, result in _results(read, to_do, jobs):
+            for task, result in _results(script.read, to_do, jobs):
                 if isinstance(result, BadInput):
                     if strict:
                         raise result
@@ -180,20 +214,41 @@ def build(
         return report
 
 
+@contextmanager
+def _alone(out_dir: Path) -> Iterator[None]:
+    """Keep other builds out of a folder. Raises BadInput where one is at work in it."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(out_dir / LOCK, timeout=0):
+            yield
+    except Timeout:
+        do = "wait for it, or use another --out_dir"
+        raise BadInput(out_dir, "no other build at work in this folder", "one", do) from None
+
+
 def _take_away_others(out_dir: Path, targets: set[Path]) -> None:
-    """Delete what a killed run left half-written, and the rows of session files that are no longer there."""
+    """Delete what a killed run left half-written, and rows of session files that are not there."""
+    from neuralpile import store
+
     for path in sorted((out_dir / ROWS).rglob(f"*{files.PARTIAL}")):
         path.unlink()
-    for path in sorted((out_dir / ROWS).rglob("*.arrow")):
-        if path not in targets:
-            print(f"{path}: its session file is no longer there; taken out", file=sys.stderr)
-            path.unlink()
+    others = sorted(set((out_dir / ROWS).rglob("*.arrow")) - targets)
+    if others:
+        store.mark_unfinished(out_dir)
+    for path in others:
+        print(f"{path}: its session file is no longer there; taken out", file=sys.stderr)
+        path.unlink()
 
 
 def code_digest(script: Path) -> str:
     """SHA-256 over the code that makes rows of recordings: the script, and the library's part of it."""
     library = Path(__file__).parent
-    modules = [library / "counts.py", library / "rows.py", *sorted((library / "recordings").glob("*.py"))]
+    modules = [
+        library / "counts.py",
+        library / "epochs.py",
+        library / "rows.py",
+        *sorted((library / "recordings").glob("*.py")),
+    ]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in [script, *modules])).hexdigest()
 
 
@@ -281,6 +336,9 @@ def build_session(read: Read, task: Task) -> Facts:
     if counts.ndim != 2 or counts.dtype != np.uint8:
         found = f"{counts.dtype} of shape {counts.shape}"
         raise BadInput(task.source, "counts (units, bins) of uint8 from the script", found, "mend the script")
+    if task.options.trim:
+        session = trimmed(session)
+        counts = session.counts
     try:
         segments = list(rows.segments(counts, task.options.token_count_limit, task.options.as_published))
     except ValueError as error:
@@ -292,6 +350,15 @@ def build_session(read: Read, task: Task) -> Facts:
     metadata = {"made_from": task.made_from(), "facts": facts}
     store.write_rows(task.target, session_rows, rows.SCHEMA, metadata, modified_ns=task.source.stat().st_mtime_ns)
     return facts
+
+
+def trimmed(session: Session) -> Session:
+    """The session without the bins before its first and after its last spike."""
+    with_spikes = np.flatnonzero(session.counts.any(axis=0))
+    first, last = (with_spikes[0], with_spikes[-1]) if with_spikes.size else (0, -1)
+    dropped = int(first), session.counts.shape[1] - int(last) - 1
+    notes = [*session.notes, "{:,} empty bins at the start and {:,} at the end trimmed".format(*dropped)]
+    return replace(session, counts=session.counts[:, first : last + 1], notes=notes)
 
 
 def session_facts(session: Session, n_segments: int) -> Facts:

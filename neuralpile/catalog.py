@@ -35,6 +35,7 @@ class DataSet:
     url: str
     include: tuple[str, ...]  # file name patterns of the session files that are used
     exclude: tuple[str, ...]
+    duplicates: tuple[str, ...]  # of those, what repeats others: left out with --drop_duplicates
     files: int | None  # session files used
     bytes: int | None  # their size
 
@@ -60,10 +61,10 @@ class DataSet:
         """Where its scripts are."""
         return DATA / self.name
 
-    def wants(self, filename: str) -> bool:
-        """Whether a file of this name is one of the session files that are used."""
-        path = Path(filename)
-        return any(path.match(p) for p in self.include) and not any(path.match(p) for p in self.exclude)
+    def wants(self, filename: str, duplicates: bool = True) -> bool:
+        """Whether a file of this name is one of the session files; `duplicates` repeat others, and can be left out."""
+        exclude = self.exclude if duplicates else self.exclude + self.duplicates
+        return any(Path(filename).match(p) for p in self.include) and not any(Path(filename).match(p) for p in exclude)
 
 
 # Where the fields stand in dataset.toml: table -> field -> (type, default); `...` where there is no default.
@@ -76,6 +77,7 @@ LAYOUT: dict[str, dict[str, tuple[type, object]]] = {
         "url": (str, ...),
         "include": (tuple, ...),
         "exclude": (tuple, ()),
+        "duplicates": (tuple, ()),
         "files": (int, None),
         "bytes": (int, None),
     },

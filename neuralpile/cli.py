@@ -16,7 +16,10 @@ def parser(description: str, example: str) -> argparse.ArgumentParser:
 
 
 class _Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    """Line breaks of the description kept, and defaults shown."""
+    """Line breaks of the description kept, and defaults shown where there are any."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return super()._get_help_string(action) if action.default not in (None, False) else action.help
 
 
 def positive_float(text: str) -> float:

@@ -133,6 +133,36 @@ def _count(times, ends, edges, per_second, saturate, counts):  # type: ignore[no
     return before, not_finite, after, above
 
 
+def whole_numbers(values: np.ndarray) -> np.ndarray:
+    """Counts that are stored as floating point numbers, as int64; integers as they are.
+
+    Raises ValueError where a value is no whole number.
+    """
+    if values.dtype.kind != "f":
+        return values
+    if not (np.isfinite(values) & (values == np.rint(values))).all():
+        wrong = values[~(values == np.rint(values))]
+        raise ValueError("counts, whole numbers", f"{wrong[0]:.4g}" if wrong.size else "infinity")
+    return values.astype(np.int64)
+
+
+def observed_bins(n_bins: int, bin_size: float, intervals: np.ndarray) -> np.ndarray:
+    """Which bins lie wholly in what was observed: boolean (bins,).
+
+    `intervals` are start and end in seconds, (intervals, 2); they may overlap. Ends are met to within a thousandth of
+    a bin.
+    """
+    slack = bin_size / 1000
+    starts, stops = intervals[np.argsort(intervals[:, 0])].T
+    stops = np.maximum.accumulate(stops)
+    # A new stretch begins where an interval starts after all before it have ended.
+    first = np.flatnonzero(np.concatenate([[True], starts[1:] > stops[:-1] + slack])[: len(starts)])
+    starts, stops = starts[first], stops[np.append(first[1:], len(starts)) - 1]
+    begin = np.arange(n_bins) * bin_size
+    stretch = np.searchsorted(starts, begin + slack, side="right") - 1
+    return (stretch >= 0) & (begin + bin_size <= np.append(stops, -np.inf)[stretch] + slack)
+
+
 def rebin(raster: np.ndarray, factor: int, as_published: bool = False) -> Binned:
     """Sum `factor` fine bins each into a coarse one; fine bins at the end that fill no coarse one are left out.
 

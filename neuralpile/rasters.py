@@ -6,6 +6,7 @@ pixels and have as many as their pooled counts or more, so that nothing is resam
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -31,6 +32,7 @@ WIDTH, NARROWEST, ASPECT = 1900, 440, 0.66
 LEFT, RIGHT, ABOVE, BELOW = 84, 36, 46, 56  # around each panel, for its titles and labels
 HEAD, BAR, MARGIN = 84, 120, 20  # of the figure: its titles; the colour bar on the right
 SMALL, MIDDLE, LARGE, GREY = 7, 8, 12, "0.35"  # points; the colour of small print
+FRAME = 2 * 72 / DPI  # points, which are 2 pixels
 
 
 def pool_max(counts: np.ndarray, width: int) -> np.ndarray:
@@ -81,15 +83,12 @@ def draw(data_set: DataSetOnDisk, n_examples: int, seed: int, out_dir: Path) -> 
     if n_shown > MAX_EXAMPLES:
         raise BadInput("--n_examples", f"at most {MAX_EXAMPLES} in a figure", f"{n_shown:,}", "ask for fewer")
     at = np.sort(np.random.default_rng(seed).choice(len(data_set), n_shown, replace=False))
-    drawn = (
-        f"{n_shown:,} of {len(data_set):,} rows, drawn with seed {seed}"
-        if n_shown < len(data_set)
-        else f"all {n_shown:,} rows"
-    )
-    chosen = f"{drawn}, in the order of the data set"
+    drawn = f"all {n_shown:,} rows"
+    if n_shown < len(data_set):
+        drawn = f"{n_shown:,} of {len(data_set):,} rows, drawn with seed {seed}"
     path = out_dir / f"{data_set.name.replace('/', '--')}.jpg"  # the name of a Hub repository has a slash
     with matplotlib.style.context("default"):  # not the user's own style: it could crop or scale the figure
-        figure = draw_rows([data_set.row(int(i)) for i in at], data_set.name, chosen)
+        figure = draw_rows([data_set.row(int(i)) for i in at], data_set.name, f"{drawn}, in the order of the data set")
         try:
             with whole_file(path) as partial:
                 # No chroma subsampling: it smears single pixels. Nothing in the file says when it was made.
@@ -152,11 +151,12 @@ def draw_rows(rows: Sequence[Row], name: str, chosen: str) -> Figure:
 def _panel(axes: Axes, shape: tuple[int, int], image: np.ndarray, colours: ScalarMappable) -> None:
     """One row's image (units or fewer, bins or fewer); its labels are about the row, whose `shape` is given."""
     n_units, n_bins = shape
-    image = image if image.size else np.zeros((1, 1), np.uint8)
+    shown = image if image.size else np.zeros((1, 1), np.uint8)
     extent = (0, max(n_bins, 1), max(n_units, 1), 0)
-    axes.imshow(image, colours.cmap, colours.norm, aspect="auto", interpolation="nearest", extent=extent)
-    axes.spines[:].set_visible(False)  # they hide half a pixel of the outermost bins and units
-    axes.patch.set(edgecolor="0.6", linewidth=4 * 72 / DPI)  # under the image: 2 pixels of it are seen, around it
+    axes.imshow(shown, colours.cmap, colours.norm, aspect="auto", interpolation="nearest", extent=extent)
+    # All pixels of the image are counts: the frame is what is seen of a line under it, and ticks begin outside of that.
+    axes.patch.set(edgecolor="0.6", linewidth=2 * FRAME)
+    axes.spines[:].set(position=("outward", FRAME), visible=False)
     for axis, n, n_pooled, n_ticks, label in (
         (axes.xaxis, n_bins, image.shape[1], 4, "time bins"),
         (axes.yaxis, n_units, image.shape[0], 6, "units"),
@@ -181,14 +181,15 @@ def shorten(parts: Sequence[str], fits: Callable[[str], bool]) -> str:
     >>> shorten(["monkey-N", "2015-07-23_recording_2"], lambda title: len(title) <= 25)
     'monkey-N · 2015-0…rding_2'
     """
-    parts = [" ".join(part.split()) for part in parts]
-    for longest in range(max(3, *map(len, parts)), 2, -1):
+    parts = [" ".join(str(part).split()) for part in parts]
+
+    def title(longest: int) -> str:
         head, tail = longest // 2, (longest - 1) // 2
-        short = (part if len(part) <= longest else f"{part[:head]}…{part[-tail:]}" for part in parts)
-        title = " · ".join(short)
-        if fits(title):
-            break
-    return title
+        return " · ".join(part if len(part) <= longest else f"{part[:head]}…{part[-tail:]}" for part in parts)
+
+    whole = max(3, *map(len, parts))
+    n_cut = bisect_left(range(whole - 3), True, key=lambda n_cut: fits(title(whole - n_cut)))
+    return title(whole - n_cut)
 
 
 def _title(name: str, rows: Sequence[Row]) -> str:

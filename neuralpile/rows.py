@@ -30,6 +30,12 @@ class Options:
     bin_size: float = 0.02  # seconds
     token_count_limit: int = TOKEN_COUNT_LIMIT
     as_published: bool = False
+    # Off by default, because they change the shape; not every data set offers each.
+    trim: bool = False
+    drop_duplicates: bool = False
+    mask_unobserved: bool = False
+    epochs: bool = False
+    min_quality: str | None = None
 
 
 @dataclass

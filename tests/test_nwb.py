@@ -144,19 +144,19 @@ def test_raster_in_slabs(tmp_path, monkeypatch, slab):
     monkeypatch.setattr(nwb, "SLAB", slab)
     raster = np.random.default_rng(0).poisson(0.1, (1234, 7)).astype(np.uint8)
     raster[40:60, 3] = 20
-    session = nwb.count_raster(write_raster(tmp_path / "x.nwb", raster), Options(), PLACE, 0.001)
+    session = nwb.count_raster(write_raster(tmp_path / "x.nwb", raster), Options(), [PLACE], 0.001)
     expected = raster[:1220].reshape(61, 20, 7).sum(axis=1).T
     assert expected.max() == 400
     assert (session.counts == expected.clip(max=255)).all()
     assert session.notes == ["145 spikes above 255 in a bin left out: the bin stays at 255"]
-    published = nwb.count_raster(tmp_path / "x.nwb", Options(as_published=True), PLACE, 0.001)
+    published = nwb.count_raster(tmp_path / "x.nwb", Options(as_published=True), [PLACE], 0.001)
     assert (published.counts == expected % 256).all()
 
 
 def test_no_raster(tmp_path):
     path = write_units(tmp_path / "x.nwb", [[1.0]])
     with pytest.raises(BadInput, match=r"expected a raster .* found nothing"):
-        nwb.count_raster(path, Options(), PLACE, 0.001)
+        nwb.count_raster(path, Options(), [PLACE], 0.001)
     path = write_raster(tmp_path / "y.nwb", np.full((40, 2), 0.5))
-    with pytest.raises(BadInput, match=r"expected counts .* found float64"):
-        nwb.count_raster(path, Options(), PLACE, 0.001)
+    with pytest.raises(BadInput, match="expected counts, whole numbers, found 0.5"):
+        nwb.count_raster(path, Options(), [PLACE], 0.001)

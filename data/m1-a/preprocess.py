@@ -4,4 +4,4 @@ from neuralpile import build
 from neuralpile.recordings import nwb
 
 if __name__ == "__main__":
-    build.main(__file__, nwb.count_units)
+    build.main(__file__, nwb.count_units, offers=["mask_unobserved"])

@@ -11,8 +11,8 @@ RASTER, OWN_BIN = "processing/ecephys/rasters/data", 0.001  # where the raster i
 
 def read(path: Path, options: Options) -> Session:
     """Sum the 1 ms bins to bins of `bin_size`."""
-    return nwb.count_raster(path, options, RASTER, OWN_BIN)
+    return nwb.count_raster(path, options, [RASTER], OWN_BIN)
 
 
 if __name__ == "__main__":
-    build.main(__file__, read, OWN_BIN)
+    build.main(__file__, read, own_bin=OWN_BIN)

@@ -5,7 +5,7 @@ arrays (NWB schema 2, `Units`: `spike_times`, all units one after the other in s
 each unit's end), which is all that is read here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -75,10 +75,73 @@ def read_spike_trains(path: Path) -> SpikeTrains:
     return SpikeTrains(times[:assigned].astype(np.float64, copy=False), ends, times.size - assigned)
 
 
-def count_units(path: Path, options: Options) -> Session:
+def has_spike_times(path: Path) -> bool:
+    """Whether a file has a units table with spike times. A file that cannot be read counts as one that has: its error
+    is told when it is built."""
+    try:
+        with open_nwb(path) as file:
+            return any(f"{place}/spike_times" in file for place in UNITS_TABLES)
+    except BadInput:
+        return True
+
+
+def read_column(path: Path, name: str) -> np.ndarray:
+    """A column of the units table, one value for each unit: numbers, or str. Raises BadInput where there is none."""
+    with open_nwb(path) as file:
+        table = next(file[place] for place in UNITS_TABLES if place in file)
+        if name not in table:
+            raise BadInput(path, f"{table.name}/{name}", f"a table of {', '.join(table)}", "do without this option")
+        column = table[name]
+        return column.asstr()[()] if h5py.check_string_dtype(column.dtype) else column[()]
+
+
+def read_observed(path: Path) -> np.ndarray:
+    """When the recording ran, as `obs_intervals` of any unit says: (intervals, 2) in seconds.
+
+    Raises BadInput where there are none.
+    """
+    return np.unique(read_column(path, "obs_intervals").reshape(-1, 2), axis=0)
+
+
+def read_intervals(path: Path, name: str) -> np.ndarray:
+    """A table of intervals of the file: (intervals, 2), start and stop in seconds. Raises BadInput: there is none."""
+    with open_nwb(path) as file:
+        table = file.get(f"intervals/{name}")
+        if table is None or not {"start_time", "stop_time"} <= set(table):
+            raise BadInput(path, f"intervals/{name} with start_time and stop_time", "none", "do without this option")
+        return np.stack([table["start_time"][()], table["stop_time"][()]], axis=1)
+
+
+class Quality(NamedTuple):
+    """A column of the units table that says how well a unit is isolated, and its values as text, the lowest first."""
+
+    column: str
+    levels: tuple[str, ...]
+
+
+def at_least(column: np.ndarray, levels: Sequence[str], lowest: str) -> np.ndarray:
+    """Which units have the quality `lowest` or better: boolean (units,). Flags count as the texts "0" and "1"."""
+    values = column if column.dtype.kind in "OUT" else column.astype(np.int64).astype(str)
+    return np.isin(np.asarray(values, dtype=str), levels[levels.index(lowest) :])
+
+
+def count_units(
+    path: Path,
+    options: Options,
+    quality: Quality | None = None,
+    observed: Callable[[Path], np.ndarray] = read_observed,
+) -> Session:
     """Spike counts of a file's units table; the subject is the folder that the file is in, the session its name.
 
-    Raises BadInput as `read_spike_trains` does, and where the spike times cannot be seconds.
+    Args:
+        path: the NWB file.
+        options: with `min_quality`, units whose `quality` is lower, or none of its levels, are left out; with
+            `mask_unobserved`, bins that do not lie in the intervals that `observed` gives are cut out.
+        quality: where the file says how well a unit is isolated.
+        observed: gives the observed intervals of the file, (intervals, 2) in seconds.
+
+    Raises BadInput as `read_spike_trains` does, where the spike times cannot be seconds, and where the file lacks what
+    an option needs.
     """
     trains = read_spike_trains(path)
     try:
@@ -88,34 +151,62 @@ def count_units(path: Path, options: Options) -> Session:
     notes = binned.notes(options.as_published)
     if trains.unassigned:
         notes.append(f"{trains.unassigned:,} spikes after the last unit's end in spike_times_index left out")
-    return Session(path.parent.name, path.stem, binned.counts, notes)
+    matrix = binned.counts
+    if options.min_quality and quality:
+        good = at_least(read_column(path, quality.column), quality.levels, options.min_quality)
+        notes.append(f"{np.count_nonzero(~good):,} of {len(good):,} units below {options.min_quality} left out")
+        matrix = matrix[good]
+    if options.mask_unobserved:
+        kept = counts.observed_bins(matrix.shape[1], options.bin_size, observed(path))
+        notes.append(f"{np.count_nonzero(~kept):,} of {len(kept):,} bins not observed, cut out")
+        matrix = matrix[:, kept]
+    return Session(path.parent.name, path.stem, matrix, notes)
 
 
-def count_raster(path: Path, options: Options, place: str, own_bin: float) -> Session:
-    """Spike counts of a raster (fine bins, units) at `place` in the file, summed to bins of `options.bin_size`.
+def count_raster(path: Path, options: Options, places: Sequence[str], own_bin: float) -> Session:
+    """Spike counts of a raster (fine bins, units), summed to bins of `options.bin_size`.
 
-    Fine bins at the end that fill no bin are left out. `own_bin` is the width of a fine bin in seconds. The raster is
-    read in slabs: of a long one only the counts are in memory.
+    Fine bins at the end that fill no bin are left out. The raster is read in slabs: of a long one, only the counts are
+    in memory.
 
-    Raises BadInput: not an HDF5 file, nothing at `place`, or something that is no raster.
+    Args:
+        path: the NWB file; the subject is the folder that it is in, the session its name.
+        options: of these, `bin_size` and `as_published`.
+        places: where in the file the raster may be; the first that is there is taken.
+        own_bin: width of a fine bin in seconds.
+
+    Raises BadInput: not an HDF5 file, no raster, or something that is none.
     """
     factor = round(options.bin_size / own_bin)
     with open_nwb(path) as file:
+        place = next((place for place in places if place in file), places[0])
         raster = file.get(place)
         if not isinstance(raster, h5py.Dataset) or raster.ndim != 2:
             found = "nothing" if raster is None else str(raster)
-            raise BadInput(path, f"a raster (bins, units) at {place}", found, "check that this is a recording's file")
+            expected = f"a raster (bins, units) at {' or '.join(places)}"
+            raise BadInput(path, expected, found, "check that this is a recording's file")
         n_bins, n_units = raster.shape[0] // factor, raster.shape[1]
-        binned = np.empty((n_units, n_bins), np.uint8)
+        matrix = np.empty((n_units, n_bins), np.uint8)
         bins_in_slab = max(1, SLAB // max(1, factor * n_units * raster.dtype.itemsize))
         above = 0
         for start in range(0, n_bins, bins_in_slab):
             stop = min(start + bins_in_slab, n_bins)
             try:
-                slab = counts.rebin(raster[start * factor : stop * factor], factor, options.as_published)
+                fine = counts.whole_numbers(raster[start * factor : stop * factor])
+                slab = counts.rebin(fine, factor, options.as_published)
             except ValueError as error:
                 raise BadInput(f"{path}, {place}", *error.args, "check that this is a recording's file") from None
-            binned[:, start:stop] = slab.counts
+            matrix[:, start:stop] = slab.counts
             above += slab.above_largest
-    notes = counts.Binned(binned, above_largest=above).notes(options.as_published)
-    return Session(path.parent.name, path.stem, binned, notes)
+    notes = counts.Binned(matrix, above_largest=above).notes(options.as_published)
+    return Session(path.parent.name, path.stem, matrix, notes)
+
+
+def read_rate(path: Path, series: str) -> float:
+    """Samples per second of a TimeSeries: its rate, or what its timestamps say. Raises BadInput where it has none."""
+    with open_nwb(path) as file:
+        if f"{series}/starting_time" in file:
+            return float(file[f"{series}/starting_time"].attrs["rate"])
+        if f"{series}/timestamps" in file and file[f"{series}/timestamps"].size > 1:
+            return float(1 / np.median(np.diff(file[f"{series}/timestamps"][:10_000])))
+    raise BadInput(path, f"a rate or timestamps of {series}", "none", "check that this is a recording's file")

@@ -1,0 +1,7 @@
+"""Spike counts of h1 (Wodlinger et al. 2015; FALCON H1): 176 multi-unit channels, human M1, attempted reaching."""
+
+from neuralpile import build
+from neuralpile.recordings import nwb
+
+if __name__ == "__main__":
+    build.main(__file__, nwb.count_units)

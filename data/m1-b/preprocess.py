@@ -1,0 +1,7 @@
+"""Spike counts of m1-b (Rouse & Schieber 2015; FALCON M1): 64 multi-unit channels, macaque M1, reach-to-grasp."""
+
+from neuralpile import build
+from neuralpile.recordings import nwb
+
+if __name__ == "__main__":
+    build.main(__file__, nwb.count_units, offers=["mask_unobserved"])

@@ -1,0 +1,7 @@
+"""Spike counts of m2 (Nason et al. 2021; FALCON M2): 96 multi-unit channels, macaque M1, finger movements."""
+
+from neuralpile import build
+from neuralpile.recordings import nwb
+
+if __name__ == "__main__":
+    build.main(__file__, nwb.count_units, offers=["mask_unobserved"])

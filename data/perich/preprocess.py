@@ -1,0 +1,7 @@
+"""Spike counts of perich (Perich et al. 2018): units of macaque M1 and PMd, center-out and random-target reaches."""
+
+from neuralpile import build
+from neuralpile.recordings import nwb
+
+if __name__ == "__main__":
+    build.main(__file__, nwb.count_units)
