@@ -108,7 +108,7 @@ def _arguments(data_set: DataSet, script: Script) -> argparse.Namespace:
     parser.add_argument(
         "--bin_size", type=cli.positive_float, default=data_set.bin_width, help="width of a bin in seconds"
     )
-    parser.add_argument("--token_count_limit", type=cli.positive_int, default=TOKEN_COUNT_LIMIT, help="tokens in a row")
+    parser.add_argument("--token_count_limit", type=cli.token_limit, default=TOKEN_COUNT_LIMIT, help="tokens in a row")
     parser.add_argument("--hf_repo_name", help="push to this Hub repository, someone/name, when all is built")
     parser.add_argument("--as_published", action="store_true", help="reproduce the published values bit for bit")
     parser.add_argument("--strict", action="store_true", help="stop at the first file that cannot be built")

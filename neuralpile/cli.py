@@ -44,6 +44,14 @@ def positive_int(text: str) -> int:
     return value
 
 
+def token_limit(text: str) -> int:
+    """An argument that must be a number of tokens that fits a row: Arrow's lists count with 32 bits."""
+    value = positive_int(text)
+    if value >= 2**31:
+        raise argparse.ArgumentTypeError(f"expected a whole number below {2**31:_}, found {text!r}")
+    return value
+
+
 def fraction(text: str) -> float:
     """An argument that must be above 0 and below 1."""
     value = positive_float(text)

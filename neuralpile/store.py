@@ -66,7 +66,7 @@ def open_data_set(reference: str) -> DataSetOnDisk:
         BadInput: there is none, it is not finished, or it has no spike counts.
     """
     build = catalog.BUILD / reference
-    if "/" not in reference and build.is_dir():
+    if Path(reference).name == reference and build.is_dir():
         folder = build
     elif Path(reference).is_dir():
         folder = Path(reference)
@@ -83,7 +83,7 @@ def open_data_set(reference: str) -> DataSetOnDisk:
         raise BadInput(
             folder, "a finished data set", found, "run its preprocess.py or merge_datasets.py again"
         ) from None
-    return _checked(folder.name, loaded)
+    return _checked(folder.resolve().name, loaded)
 
 
 def _open_on_hub(repository: str) -> datasets.DatasetDict:

@@ -165,7 +165,14 @@ def test_no_session_files(script, tmp_path, where):
 
 
 @pytest.mark.parametrize(
-    "option", [("--bin_size", "0"), ("--bin_size", "nan"), ("--token_count_limit", "0"), ("--jobs", "x")]
+    "option",
+    [
+        ("--bin_size", "0"),
+        ("--bin_size", "nan"),
+        ("--token_count_limit", "0"),
+        ("--token_count_limit", "3_000_000_000"),
+        ("--jobs", "x"),
+    ],
 )
 def test_wrong_options(script, option):
     done = script(SCRIPT, *option)

@@ -50,6 +50,8 @@ def test_references(tmp_path, monkeypatch):
     assert store.open_data_set("mine").name == "mine"
     assert store.open_data_set(str(tmp_path / "build" / "mine")).name == "mine"
     assert store.open_data_set(str(tmp_path / "build" / "mine") + "/").name == "mine"
+    monkeypatch.chdir(tmp_path / "build" / "mine")
+    assert store.open_data_set(".").name == "mine"
     with pytest.raises(BadInput, match="nope: expected a data set"):
         store.open_data_set("nope")
     with pytest.raises(BadInput, match="expected a data set"):
