@@ -4,7 +4,7 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 PILE := build/simulated-pile
 
-.PHONY: demo test nightly lint format table bench lock clean
+.PHONY: demo test nightly lint format table verify bench lock clean
 
 demo: $(VENV)/ready
 	python data/simulated-motor/download.py
@@ -37,6 +37,9 @@ format: $(VENV)/ready
 
 table: $(VENV)/ready
 	python -m neuralpile.catalog
+
+verify: $(VENV)/ready
+	python -m neuralpile.verify
 
 bench: $(VENV)/ready
 	for script in benchmarks/*.py; do python $$script || exit 1; done

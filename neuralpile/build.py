@@ -339,8 +339,9 @@ def build_session(read: Read, task: Task) -> Facts:
     if task.options.trim:
         session = trimmed(session)
         counts = session.counts
+    limit = max(counts.size, 1) if session.whole else task.options.token_count_limit
     try:
-        segments = list(rows.segments(counts, task.options.token_count_limit, task.options.as_published))
+        segments = list(rows.segments(counts, limit, task.options.as_published))
     except ValueError as error:
         raise BadInput(task.source, *error.args, "raise --token_count_limit") from None
     session_rows = [

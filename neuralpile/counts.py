@@ -181,13 +181,37 @@ def rebin(raster: np.ndarray, factor: int, as_published: bool = False) -> Binned
         raise ValueError("counts (bins, units) of an integer type", f"{raster.dtype} of shape {raster.shape}")
     if raster.dtype.kind == "i" and raster.min(initial=0) < 0:
         raise ValueError("counts, none negative", f"{raster.min()}")
-    n_bins, n_units = raster.shape[0] // factor, raster.shape[1]
-    # The narrowest type that holds the largest possible sum: a quarter of the memory of int64 for the usual rasters.
+    # The narrowest type that holds the largest possible sum is added up fastest.
     largest = factor * (1 if raster.dtype.kind == "b" else int(np.iinfo(raster.dtype).max))
-    sum_type = np.uint16 if largest < 2**16 else np.int64
-    blocks = raster[: n_bins * factor].reshape(n_bins, factor, n_units)
-    sums = np.einsum("bfu->ub", blocks, dtype=sum_type, casting="unsafe")
-    if as_published:
-        return Binned(sums.astype(np.uint8), above_largest=int((sums >> 8).sum(dtype=np.int64)))
-    counts = np.minimum(sums, LARGEST)
-    return Binned(counts.astype(np.uint8), above_largest=int((sums - counts).sum(dtype=np.int64)))
+    total = np.empty(raster.shape[1], np.uint16 if largest < 2**16 else np.int64)
+    counts = np.empty((raster.shape[1], raster.shape[0] // factor), np.uint8)
+    above = _rebin(np.ascontiguousarray(raster), factor, not as_published, total, counts)
+    return Binned(counts, above_largest=int(above))
+
+
+@numba.njit(cache=True)
+def _rebin(raster, factor, saturate, total, counts):  # type: ignore[no-untyped-def]
+    """Fill `counts` (units, bins) by way of `total` (units,), in blocks: bins are added up along memory, and a block
+    is transposed while it is in the processor's cache. Give the spikes above 255, or how often a bin wrapped."""
+    n_units, n_bins = counts.shape
+    block = np.empty((512, n_units), np.uint8)
+    above = 0
+    for start in range(0, n_bins, len(block)):
+        size = min(len(block), n_bins - start)
+        for b in range(size):
+            total[:] = 0
+            for fine in range((start + b) * factor, (start + b + 1) * factor):
+                row = raster[fine]
+                for unit in range(n_units):
+                    total[unit] += row[unit]
+            for unit in range(n_units):
+                n = np.int64(total[unit])
+                if n > 255:
+                    above += n - 255 if saturate else n // 256
+                    n = 255 if saturate else n % 256
+                block[b, unit] = n
+        for unit in range(n_units):
+            train = counts[unit, start : start + size]
+            for b in range(size):
+                train[b] = block[b, unit]
+    return above

@@ -46,6 +46,7 @@ class Session:
     session_id: str
     counts: np.ndarray  # (units, bins), uint8
     notes: list[str] = field(default_factory=list)  # what a user should know: spikes left out, warnings in the file
+    whole: bool = False  # one row, whatever its size: where the published session is not cut
 
 
 class Row(NamedTuple):

@@ -159,6 +159,13 @@ def test_rebin_is_a_sum_over_blocks(raster, factor):
     assert (counts.rebin(raster, factor, as_published=True).counts == expected % 256).all()
 
 
+def test_rebin_of_many_bins():
+    """More bins than are summed in one go."""
+    raster = np.random.default_rng(0).integers(0, 100, (2 * 1100 + 1, 3), np.uint8)
+    expected = raster[:-1].reshape(1100, 2, 3).sum(axis=1, dtype=int).T
+    assert (counts.rebin(raster, 2).counts == expected).all()
+
+
 @pytest.mark.parametrize("raster", [np.ones((4, 2)), np.array([[-1, 2]]), np.ones(4, np.uint8)])
 def test_rebin_refuses_what_is_no_raster(raster):
     with pytest.raises(ValueError, match="counts"):

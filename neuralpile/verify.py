@@ -1,0 +1,76 @@
+"""Checks what is built against what `dataset.toml` says: subjects, sessions, units and tokens of every local build.
+
+`make verify`, or `python -m neuralpile.verify`, prints a table; the exit status is 1 where something differs.
+"""
+
+from dataclasses import dataclass
+
+from neuralpile import catalog, cli, store
+from neuralpile.catalog import DataSet
+from neuralpile.errors import BadInput
+from neuralpile.store import DataSetOnDisk
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What the rows of a data set hold."""
+
+    subjects: frozenset[str]
+    sessions: int
+    units: tuple[int, int]  # fewest and most in a session
+    tokens: int
+
+
+def holdings(data_set: DataSetOnDisk) -> Holdings:
+    """Count over the rows, of which only the shapes are read. Raises BadInput where a row cannot be read."""
+    shapes = [((row.subject_id, row.session_id), row.counts.shape) for row in data_set]
+    units = [n_units for _, (n_units, _) in shapes]
+    return Holdings(
+        frozenset(subject for (subject, _), _ in shapes),
+        len({session for session, _ in shapes}),
+        (min(units, default=0), max(units, default=0)),
+        sum(n_units * n_bins for _, (n_units, n_bins) in shapes),
+    )
+
+
+def differences(data_set: DataSet, built: Holdings) -> list[str]:
+    """What a build has that its `dataset.toml` does not say, and the reverse, in words."""
+    said = []
+    unknown = sorted(built.subjects - set(data_set.subject_ids))
+    missing = sorted(set(data_set.subject_ids) - built.subjects)
+    if unknown:
+        said.append(f"subjects that are not expected: {', '.join(unknown)}")
+    if missing:
+        said.append(f"no rows of {', '.join(missing)}")
+    if built.sessions != data_set.sessions:
+        said.append(f"{built.sessions:,} sessions instead of {data_set.sessions:,}")
+    if data_set.units and built.units != data_set.units:
+        said.append("{:,} to {:,} units".format(*built.units) + " instead of {:,} to {:,}".format(*data_set.units))
+    if built.tokens != data_set.tokens:
+        said.append(f"{built.tokens - data_set.tokens:+,} tokens")
+    return said
+
+
+def main() -> int:
+    """Print the table."""
+    built = store.built()
+    if not built:
+        raise BadInput(catalog.BUILD, "data sets that are built", "none", "run data/<name>/preprocess.py of some")
+    print(f"{'':20}{'subjects':>9}{'sessions':>10}{'units':>14}{'tokens':>18}  differences")
+    wrong = 0
+    for name in built:
+        data_set = catalog.load(name)
+        found = holdings(store.open_data_set(str(catalog.BUILD / name)))
+        said = differences(data_set, found)
+        wrong += bool(said)
+        units = "–".join(f"{n:,}" for n in dict.fromkeys(found.units))
+        line = f"{name:20}{len(found.subjects):>9}{found.sessions:>10,}{units:>14}{found.tokens:>18,}"
+        print(f"{line}  {'; '.join(said) or 'none'}")
+    recorded = [data_set.name for data_set in catalog.published()]
+    missing = [name for name in recorded if name not in built]
+    print(f"{len(built)} built, {wrong} differ; {len(missing)} of the {len(recorded)} recorded data sets are not built")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    cli.run(main)

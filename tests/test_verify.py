@@ -1,0 +1,43 @@
+"""make verify: what is built, beside what dataset.toml says."""
+
+import numpy as np
+
+from neuralpile import catalog, rows, store
+from neuralpile.rows import Row
+
+
+def write(folder, made):
+    store.write_rows(folder / "a.arrow", [Row(*row, f"segment_{i}") for i, row in enumerate(made)], rows.SCHEMA)
+    store.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
+
+
+def test_differences(script, tmp_path):
+    """area2-bump with one bin too few, and moore exactly as published, in segments."""
+    build = tmp_path / "build"
+    published = catalog.load("area2-bump")
+    write(
+        build / "area2-bump",
+        [(np.zeros((65, 111_172), np.uint8), "sub-Han", "train"), (np.zeros((49, 3_425), np.uint8), "sub-X", "test")],
+    )
+    lengths = [94_580, 94_580, 94_580, 94_579]
+    write(build / "moore", [(np.zeros((81, n), np.uint8), "sub-MG", "sub-MG_ecephys") for n in lengths])
+    done = script("-m", "neuralpile.verify")
+    assert done.returncode == 1, done.stderr
+    lines = {line.split()[0]: line for line in done.stdout.splitlines()[1:]}
+    assert lines["area2-bump"].endswith("subjects that are not expected: sub-X; -65 tokens")
+    assert lines["moore"].endswith("30,643,839  none")
+    assert f"{published.tokens - 65:,}" in lines["area2-bump"]
+    assert done.stdout.splitlines()[-1] == "2 built, 1 differ; 23 of the 25 recorded data sets are not built"
+
+
+def test_fewer_sessions(script, tmp_path):
+    write(tmp_path / "build" / "dmfc-rsg", [(np.zeros((54, 240_467), np.uint8), "sub-Haydn", "train")])
+    done = script("-m", "neuralpile.verify")
+    assert done.returncode == 1
+    assert "1 sessions instead of 2; 54 to 54 units instead of 40 to 54; -1,018,600 tokens" in done.stdout
+
+
+def test_nothing_built(script):
+    done = script("-m", "neuralpile.verify")
+    assert done.returncode == 2
+    assert "expected data sets that are built, found none" in done.stderr
