@@ -8,7 +8,7 @@ done to a push, a repository shows the old state or the new one. It can also fai
         hub.python('Dataset.from_dict({"a": [1]}).push_to_hub("someone/xiao")')
         assert "README.md" in hub.files("someone/xiao")
 
-Not simulated: models and spaces, pull requests, tags, Xet, multipart uploads, pages of long listings, other users.
+Not simulated: models and spaces, branches, tags, pull requests, Xet, multipart uploads, pages of long listings, users.
 """
 
 import base64
@@ -22,12 +22,13 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -76,30 +77,8 @@ class Commit:
 
     title: str
     tree: Mapping[str, Blob]
-    parent: "Commit | None" = field(default=None, repr=False)
     date: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"))
     sha: str = field(default_factory=lambda: secrets.token_hex(20))
-
-    def history(self) -> Iterator["Commit"]:
-        """This commit and those before it, newest first."""
-        commit: Commit | None = self
-        while commit:
-            yield commit
-            commit = commit.parent
-
-
-@dataclass
-class Repo:
-    """A dataset repository: the newest commit of each branch."""
-
-    id: str
-    private: bool = False
-    branches: dict[str, Commit] = field(default_factory=lambda: {"main": Commit("initial commit", {})})
-
-    def find(self, revision: str) -> Commit | None:
-        """The commit of a branch or of a full hash, if there is one."""
-        known = (commit for head in self.branches.values() for commit in head.history())
-        return self.branches.get(revision) or next((commit for commit in known if commit.sha == revision), None)
 
 
 @dataclass
@@ -121,13 +100,15 @@ class Fault:
 class LoopbackHub:
     """The server, started on entry and stopped on exit; clients keep their caches under `folder`.
 
-    `repos` maps "namespace/name" to what was pushed there; `requests` lists the (method, path) seen, unquoted and
-    without query. Anonymous clients may read what is public; the one `token` may do everything.
+    `repos` maps "namespace/name" to its commits, oldest first, of which the first is the empty tree of the creation;
+    `requests` lists the (method, path) seen, unquoted and without query. Whoever has no token may read what is not in
+    `private`; the one `token` may do everything.
     """
 
     def __init__(self, folder: Path, user: str = "someone", token: str = "hf_loopback") -> None:
         self.folder, self.user, self.token = folder, user, token
-        self.repos: dict[str, Repo] = {}
+        self.repos: dict[str, list[Commit]] = {}
+        self.private: set[str] = set()
         self.objects: dict[str, bytes] = {}  # large files by SHA-256, committed or only uploaded
         self.requests: list[tuple[str, str]] = []
         self.faults: list[Fault] = []
@@ -149,12 +130,12 @@ class LoopbackHub:
         if self.errors and kind is None:
             raise self.errors[0]
 
-    def variables(self) -> dict[str, str]:
-        """Environment variables, and only those, that make a client talk to this server and to nobody else."""
+    def environment(self, token: str | None = "") -> dict[str, str]:
+        """Variables that make a client talk to this server and nobody else; with another token, or with None."""
         home = self.folder / "hf_home"
         return {
             "HF_ENDPOINT": self.url,
-            "HF_TOKEN": self.token,
+            "HF_TOKEN": "" if token is None else token or self.token,
             "HF_HOME": str(home),
             "HF_HUB_CACHE": str(home / "hub"),
             "HF_DATASETS_CACHE": str(home / "datasets"),
@@ -172,7 +153,7 @@ class LoopbackHub:
     def env(self, **more: str) -> dict[str, str]:
         """The whole environment of a client's process: this one's without its own Hub settings, ours, and `more`."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
-        return inherited | self.variables() | more
+        return inherited | self.environment() | more
 
     def python(self, code: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Run code in a new process with `datasets` and `huggingface_hub` imported (see PREAMBLE) and env(**more)."""
@@ -188,13 +169,13 @@ class LoopbackHub:
         self.faults.append(Fault(match, failure, times))
         return self.faults[-1]
 
-    def commits(self, repo: str, branch: str = "main") -> list[Commit]:
-        """Commits of a branch, oldest first; the first one is the empty tree of the creation."""
-        return [*self.repos[repo].branches[branch].history()][::-1]
+    def commits(self, repo: str) -> list[Commit]:
+        """Commits of a repository, oldest first."""
+        return list(self.repos[repo])
 
-    def files(self, repo: str, branch: str = "main") -> dict[str, bytes]:
-        """Content of every file at the head of a branch, by path."""
-        return {path: blob.data for path, blob in self.repos[repo].branches[branch].tree.items()}
+    def files(self, repo: str) -> dict[str, bytes]:
+        """Content of every file at the head of a repository, by path."""
+        return {path: blob.data for path, blob in self.repos[repo][-1].tree.items()}
 
     def record(self, method: str, path: str) -> Failure | None:
         """Note a request, and say whether it is to fail."""
@@ -240,6 +221,10 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         pass
 
+    def handle(self) -> None:
+        with suppress(ConnectionError):  # clients are killed, and connections reset on purpose
+            super().handle()
+
     def serve(self) -> None:
         url = urlsplit(self.path)
         self.query = parse_qs(url.query)
@@ -259,7 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
         except _Refused as refused:
             self.reply(refused.status, json.dumps({"error": str(refused)}).encode(), **refused.headers)
         except ConnectionError:
-            self.close_connection = True
+            raise
         except Exception as error:
             self.hub.errors.append(error)
             self.reply(500, repr(error).encode())
@@ -298,15 +283,15 @@ class _Handler(BaseHTTPRequestHandler):
         if given != f"Bearer {self.hub.token}" and not signed and (given or write):
             raise _Refused(401, "Invalid credentials in Authorization header" if given else "Token required")
 
-    def repo(self, name: str) -> Repo:
-        repo = self.hub.repos.get(name)
-        if not repo or (repo.private and not self.headers.get("Authorization")):
-            raise _Refused(401 if repo else 404, "Repository not found", "RepoNotFound")
-        return repo
-
-    def commit(self, repo: str, revision: str) -> Commit:
-        if commit := self.repo(repo).find(revision):
-            return commit
+    def commit(self, repo: str, revision: str = "main") -> Commit:
+        commits = self.hub.repos.get(repo, [])
+        if not commits or (repo in self.hub.private and not self.headers.get("Authorization")):
+            raise _Refused(401 if commits else 404, "Repository not found", "RepoNotFound")
+        if revision == "main":
+            return commits[-1]
+        for commit in commits:
+            if commit.sha == revision:
+                return commit
         raise _Refused(404, f"Invalid rev id: {revision}", "RevisionNotFound")
 
     # Who, and which repositories
@@ -321,28 +306,21 @@ class _Handler(BaseHTTPRequestHandler):
         name = f"{asked.get('organization') or self.hub.user}/{asked['name']}"
         if asked.get("type") != "dataset":
             raise _Refused(400, "the stand-in keeps datasets only")
-        with self.hub.lock:
-            fresh = name not in self.hub.repos
-            self.hub.repos.setdefault(name, Repo(name, asked.get("visibility") == "private"))
         answer = {"url": f"{self.hub.url}/datasets/{name}"}
-        if fresh:
-            return answer
-        return self.reply(409, json.dumps(answer | {"error": "You already created this dataset repo"}).encode())
-
-    @_route("POST", "/api/datasets/{repo}/branch/{branch}", write=True)
-    def branch(self, repo: str, branch: str) -> dict:
-        start = self.commit(repo, json.loads(self.body or b"{}").get("startingPoint", "main"))
         with self.hub.lock:
-            if self.hub.repos[repo].branches.setdefault(branch, start) is not start:
-                raise _Refused(409, "Reference already exists")
-        return {}
+            if name in self.hub.repos:
+                return self.reply(409, json.dumps(answer | {"error": "You already created this dataset repo"}).encode())
+            self.hub.repos[name] = [Commit("initial commit", {})]
+            if asked.get("visibility") == "private":
+                self.hub.private.add(name)
+        return answer
 
     @_route("GET", "/api/datasets/(?P<repo>[^/]+(/[^/]+)?)(/revision/{revision})?")
     def info(self, repo: str, revision: str) -> dict:
-        commit, found = self.commit(repo, revision or "main"), self.repo(repo)
-        dates = {"createdAt": [*commit.history()][-1].date, "lastModified": commit.date}
+        commit = self.commit(repo, revision or "main")
+        dates = {"createdAt": self.hub.repos[repo][0].date, "lastModified": commit.date}
+        about = {"id": repo, "author": repo.split("/")[0], "sha": commit.sha, "private": repo in self.hub.private}
         siblings = [{"rfilename": path} for path in sorted(commit.tree)]
-        about = {"id": repo, "author": repo.split("/")[0], "sha": commit.sha, "private": found.private}
         return about | dates | {"gated": False, "disabled": False, "tags": [], "siblings": siblings}
 
     # Reading
@@ -354,16 +332,10 @@ class _Handler(BaseHTTPRequestHandler):
         inside = {path[len(prefix) :] for path in tree if path.startswith(prefix)}
         if folder and not inside:
             raise _Refused(404, f"{folder} does not exist on {revision}", "EntryNotFound")
-        inside |= {str(parent) for path in inside for parent in Path(path).parents if parent.name}
+        inside |= {str(parent) for path in inside for parent in PurePosixPath(path).parents if parent.name}
         if self.query.get("recursive", [""])[0].lower() != "true":
             inside = {path for path in inside if "/" not in path}
         return [self.entry(tree, prefix + path) for path in sorted(inside)]
-
-    @_route("POST", "/api/datasets/{repo}/paths-info/{revision}")
-    def paths_info(self, repo: str, revision: str) -> list[dict]:
-        tree = self.commit(repo, revision).tree
-        asked = parse_qs(self.body.decode()).get("paths", [])
-        return [self.entry(tree, path) for path in asked if any(f"{file}/".startswith(f"{path}/") for file in tree)]
 
     def entry(self, tree: Mapping[str, Blob], path: str) -> dict:
         """What a listing says of a file, or of a folder."""
@@ -379,12 +351,12 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refused(404, "Entry not found", "EntryNotFound", **about)
         blob = commit.tree[path]
         about["ETag"] = f'"{blob.etag}"'
-        asked, size = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", "")), len(blob.data)
+        asked, size = re.fullmatch(r"bytes=(\d+)-(\d*)|bytes=-(\d+)", self.headers.get("Range", "")), len(blob.data)
         if not asked:
             return self.reply(200, blob.data, **about)
-        first, last = asked.groups()
-        start = int(first) if first else max(size - int(last), 0)
-        stop = min(int(last) + 1, size) if first and last else size
+        first, last, tail = asked.groups()
+        start = max(size - int(tail), 0) if tail else int(first)
+        stop = min(int(last) + 1, size) if last else size
         if start >= stop:
             raise _Refused(416, "Range not satisfiable", **about, **{"Content-Range": f"bytes */{size}"})
         return self.reply(206, blob.data[start:stop], **about, **{"Content-Range": f"bytes {start}-{stop - 1}/{size}"})
@@ -408,7 +380,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     @_route("POST", "/datasets/{repo}.git/info/lfs/objects/batch", write=True)
     def batch(self, repo: str) -> dict:
-        self.repo(repo)
+        self.commit(repo)
         objects = [{"oid": item["oid"], "size": item["size"]} for item in json.loads(self.body)["objects"]]
         for item in objects:
             if item["oid"] not in self.hub.objects:
@@ -430,23 +402,21 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refused(404, "no such object of this size")
         return {}
 
-    @_route("POST", "/api/datasets/{repo}/commit/{branch}", write=True)
+    @_route("POST", "/api/datasets/{repo}/commit/(?P<branch>main)", write=True)
     def push(self, repo: str, branch: str) -> dict:
         if "create_pr" in self.query:
             raise _Refused(400, "the stand-in has no pull requests")
         lines = [json.loads(line) for line in self.body.splitlines()]
         header = next(line["value"] for line in lines if line["key"] == "header")
         with self.hub.lock:
-            head = self.repo(repo).branches.get(branch)
-            if not head:
-                raise _Refused(404, f"Invalid branch: {branch}", "RevisionNotFound")
+            head = self.commit(repo, branch)
             if header.get("parentCommit", head.sha) != head.sha:
                 raise _Refused(412, "A commit has happened since. Please refresh and try again.")
             tree = dict(head.tree)
             for line in lines:
                 self.apply(line["key"], line["value"], tree)
-            commit = Commit(header["summary"], MappingProxyType(tree), head)
-            self.hub.repos[repo].branches[branch] = commit
+            commit = Commit(header["summary"], MappingProxyType(tree))
+            self.hub.repos[repo].append(commit)
         return {"commitUrl": f"{self.hub.url}/datasets/{repo}/commit/{commit.sha}", "commitOid": commit.sha}
 
     def apply(self, key: str, value: dict, tree: dict[str, Blob]) -> None:
