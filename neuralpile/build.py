@@ -38,7 +38,7 @@ Facts = dict[str, object]  # of one session, as they stand in report.json
 ROWS, REPORT, LOCK = "rows", "report.json", ".lock"
 SAME_TIME = 2_000_000_000  # ns: some file systems keep modification times only to 2 s
 NOTES_SHOWN = 20
-
+MAKING_ROWS = ("counts", "epochs", "rows")  # modules on which rows depend, beside recordings/ and the script
 
 # What a data set's script can offer its users; in brackets where the offer comes from.
 OFFERS = {
@@ -86,10 +86,8 @@ def _main(script: Script) -> int:
     report = build(data_set, script, given.data_dir, given.out_dir, options, given.jobs, given.strict)
     print(summary(report, data_set, given.out_dir))
     failed = report["failed"]
-    for line in failed.values():
-        print(f"error: {line}", file=sys.stderr)
     if given.hf_repo_name and failed:
-        print(f"not pushed to {given.hf_repo_name}: mend or take away the files above, run again", file=sys.stderr)
+        print(f"not pushed to {given.hf_repo_name}: mend or take away these files, run again", file=sys.stderr)
     elif given.hf_repo_name:
         from neuralpile import store
 
@@ -243,12 +241,7 @@ def _take_away_others(out_dir: Path, targets: set[Path]) -> None:
 def code_digest(script: Path) -> str:
     """SHA-256 over the code that makes rows of recordings: the script, and the library's part of it."""
     library = Path(__file__).parent
-    modules = [
-        library / "counts.py",
-        library / "epochs.py",
-        library / "rows.py",
-        *sorted((library / "recordings").glob("*.py")),
-    ]
+    modules = [*(library / f"{name}.py" for name in MAKING_ROWS), *sorted((library / "recordings").glob("*.py"))]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in [script, *modules])).hexdigest()
 
 
@@ -411,7 +404,8 @@ def summary(report: dict[str, object], data_set: DataSet, out_dir: Path) -> str:
     """The table that a user sees at the end: totals, the published numbers where they compare, and the notes."""
     built = report["totals"]
     published: dict[str, object] = {}
-    if built["sessions"] == data_set.sessions and report["options"]["bin_size"] == data_set.bin_width:
+    same_shape = Options(data_set.bin_width, report["options"]["token_count_limit"], report["options"]["as_published"])
+    if built["sessions"] == data_set.sessions and report["options"] == asdict(same_shape):
         published = {"sessions": data_set.sessions, "subjects": len(data_set.subject_ids), "tokens": data_set.tokens}
         if data_set.units:
             published["units"] = data_set.units
@@ -436,9 +430,9 @@ def summary(report: dict[str, object], data_set: DataSet, out_dir: Path) -> str:
         for facts in report["sessions"]
         for note in facts["notes"]
     ]
-    notes += [(name, "NOT BUILT, see the error below") for name in report["failed"]]
     lines += [f"note: {name}: {note}" for name, note in notes[:NOTES_SHOWN]]
     if len(notes) > NOTES_SHOWN:
         lines.append(f"… and {len(notes) - NOTES_SHOWN} more notes in {out_dir / REPORT}")
+    lines += [f"NOT BUILT: {line}" for line in report["failed"].values()]
     lines.append(f"rows: {out_dir}   report: {out_dir / REPORT}")
     return "\n".join(lines)
