@@ -152,11 +152,13 @@ def observed_bins(n_bins: int, bin_size: float, intervals: np.ndarray) -> np.nda
     `intervals` are start and end in seconds, (intervals, 2); they may overlap. Ends are met to within a thousandth of
     a bin.
     """
+    if not len(intervals):
+        return np.zeros(n_bins, bool)
     slack = bin_size / 1000
     starts, stops = intervals[np.argsort(intervals[:, 0])].T
     stops = np.maximum.accumulate(stops)
     # A new stretch begins where an interval starts after all before it have ended.
-    first = np.flatnonzero(np.concatenate([[True], starts[1:] > stops[:-1] + slack])[: len(starts)])
+    first = np.flatnonzero(np.concatenate([[True], starts[1:] > stops[:-1] + slack]))
     starts, stops = starts[first], stops[np.append(first[1:], len(starts)) - 1]
     begin = np.arange(n_bins) * bin_size
     stretch = np.searchsorted(starts, begin + slack, side="right") - 1

@@ -1,7 +1,7 @@
 """Restarted clocks: where a recording's clock went back, trials overlap in time; epochs lay them out one after another.
 
 An epoch is the trials between two restarts. Spike trains hold the spikes in the order of the trials, so a spike belongs
-to the epoch of the one before it, or to a later one.
+to the epoch of the one before it, or to a later one. Where both are possible, it is counted to the earlier one.
 """
 
 import numba
