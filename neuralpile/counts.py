@@ -21,7 +21,7 @@ class Binned:
     """Counts, and the spikes that are not in them."""
 
     counts: np.ndarray  # (units, bins), uint8
-    before_zero: int = 0  # spikes at negative times
+    before_start: int = 0  # spikes before the first bin: at negative times, mostly
     not_finite: int = 0  # spike times that are NaN or infinite
     after_end: int = 0  # spikes after the last edge: only with as_published
     above_largest: int = 0  # spikes above 255 in a bin; with as_published, how often a bin wrapped to 0
@@ -32,7 +32,7 @@ class Binned:
         if not as_published:
             above = "spikes above 255 in a bin left out: the bin stays at 255"
         said = [
-            (self.before_zero, "spikes before 0 s left out"),
+            (self.before_start, "spikes before the first bin left out"),
             (self.not_finite, "spike times that are NaN or infinite left out"),
             (self.after_end, "spikes after the last published bin edge left out"),
             (self.above_largest, above),
@@ -77,10 +77,18 @@ def bin_spikes(times: np.ndarray, ends: np.ndarray, bin_size: float, as_publishe
     t_max = _last_spike(times, ends, as_published)
     if t_max > LONGEST:
         raise ValueError(f"spike times in seconds, at most {LONGEST:,.0f} s (7 days)", f"a spike at {t_max:,.0f}")
-    edges = bin_edges(t_max, bin_size, as_published) if t_max >= 0 else np.array([-1.0])
+    edges = bin_edges(t_max, bin_size, as_published) if t_max >= 0 else np.array([0.0])
+    return count_between(times, ends, edges, as_published)
+
+
+def count_between(times: np.ndarray, ends: np.ndarray, edges: np.ndarray, as_published: bool = False) -> Binned:
+    """Count the spikes of every unit between edges in seconds, ascending and evenly spaced; the last bin is closed.
+
+    The other arguments, and what comes back, are those of `bin_spikes`.
+    """
     counts = np.zeros((len(ends), len(edges) - 1), np.uint8)
-    left_out = _count(times, ends, edges, 1.0 / bin_size, not as_published, counts)
-    return Binned(counts, *map(int, left_out))
+    per_second = 1.0 / (edges[1] - edges[0]) if len(edges) > 1 else 1.0
+    return Binned(counts, *map(int, _count(times, ends, edges, per_second, not as_published, counts)))
 
 
 def _last_spike(times: np.ndarray, ends: np.ndarray, as_published: bool) -> float:
@@ -100,26 +108,26 @@ def _unit_of_spike(ends: np.ndarray) -> np.ndarray:
 
 @numba.njit(cache=True)
 def _count(times, ends, edges, per_second, saturate, counts):  # type: ignore[no-untyped-def]
-    """Add every spike to its bin; give the numbers of those before 0 s, not finite, after the end, above 255."""
+    """Add every spike to its bin; give the numbers of those before the bins, not finite, after them, above 255."""
     n_bins = len(edges) - 1
-    last_edge = edges[n_bins]
+    first_edge, last_edge = edges[0], edges[n_bins]
     before = not_finite = after = above = 0
     start = 0
     for unit in range(len(ends)):
         train = counts[unit]
         for spike in range(start, ends[unit]):
             t = times[spike]
-            if not 0.0 <= t <= last_edge:
+            if n_bins == 0 or not first_edge <= t <= last_edge:
                 if not np.isfinite(t):
                     not_finite += 1
-                elif t < 0.0:
+                elif t < first_edge:
                     before += 1
                 else:
                     after += 1
                 continue
             # The quotient is at most one bin off; the edges themselves decide: 0.02 is no binary number, and many
             # recordings have spikes exactly on edges. The last bin is closed.
-            i = min(int(t * per_second), n_bins - 1)
+            i = min(int((t - first_edge) * per_second), n_bins - 1)
             if t < edges[i]:
                 i -= 1
             elif i + 1 < n_bins and t >= edges[i + 1]:

@@ -98,9 +98,9 @@ def test_what_is_left_out_is_counted():
     times, ends = flat([[-0.5, -1e-9, 0.0, 0.01, np.nan], [], [np.inf, -np.inf, 0.05, -0.0]])
     binned = counts.bin_spikes(times, ends, 0.02)
     assert binned.counts.tolist() == [[2, 0, 0], [0, 0, 0], [1, 0, 1]]
-    assert (binned.before_zero, binned.not_finite, binned.above_largest) == (2, 3, 0)
+    assert (binned.before_start, binned.not_finite, binned.above_largest) == (2, 3, 0)
     assert binned.notes() == [
-        "2 spikes before 0 s left out",
+        "2 spikes before the first bin left out",
         "3 spike times that are NaN or infinite left out",
     ]
 

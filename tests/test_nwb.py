@@ -79,7 +79,7 @@ def test_odd_times_are_reported(tmp_path):
     session = nwb.count_units(path, Options())
     assert session.counts.tolist() == [[1], [1]]
     assert session.notes == [
-        "1 spikes before 0 s left out",
+        "1 spikes before the first bin left out",
         "1 spike times that are NaN or infinite left out",
         "1 spikes after the last unit's end in spike_times_index left out",
     ]

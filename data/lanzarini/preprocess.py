@@ -1,0 +1,54 @@
+"""Spike counts of lanzarini (Lanzarini et al. 2025): 128 channels, macaque PMv and M1, freely moving, natural actions.
+
+One unit a channel (the variable with the letter a), as published.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from neuralpile import build, counts
+from neuralpile.errors import BadInput
+from neuralpile.recordings import matlab
+from neuralpile.rows import Options, Session
+
+CHANNELS = [f"Spk_{channel:03d}a_sh" for channel in range(128)]
+
+
+def read(path: Path, options: Options) -> Session:
+    """Count each channel's spikes from 0 s to the last one of any channel."""
+    content = matlab.read_variables(path, CHANNELS)
+    if not content:
+        raise BadInput(path, "variables Spk_000a_sh to Spk_127a_sh", "none of them", "check that this is a session")
+    # The published counts have the first row of each variable only: of a column, its first spike.
+    trains = [content.get(name, np.empty((0, 0))) for name in CHANNELS]
+    trains = [(train[:1] if options.as_published else train).ravel().astype(np.float64) for train in trains]
+    times, ends = np.concatenate(trains), np.cumsum([len(train) for train in trains])
+    last = np.max(times[np.isfinite(times)], initial=-np.inf)
+    if last > counts.LONGEST:
+        raise BadInput(path, "spike times in seconds", f"one at {last:,.0f}", "the times are in another unit")
+    n_bins = int(np.ceil(max(last, 0) / options.bin_size))
+    if options.as_published:
+        matrix, notes = as_published(trains, n_bins, options.bin_size), []
+    else:
+        edges = np.arange(n_bins + 1) * options.bin_size
+        edges[-1] = max(edges[-1], last)
+        binned = counts.count_between(times, ends, edges)
+        matrix, notes = binned.counts, binned.notes()
+    missing = [name for name in CHANNELS if name not in content]
+    if missing:
+        notes.append(f"no {', '.join(missing[:3])}{' …' * (len(missing) > 3)}: {len(missing)} silent channels")
+    return Session(path.parent.name, path.stem, matrix, notes)
+
+
+def as_published(trains: list[np.ndarray], n_bins: int, bin_size: float) -> np.ndarray:
+    """Truncated quotients as bins: a spike at the very end is dropped, one below -bin_size counts from the end."""
+    matrix = np.zeros((len(trains), n_bins), np.uint8)
+    for row, train in zip(matrix, trains, strict=True):
+        bins = np.trunc(train / bin_size).astype(np.int64)
+        np.add.at(row, bins[bins < n_bins], 1)
+    return matrix
+
+
+if __name__ == "__main__":
+    build.main(__file__, read)

@@ -1,0 +1,48 @@
+"""Expected spike counts of rajalingham (Rajalingham et al. 2025): macaque DMFC, mental Pong, pseudo-populations.
+
+Averages over the trials of each of 79 conditions, in bins of 50 ms: no spikes of a single trial, and neurons that were
+not recorded together. A count is the average rounded to a whole number; conditions follow one another.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from neuralpile import build
+from neuralpile.errors import BadInput
+from neuralpile.recordings import matlab
+from neuralpile.rows import Options, Session
+
+VARIABLE, OWN_BIN = "neural_responses_reliable", 0.05  # spikes per ms in bins of 0.05 s
+MS_PER_BIN = 50
+
+
+def read(path: Path, options: Options) -> Session:
+    """Expected spikes of each neuron in each bin, condition after condition, rounded half to even."""
+    struct = matlab.read_variables(path, [VARIABLE]).get(VARIABLE)
+    if struct is None or not struct.dtype.names:
+        raise BadInput(path, f"a struct {VARIABLE}", "none", "check that this is a file of MentalPong.zip")
+    rates = struct[struct.dtype.names[0]].flat[0]  # the first field: all trials, not a half of them
+    if rates.ndim != 3 or rates.dtype.kind != "f":
+        found = f"{rates.dtype} of shape {rates.shape}"
+        raise BadInput(path, "rates (neurons, conditions, bins)", found, "check that this is the right file")
+    n_neurons, _, n_bins = rates.shape
+    factor = round(options.bin_size / OWN_BIN)
+    if n_bins % factor:
+        found = f"{n_bins} bins in a condition"
+        raise BadInput(path, f"a number of bins that {factor} divides", found, "take another --bin_size")
+    spikes = np.nan_to_num(rates.reshape(n_neurons, -1), nan=0.0) * MS_PER_BIN
+    expected = np.rint(spikes.reshape(n_neurons, -1, factor).sum(axis=2))
+    if expected.min(initial=0) < 0:
+        raise BadInput(path, "rates, none negative", f"{rates.min():.3g}", "check that this is the right file")
+    matrix = (expected.astype(np.int64) if options.as_published else np.minimum(expected, 255)).astype(np.uint8)
+    notes = [f"{np.count_nonzero(np.isnan(rates)):,} bins without a value count as 0"]
+    if (above := np.count_nonzero(expected > 255)) and not options.as_published:
+        notes.append(f"{above:,} bins above 255 stay at 255")
+    subject = path.stem.partition("_")[0].capitalize()  # mahler_hand_dmfc_dataset_50ms, perle_…
+    # Published, a monkey is one row, whatever the limit.
+    return Session(subject, f"{subject[0]}_0", matrix, notes, whole=options.as_published)
+
+
+if __name__ == "__main__":
+    build.main(__file__, read, own_bin=OWN_BIN)

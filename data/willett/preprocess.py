@@ -1,0 +1,32 @@
+"""Spike counts of willett (Willett et al. 2023): 256 channels of participant T12, areas 6v and 44, attempted speech.
+
+Threshold crossings at -3.5 RMS (`tx1`), the loosest of four thresholds, in bins of 20 ms. The blocks of a file follow
+one another without what was between them.
+"""
+
+from pathlib import Path
+
+from neuralpile import build, counts
+from neuralpile.errors import BadInput
+from neuralpile.recordings import matlab
+from neuralpile.rows import Options, Session
+
+OWN_BIN = 0.02  # seconds
+
+
+def read(path: Path, options: Options) -> Session:
+    """Take the counts as they are. The subject is T12; the published rows have the name of the folder there."""
+    content = matlab.read_variables(path, ["tx1"])
+    if "tx1" not in content:
+        raise BadInput(path, "a variable tx1", "none", "check that this is a session's file")
+    try:
+        fine = counts.whole_numbers(content["tx1"])
+        binned = counts.rebin(fine, round(options.bin_size / OWN_BIN), options.as_published)
+    except ValueError as error:
+        raise BadInput(f"{path}, tx1", *error.args, "check that this is a session's file") from None
+    subject = path.parent.name if options.as_published else "T12"
+    return Session(subject, path.stem, binned.counts, binned.notes(options.as_published))
+
+
+if __name__ == "__main__":
+    build.main(__file__, read, own_bin=OWN_BIN)

@@ -1,0 +1,202 @@
+"""MATLAB files, and the scripts of the data sets that come as such, on miniatures in the layout of their files."""
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+
+from neuralpile import store
+from neuralpile.errors import BadInput
+from neuralpile.recordings import matlab
+
+STEM = "mat/Peter_MS22_180629_110319_concat_stubbed"
+
+
+def build(script, tmp_path, name, *options):
+    """Build a data set from tmp_path/raw; its rows and what was said."""
+    out = tmp_path / f"out{len(list(tmp_path.glob('out*')))}"
+    done = script(f"data/{name}/preprocess.py", "--data_dir", tmp_path / "raw", "--out_dir", out, *options)
+    assert done.returncode == 0, done.stderr
+    return list(store.open_data_set(str(out))), done.stdout
+
+
+def test_both_versions_of_a_real_recording(real):
+    """The same spike times as MATLAB 5 and as 7.3 with object references."""
+    five = matlab.read_variables(real(f"{STEM}.spikes.cellinfo.mat"), ["spikes"])["spikes"]["times"][0, 0]
+    trains = [cell.ravel() for cell in five.ravel()]
+    seven = matlab.read_cells(real(f"{STEM}_hdf5.spikes.cellinfo.mat"), "spikes/times").ravel()
+    assert len(trains) == len(seven) > 0
+    assert sum(map(len, trains)) > 100
+    assert all(map(np.array_equal, trains, seven))
+
+
+@pytest.mark.parametrize("content", [b"", b"no MATLAB file", b"<html>" * 1000])
+def test_files_that_are_no_matlab_files(tmp_path, content):
+    path = tmp_path / "x.mat"
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match="expected a MATLAB file of version 7 or earlier"):
+        matlab.read_variables(path, ["tx1"])
+    with pytest.raises(BadInput, match=r"expected a whole MATLAB 7\.3 file"):
+        matlab.read_cells(path, "spikes")
+
+
+def test_truncated_matlab_file(tmp_path):
+    path = tmp_path / "x.mat"
+    scipy.io.savemat(path, {"tx1": np.arange(10_000)}, do_compression=True)
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(BadInput, match="expected a MATLAB file of version 7 or earlier"):
+        matlab.read_variables(path, ["tx1"])
+
+
+def save(path, **variables):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scipy.io.savemat(path, variables)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "f8"])
+def test_willett(script, tmp_path, dtype):
+    tx1 = np.random.default_rng(0).integers(0, 9, (30, 256)).astype(dtype)
+    if dtype != "u1":
+        tx1[3, 4] = 300
+    save(
+        tmp_path / "raw" / "sentences" / "t12.2022.04.28_sentences.mat", tx1=tx1, tx2=tx1 + 1, blockNum=np.ones((30, 1))
+    )
+    rows, said = build(script, tmp_path, "willett")
+    assert (rows[0].subject_id, rows[0].session_id) == ("T12", "t12.2022.04.28_sentences")
+    assert (rows[0].counts == tx1.T.astype(int).clip(max=255)).all()
+    assert ("45 spikes above 255" in said) == (dtype != "u1")
+    rows, _ = build(script, tmp_path, "willett", "--as_published")
+    assert rows[0].subject_id == "sentences"
+
+
+def test_willett_without_its_variable(script, tmp_path):
+    save(tmp_path / "raw" / "sentences" / "t12.2022.04.28_sentences.mat", tx2=np.ones((3, 256)))
+    done = script("data/willett/preprocess.py", "--data_dir", tmp_path / "raw")
+    assert "expected a variable tx1, found none" in done.stderr
+
+
+def save_cells(path, cells):
+    """MATLAB 7.3: a cell array (unit slots, channels) of object references; an empty cell holds its dimensions."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        references = np.empty((len(cells), len(cells[0])), h5py.ref_dtype)
+        for slot, channels in enumerate(cells):
+            for channel, train in enumerate(channels):
+                place = f"#refs#/{slot}_{channel}"
+                file[place] = np.array([train], float) if len(train) else np.array([0, 0], "u8")
+                if not len(train):
+                    file[place].attrs["MATLAB_empty"] = 1
+                references[slot, channel] = file[place].ref
+        file["spikes"] = references
+
+
+CELLS = [
+    [[5.03, 7.0], [], [6.0, 6.001]],  # unsorted
+    [[9.31], [], [5.5]],  # a sorted unit
+    [[], [], []],
+]
+
+
+@pytest.mark.parametrize("options", [[], ["--as_published"]])
+def test_makin(script, tmp_path, options):
+    """All slots of a channel together, bins from the first spike on; the subject is in the file's name."""
+    save_cells(tmp_path / "raw" / "data" / "indy_20160407_02.mat", CELLS)
+    rows, _ = build(script, tmp_path, "makin", *options)
+    merged = [np.concatenate([slot[channel] for slot in CELLS]) for channel in range(3)]
+    edges = np.arange(5.03, 9.31 + 0.02, 0.02)
+    assert edges[-1] < 9.31  # rounding: the published last bin misses the last spike
+    if not options:
+        edges[-1] = 9.31
+    assert (rows[0].counts == [np.histogram(train, edges)[0] for train in merged]).all()
+    assert rows[0].counts.sum() == (5 if options else 6)
+    assert rows[0].session_id == "indy_20160407_02"
+    assert rows[0].subject_id == ("data" if options else "indy")
+
+
+def test_makin_edges_are_those_of_numpy(script, tmp_path):
+    """The edges begin at a number that is no multiple of the bin: many spikes, on and beside edges."""
+    rng = np.random.default_rng(0)
+    edges = 123.456789 + np.arange(2000) * 0.02
+    times = np.concatenate(
+        [[123.456789], edges, np.nextafter(edges, 0), np.nextafter(edges, 1e9), rng.uniform(124, 160, 500)]
+    )
+    times = times[times >= 123.456789]
+    save_cells(tmp_path / "raw" / "loco" / "loco_20170210_03.mat", [[times], [[]]])
+    rows, _ = build(script, tmp_path, "makin", "--as_published")
+    published = np.arange(times.min(), times.max() + 0.02, 0.02)
+    assert (rows[0].counts[0] == np.histogram(times, published)[0]).all()
+
+
+def test_makin_session_without_spikes(script, tmp_path):
+    save_cells(tmp_path / "raw" / "a" / "indy_1.mat", [[[], []]])
+    save_cells(tmp_path / "raw" / "a" / "indy_2.mat", CELLS)
+    rows, said = build(script, tmp_path, "makin")
+    assert [row.session_id for row in rows] == ["indy_2"]
+    assert "indy_1: no spike" in said
+
+
+def lanzarini_trains(trains):
+    return {
+        f"Spk_{channel:03d}a_sh": np.array(train, float).reshape(shape) for channel, (train, shape) in trains.items()
+    }
+
+
+def test_lanzarini(script, tmp_path):
+    """Columns are read whole, spikes before 0 s are reported, the last spike counts; published, none of these."""
+    trains = {channel: ([0.5], (1, 1)) for channel in range(126)}
+    trains[0] = ([0.01, 0.03, 0.05], (3, 1))  # a column
+    trains[1] = ([-0.5, -0.01, 0.03, 2.0], (1, 4))  # the very end is 100 bins
+    trains[2] = ([0.01] * 300, (1, 300))
+    trains[3] = ([], (0, 0))
+    path = tmp_path / "raw" / "Router" / "Router_1.mat"
+    save(path, **lanzarini_trains(trains), Spk_005b_sh=np.array([[1.0]]))
+    rows, said = build(script, tmp_path, "lanzarini")
+    counts = rows[0].counts
+    assert counts.shape == (128, 100)
+    assert rows[0].subject_id == "Router"
+    assert counts[0, :4].tolist() == [1, 1, 1, 0]
+    assert np.flatnonzero(counts[1]).tolist() == [1, 99]
+    assert counts[2, 0] == 255
+    assert not counts[[3, 126, 127]].any()
+    assert counts[5].sum() == 1
+    assert "2 spikes before the first bin left out" in said
+    assert "no Spk_126a_sh, Spk_127a_sh: 2 silent channels" in said
+    rows, _ = build(script, tmp_path, "lanzarini", "--as_published")
+    published = rows[0].counts
+    assert published.shape == (128, 100)
+    assert published[0].nonzero()[0].tolist() == [0]
+    assert published[1].nonzero()[0].tolist() == [0, 1, 75]  # -0.01 to bin 0, -0.5 from the end, 2.0 dropped
+    assert published[2, 0] == 300 - 256
+    assert (published[4:] == counts[4:]).all()
+
+
+def test_lanzarini_wrong_file(script, tmp_path):
+    save(tmp_path / "raw" / "Wifi" / "x.mat", other=np.ones(3))
+    done = script("data/lanzarini/preprocess.py", "--data_dir", tmp_path / "raw")
+    assert "expected variables Spk_000a_sh to Spk_127a_sh, found none of them" in done.stderr
+
+
+def test_rajalingham(script, tmp_path):
+    """Rates in spikes per ms, times 50 ms; conditions one after the other; ours are cut at the limit, published not."""
+    rng = np.random.default_rng(0)
+    rates = rng.uniform(0, 0.08, (6, 79, 100))
+    rates[0, 0, :4] = [0.01, 0.03, 0.05, 0.05001]  # 0.5, 1.5, 2.5: half to even
+    rates[:, :, -1] = np.nan
+    for monkey in ("mahler", "perle"):
+        path = tmp_path / "raw" / f"{monkey}_hand_dmfc_dataset_50ms.mat"
+        save(path, neural_responses_reliable={"occ": rates, "occ_sh1": rates * 2}, other=np.ones(3))
+    rows, _ = build(script, tmp_path, "rajalingham", "--token_count_limit", "30_000")
+    assert [(row.subject_id, row.session_id, row.segment_id) for row in rows] == [
+        (subject, f"{subject[0]}_0", f"segment_{i}") for subject in ("Mahler", "Perle") for i in range(2)
+    ]
+    whole = np.concatenate([row.counts for row in rows[:2]], axis=1)
+    expected = np.zeros((6, 7900), int)
+    for neuron in range(6):
+        for condition in range(79):
+            for b in range(99):
+                expected[neuron, condition * 100 + b] = round(rates[neuron, condition, b] * 50)
+    assert (whole == expected).all()
+    assert whole[0, :4].tolist() == [0, 2, 2, 3]
+    rows, _ = build(script, tmp_path, "rajalingham", "--token_count_limit", "30_000", "--as_published")
+    assert [row.counts.shape for row in rows] == [(6, 7900)] * 2
+    assert (rows[0].counts == expected).all()
