@@ -26,8 +26,11 @@ def main() -> int:
     parser.add_argument("--hf_repo_name", help="push the table to this Hub repository, someone/name")
     given = parser.parse_args()
 
+    if given.top > motifs.MOST_DRAWN:
+        parser.error(f"--top: expected at most {motifs.MOST_DRAWN}, found {given.top}; all motifs are in the table")
     data_set = store.open_data_set(given.repo_name)
-    counted = motifs.count(_rows(data_set, given.p_n, given.p_t), given.p_n, given.p_t)
+    tokens = _tokens_to_count(data_set, given.p_n, given.p_t)
+    counted = motifs.count(_rows(data_set, tokens), given.p_n, given.p_t)
     stem = motifs.file_stem(data_set.name, given.p_n, given.p_t)
     table, figure = given.out_dir / f"{stem}.parquet", given.out_dir / f"{stem}.jpeg"
     motifs.write_table(counted, table, data_set.name)
@@ -46,15 +49,19 @@ def main() -> int:
     return 0
 
 
-def _rows(data_set: store.DataSetOnDisk, p_n: int, p_t: int) -> Iterator[np.ndarray]:
-    """The counts of all rows, with a progress bar in tokens; first the check that a patch fits any of them."""
+def _tokens_to_count(data_set: store.DataSetOnDisk, p_n: int, p_t: int) -> int:
+    """The tokens of all rows. Raises BadInput where a patch fits into none of them."""
     shapes = [row.counts.shape for row in data_set]
     if not any(n_units >= p_n and n_bins >= p_t for n_units, n_bins in shapes):
         largest = f"rows of at most {max((n for n, _ in shapes), default=0)} units"
         found = f"{largest} and {max((n for _, n in shapes), default=0)} bins"
         do = "take a smaller --p_n or --p_t"
         raise BadInput(data_set.name, f"a row of at least {p_n} units × {p_t} bins", found, do)
-    tokens = sum(n_units * n_bins for n_units, n_bins in shapes)
+    return sum(n_units * n_bins for n_units, n_bins in shapes)
+
+
+def _rows(data_set: store.DataSetOnDisk, tokens: int) -> Iterator[np.ndarray]:
+    """The counts of all rows, with a progress bar in tokens."""
     with tqdm(total=tokens, unit="token", unit_scale=True, desc="motifs", disable=None) as bar:
         for row in data_set:
             yield row.counts

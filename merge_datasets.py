@@ -1,9 +1,11 @@
 """Merge built data sets into one corpus: shuffled, with a test split, each row with its source data set."""
 
+import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from neuralpile import catalog, cli, merge, store
+from neuralpile import build, catalog, cli, merge, store
 from neuralpile.errors import BadInput
 
 EXAMPLE = "python merge_datasets.py --components m1-a dmfc-rsg --out_dir build/two"
@@ -33,6 +35,8 @@ def main() -> int:
         do = "run data/<name>/preprocess.py of some, or name data sets with --components"
         raise BadInput(catalog.BUILD, "recorded data sets that are built", "none", do)
     components = [store.open_data_set(reference) for reference in references]
+    for line in doubts(components):
+        print(f"warning: {line}", file=sys.stderr)
     merged = merge.merge(components, given.out_dir, given.test_size, given.seed)
     print(table(merged))
     if not given.components:
@@ -47,6 +51,24 @@ def main() -> int:
         store.push(store.open_data_set(str(given.out_dir)), given.hf_repo_name)
         print(f"pushed to {given.hf_repo_name}")
     return 0
+
+
+def doubts(components: list[store.DataSetOnDisk]) -> Iterator[str]:
+    """What a user should know of the local builds before they are merged: missing sessions, unusual options."""
+    published = set()
+    for component in components:
+        report = component.folder and component.folder / build.REPORT
+        if report is None or not report.is_file():
+            continue
+        content = json.loads(report.read_text(encoding="utf-8"))
+        options = content["options"]
+        published.add(options["as_published"])
+        if content["failed"]:
+            yield f"{component.name}: {len(content['failed'])} of its session files were not built (see {report})"
+        if component.name in catalog.names() and options["bin_size"] != catalog.load(component.name).bin_width:
+            yield f"{component.name}: built with --bin_size {options['bin_size']}"
+    if len(published) > 1:
+        yield "some of the data sets were built with --as_published, others without"
 
 
 def table(merged: dict[str, dict[str, tuple[int, int]]]) -> str:

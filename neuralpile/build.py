@@ -139,16 +139,32 @@ def find_sessions(
 
     Raises BadInput where there are none.
     """
-    paths = (Path(folder, name) for folder, _, names in os.walk(data_dir, followlinks=True) for name in names)
-    found = [path for path in paths if data_set.wants(path.name, duplicates) and is_session(path)]
+    found = [path for path in _files(data_dir) if data_set.wants(path.name, duplicates) and is_session(path)]
     if not found:
         wanted = " or ".join(data_set.include)
         if data_set.exclude:
             wanted += f" but not {' or '.join(data_set.exclude)}"
-        what = "no such file" if data_dir.is_dir() else "no such folder"
+        what = "no such file in it" if data_dir.is_dir() else "a file" if data_dir.exists() else "no such folder"
         do = f"get the files as data/{data_set.name}/README.md says, or give their folder with --data_dir"
         raise BadInput(data_dir, f"session files {wanted}", what, do)
     return sorted(found, key=str)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files below a folder, also by links to folders, each folder once. Raises BadInput: one cannot be read."""
+
+    def unreadable(error: OSError) -> None:
+        if folder.is_dir():
+            raise BadInput(error.filename, "a folder that can be read", str(error.strerror), "mend its permissions")
+
+    seen = set()
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=unreadable):
+        if (real := os.path.realpath(place)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        paths = (Path(place, name) for name in names)
+        yield from (path for path in paths if path.is_file() or not path.exists())  # a broken link is told of later
 
 
 def build(
@@ -169,8 +185,9 @@ def build(
     """
     from neuralpile import store  # imports `datasets`, which takes a second that workers need not spend
 
+    data_dir = data_dir.resolve()  # the names of folders are subjects: "." is none
     sources = find_sessions(data_dir, data_set, not options.drop_duplicates, script.is_session)
-    with _alone(out_dir):
+    with _alone(out_dir, data_set.name):
         targets = {source: out_dir / ROWS / f"{source.relative_to(data_dir)}.arrow" for source in sources}
         _take_away_others(out_dir, set(targets.values()))
         recipe = asdict(options) | {"code": code_digest(script.path)}
@@ -178,7 +195,7 @@ def build(
         done = {task.source: facts for task in tasks if (facts := task.done()) is not None}
         to_do = [task for task in tasks if task.source not in done]
         if to_do:
-            store.mark_unfinished(out_dir)
+            _mark_unfinished(out_dir)
         failed: dict[Path, str] = {}
         with tqdm(total=len(tasks), initial=len(done), unit="session", desc=data_set.name, disable=None) as bar:
             n_tokens = sum(facts["tokens"] for facts in done.values())
@@ -194,7 +211,7 @@ def build(
                     n_tokens += result["tokens"]
                 bar.set_postfix_str(f"{n_tokens:,} tokens", refresh=False)
                 bar.update()
-        sessions = [done[source] for source in sources if source in done]
+        sessions = _tell_repeated([done[source] for source in sources if source in done])
         report = {
             "data_set": data_set.name,
             "options": asdict(options),
@@ -213,9 +230,13 @@ def build(
 
 
 @contextmanager
-def _alone(out_dir: Path) -> Iterator[None]:
-    """Keep other builds out of a folder. Raises BadInput where one is at work in it."""
+def _alone(out_dir: Path, name: str) -> Iterator[None]:
+    """Keep other builds out of a folder. Raises BadInput where one is at work, or where it is no build."""
     out_dir.mkdir(parents=True, exist_ok=True)
+    others = any(out_dir.iterdir()) and not (out_dir / LOCK).is_file()
+    if others or (name_in_report := _name_in_report(out_dir)) not in (None, name):
+        found = "other files" if others else f"a build of {name_in_report}"
+        raise BadInput(out_dir, f"a new folder, or an earlier build of {name}", found, "give another --out_dir")
     try:
         with FileLock(out_dir / LOCK, timeout=0):
             yield
@@ -224,15 +245,41 @@ def _alone(out_dir: Path) -> Iterator[None]:
         raise BadInput(out_dir, "no other build at work in this folder", "one", do) from None
 
 
+def _name_in_report(out_dir: Path) -> str | None:
+    report = out_dir / REPORT
+    return json.loads(report.read_text(encoding="utf-8"))["data_set"] if report.is_file() else None
+
+
+def _mark_unfinished(out_dir: Path) -> None:
+    """Take away what says that the data set is complete, and what it holds."""
+    from neuralpile import store
+
+    store.mark_unfinished(out_dir)
+    (out_dir / REPORT).unlink(missing_ok=True)
+
+
+def _tell_repeated(sessions: list[Facts]) -> list[Facts]:
+    """The facts, with a note where a subject and session of the same names came before: the same file twice?"""
+    seen: set[tuple[object, object]] = set()
+    told = []
+    for facts in sessions:
+        names = facts["subject_id"], facts["session_id"]
+        note = [f"another file gave {names[0]} {names[1]} too: is it the same session?"] if names in seen else []
+        told.append(facts | {"notes": [*facts["notes"], *note]})
+        seen.add(names)
+    return told
+
+
 def _take_away_others(out_dir: Path, targets: set[Path]) -> None:
     """Delete what a killed run left half-written, and rows of session files that are not there."""
     from neuralpile import store
 
     for path in sorted((out_dir / ROWS).rglob(f"*{files.PARTIAL}")):
         path.unlink()
-    others = sorted(set((out_dir / ROWS).rglob("*.arrow")) - targets)
+    built = set((out_dir / ROWS).rglob("*.arrow"))
+    others = sorted(path for path in built - targets if store.read_metadata(path) is not None)
     if others:
-        store.mark_unfinished(out_dir)
+        _mark_unfinished(out_dir)
     for path in others:
         print(f"{path}: its session file is no longer there; taken out", file=sys.stderr)
         path.unlink()
@@ -313,7 +360,12 @@ def _attempt(read: Read, task: Task) -> Facts | BadInput:
         do = "check the file, the disk's free space and permissions; then run again"
         return BadInput(task.source, "to read it and to write its rows", str(error), do)
     except MemoryError as error:
-        return BadInput(task.source, "a session that fits in memory", str(error) or "too little", "use fewer --jobs")
+        return BadInput(
+            task.source,
+            "a session that fits in memory",
+            str(error) or "too little",
+            "use fewer --jobs, or a larger --bin_size",
+        )
     except Exception as error:  # one bad file must not end a build of hundreds
         frame = traceback.extract_tb(error.__traceback__)[-1]
         found = f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})"

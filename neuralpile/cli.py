@@ -74,7 +74,10 @@ def run(main: Callable[[], int]) -> None:
     except OSError as error:
         print(f"error: {error}; check the path, its permissions and the disk's free space", file=sys.stderr)
         status = 2
+    except MemoryError as error:
+        print(f"error: not enough memory: {error}", file=sys.stderr)
+        status = 2
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on where it stopped", file=sys.stderr)
+        print("\ninterrupted; run the same command again", file=sys.stderr)
         status = 130
     sys.exit(status)

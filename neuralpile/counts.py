@@ -24,6 +24,7 @@ class Binned:
     before_start: int = 0  # spikes before the first bin: at negative times, mostly
     not_finite: int = 0  # spike times that are NaN or infinite
     after_end: int = 0  # spikes after the last edge: only with as_published
+    in_tail: int = 0  # spikes in fine bins at the end that fill no bin
     above_largest: int = 0  # spikes above 255 in a bin; with as_published, how often a bin wrapped to 0
 
     def notes(self, as_published: bool = False) -> list[str]:
@@ -35,6 +36,7 @@ class Binned:
             (self.before_start, "spikes before the first bin left out"),
             (self.not_finite, "spike times that are NaN or infinite left out"),
             (self.after_end, "spikes after the last published bin edge left out"),
+            (self.in_tail, "spikes in fine bins at the end that fill no bin left out"),
             (self.above_largest, above),
         ]
         return [f"{n:,} {what}" for n, what in said if n]
@@ -88,7 +90,8 @@ def count_between(times: np.ndarray, ends: np.ndarray, edges: np.ndarray, as_pub
     """
     counts = np.zeros((len(ends), len(edges) - 1), np.uint8)
     per_second = 1.0 / (edges[1] - edges[0]) if len(edges) > 1 else 1.0
-    return Binned(counts, *map(int, _count(times, ends, edges, per_second, not as_published, counts)))
+    before, not_finite, after, above = _count(times, ends, edges, per_second, not as_published, counts)
+    return Binned(counts, int(before), int(not_finite), int(after), above_largest=int(above))
 
 
 def _last_spike(times: np.ndarray, ends: np.ndarray, as_published: bool) -> float:
@@ -196,7 +199,8 @@ def rebin(raster: np.ndarray, factor: int, as_published: bool = False) -> Binned
     total = np.empty(raster.shape[1], np.uint16 if largest < 2**16 else np.int64)
     counts = np.empty((raster.shape[1], raster.shape[0] // factor), np.uint8)
     above = _rebin(np.ascontiguousarray(raster), factor, not as_published, total, counts)
-    return Binned(counts, above_largest=int(above))
+    in_tail = int(raster[counts.shape[1] * factor :].sum(dtype=np.int64))
+    return Binned(counts, in_tail=in_tail, above_largest=int(above))
 
 
 @numba.njit(cache=True)

@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from neuralpile.errors import BadInput
+
 PARTIAL = ".partial"  # suffix of whatever is not finished
 
 
@@ -15,6 +19,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     No two processes share a temporary path, so a process that outlives a killed run cannot spoil the next run's file.
     """
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
     try:
@@ -28,8 +33,20 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Give an empty temporary folder beside `path` to fill; it takes the place of `path` when the block ends well."""
+    """Give an empty temporary folder beside `path` to fill; it takes the place of `path` when the block ends well.
+
+    Raises BadInput where another process is filling it.
+    """
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path.with_name(f".{path.name}.lock"), timeout=0):
+            yield from _fill(path)
+    except Timeout:
+        raise BadInput(path, "no other process at work on this folder", "one", "wait for it") from None
+
+
+def _fill(path: Path) -> Iterator[Path]:
     partial, old = path.with_name(path.name + PARTIAL), path.with_name(path.name + ".old")
     if old.exists() and not path.exists():  # killed between the two renames below
         old.replace(path)
@@ -38,11 +55,16 @@ def whole_folder(path: Path) -> Iterator[Path]:
     partial.mkdir()
     try:
         yield partial
-        for file in sorted(partial.rglob("*")):
+        for file in [*sorted(partial.rglob("*")), partial]:
             _to_disk(file)
         if path.exists():
             path.replace(old)
-        partial.replace(path)
+        try:
+            partial.replace(path)
+        except OSError:
+            if old.exists():
+                old.replace(path)
+            raise
         _to_disk(path.parent)
         shutil.rmtree(old, ignore_errors=True)
     finally:

@@ -44,13 +44,21 @@ def merge(
         For every component, and every split, the numbers of rows and tokens.
 
     Raises:
-        BadInput: no components, two of one name, or one without rows or with rows of another schema.
+        BadInput: no components, two of one name or with the same rows, a corpus that is merged already, rows of
+            another schema, or an `out_dir` that holds something else.
     """
     components = sorted(components, key=lambda component: component.name)
     names = [component.name for component in components]
     if not components or len(set(names)) < len(names):
         found = ", ".join(names) or "none"
         raise BadInput("--components", "data sets, each of another name", found, "name each data set once")
+    for component in components:
+        if component.is_merged:
+            do = "name the data sets it was merged from"
+            raise BadInput(component.name, "a data set, not yet merged with others", "a merged corpus", do)
+    fingerprints = [(component.name, component.fingerprint) for component in components]
+    if len({fingerprint for _, fingerprint in fingerprints}) < len(components):
+        raise BadInput("--components", "different data sets", f"the same rows twice in {', '.join(names)}", "name one")
     at = [(component, i) for component in components for i in range(len(component))]
     if not at:
         raise BadInput("--components", "data sets with rows", "none", "build them first")
@@ -60,7 +68,6 @@ def merge(
         )
     sizes = np.array([component.row(i).counts.size for component, i in at])
     splits = split_rows(len(at), test_size, seed)
-    fingerprints = [(component.name, component.fingerprint) for component in components]
     with (
         whole_folder(out_dir) as folder,
         tqdm(total=int(sizes.sum()), unit="token", unit_scale=True, desc="merge", disable=None) as bar,

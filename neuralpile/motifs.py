@@ -22,7 +22,8 @@ from neuralpile.files import whole_file
 
 SLAB = 4_000_000  # tokens that are cut into patches at a time: their words should fit a processor's cache
 SMALLEST_TABLE = 2**16  # slots: a megabyte for keys of one word
-ROW_GROUP = 1_000_000  # motifs in a row group of the Parquet file
+ROW_GROUP = 2**27  # bins in a row group of the Parquet file, about
+MOST_DRAWN = 400  # motifs in a figure
 
 
 @dataclass(frozen=True)
@@ -171,12 +172,13 @@ def write_table(motifs: Motifs, path: Path, name: str) -> None:
     )
     probabilities = motifs.probabilities
     with whole_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
-        for start in range(0, n, ROW_GROUP):
-            patches = motifs.patches[start : start + ROW_GROUP]
+        group = max(1, ROW_GROUP // (p_n * p_t))
+        for start in range(0, n, group):
+            patches = motifs.patches[start : start + group]
             values = pa.array(patches.reshape(-1))
             units = pa.ListArray.from_arrays(np.arange(len(patches) * p_n + 1, dtype=np.int32) * p_t, values)
             column = pa.ListArray.from_arrays(np.arange(len(patches) + 1, dtype=np.int32) * p_n, units)
-            part = slice(start, start + ROW_GROUP)
+            part = slice(start, start + group)
             writer.write_table(pa.table([column, motifs.frequencies[part], probabilities[part]], schema=schema))
 
 
@@ -244,7 +246,7 @@ def _columns(n: int, aspect: float) -> int:
 
 def file_stem(name: str, p_n: int, p_t: int) -> str:
     """Name of the files of a data set's motifs, without suffix; the whole corpus is "primate", as published."""
-    data_set = "primate" if name == catalog.PILE else name.replace("/", "_")
+    data_set = "primate" if name.rpartition("/")[2] == catalog.PILE else name.replace("/", "--")
     return f"{data_set}_({p_n}x{p_t})_motifs"
 
 

@@ -20,6 +20,7 @@ from neuralpile.files import whole_file, write_text
 from neuralpile.rows import Row, from_table, to_record_batch
 
 METADATA = b"neuralpile"  # key of what is kept in the schema of an Arrow file
+INFO = "dataset_info.json"
 SPLITS = "dataset_dict.json"  # of a data set with several splits: names them
 STATE = "state.json"  # names the data files; where it is missing, the data set is not finished
 
@@ -30,6 +31,12 @@ class DataSetOnDisk:
 
     name: str
     splits: dict[str, datasets.Dataset]
+    folder: Path | None = None  # where it is, unless on the Hub
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether its rows say from which data set they are."""
+        return any("source_dataset" in split.features for split in self.splits.values())
 
     def __len__(self) -> int:
         """Number of rows, over all splits."""
@@ -70,7 +77,9 @@ def open_data_set(reference: str) -> DataSetOnDisk:
         folder = build
     elif Path(reference).is_dir():
         folder = Path(reference)
-    elif reference.count("/") == 1 and not reference.startswith((".", "/", "~")):
+    elif (
+        reference.count("/") == 1 and not Path(reference).parent.is_dir() and not reference.startswith((".", "/", "~"))
+    ):
         return _checked(reference, _open_on_hub(reference))
     else:
         known = ", ".join(built()) or "none is built yet"
@@ -83,7 +92,7 @@ def open_data_set(reference: str) -> DataSetOnDisk:
         raise BadInput(
             folder, "a finished data set", found, "run its preprocess.py or merge_datasets.py again"
         ) from None
-    return _checked(folder.resolve().name, loaded)
+    return _checked(folder.resolve().name, loaded, folder)
 
 
 def _open_on_hub(repository: str) -> datasets.DatasetDict:
@@ -94,7 +103,7 @@ def _open_on_hub(repository: str) -> datasets.DatasetDict:
         raise BadInput(repository, "a data set on the Hub", f"{type(error).__name__}: {error}", do) from None
 
 
-def _checked(name: str, loaded: datasets.Dataset | datasets.DatasetDict) -> DataSetOnDisk:
+def _checked(name: str, loaded: datasets.Dataset | datasets.DatasetDict, folder: Path | None = None) -> DataSetOnDisk:
     splits = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"train": loaded}
     expected = datasets.List(datasets.List(datasets.Value("uint8")))
     for split in splits.values():
@@ -102,7 +111,7 @@ def _checked(name: str, loaded: datasets.Dataset | datasets.DatasetDict) -> Data
         if found != expected:
             do = "take a data set made by this project"
             raise BadInput(name, "a column spike_counts of lists of lists of uint8", str(found), do)
-    return DataSetOnDisk(name, splits)
+    return DataSetOnDisk(name, splits, folder)
 
 
 def built() -> list[str]:
@@ -156,7 +165,9 @@ def finish(folder: Path, files: list[Path], schema: pa.Schema, digest: str, spli
     `digest` stands for the rows: `datasets` keys its caches with it. The same rows give the same bytes.
     """
     info = datasets.DatasetInfo(features=datasets.Features.from_arrow_schema(schema))
-    info.write_to_directory(str(folder), pretty_print=True)
+    with tempfile.TemporaryDirectory() as made:
+        info.write_to_directory(made, pretty_print=True)
+        write_text(folder / INFO, (Path(made) / INFO).read_text(encoding="utf-8"))
     state = {
         "_data_files": [{"filename": file.relative_to(folder).as_posix()} for file in files],
         "_fingerprint": digest[:16],

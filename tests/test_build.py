@@ -194,6 +194,55 @@ def test_folder_that_cannot_be_written(raw, script, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_links_are_followed_once(raw, script, tmp_path):
+    (raw / "sub-A" / "up").symlink_to("..")
+    elsewhere = tmp_path / "elsewhere" / "sub-C"
+    write_units(elsewhere / "c1.nwb", [[1.0]])
+    (raw / "sub-C").symlink_to(elsewhere)
+    (raw / "sub-A" / "gone.nwb").symlink_to("nowhere.nwb")
+    os.mkfifo(raw / "sub-A" / "pipe.nwb")
+    done = script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out")
+    assert len(store.open_data_set(str(tmp_path / "out"))) == 6
+    assert done.returncode == 1
+    assert "gone.nwb: expected to read it and to write its rows, found" in done.stderr
+
+
+def test_same_session_twice_is_told(raw, script, tmp_path):
+    shutil.copytree(raw / "sub-A", raw / "000130" / "sub-A")
+    done = script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out")
+    assert done.returncode == 0
+    assert done.stdout.count("too: is it the same session?") == 3
+
+
+def test_subject_of_the_present_folder(raw, tmp_path):
+    """The subject is the folder's name, also where it is given as "."."""
+    command = [sys.executable, ROOT / SCRIPT, "--data_dir", ".", "--out_dir", tmp_path / "out"]
+    subprocess.run(command, cwd=raw / "sub-B", check=True, capture_output=True)
+    assert {row.subject_id for row in store.open_data_set(str(tmp_path / "out"))} == {"sub-B"}
+
+
+def test_folders_of_others_are_left_alone(raw, script, tmp_path):
+    (tmp_path / "mine" / "rows").mkdir(parents=True)
+    (tmp_path / "mine" / "rows" / "old.arrow").write_text("dear")
+    done = script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "mine")
+    assert done.returncode == 2
+    assert "expected a new folder, or an earlier build of dmfc-rsg, found other files" in done.stderr
+    assert (tmp_path / "mine" / "rows" / "old.arrow").read_text() == "dear"
+    assert script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out").returncode == 0
+    done = script("data/m1-a/preprocess.py", "--data_dir", raw, "--out_dir", tmp_path / "out")
+    assert "found a build of dmfc-rsg" in done.stderr
+    assert len(store.open_data_set(str(tmp_path / "out"))) == 5
+
+
+def test_report_does_not_outlive_its_rows(raw, script, tmp_path):
+    script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out")
+    for path in raw.rglob("*.nwb"):
+        path.write_bytes(b"damaged")
+    assert script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out").returncode == 2
+    assert not (tmp_path / "out" / "report.json").exists()
+    assert not store.is_finished(tmp_path / "out")
+
+
 def test_token_limit_below_the_units(raw, script, tmp_path):
     done = script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out", "--token_count_limit", "5")
     assert done.returncode == 1
@@ -327,7 +376,7 @@ def test_workers_end_with_their_parent(tmp_path, how):
     else:  # as a terminal does it: all processes get the signal
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(60) == 130
-        assert process.stderr.read().strip() == "interrupted; the same command goes on where it stopped"
+        assert process.stderr.read().strip() == "interrupted; run the same command again"
     process.wait()
     while any(map(alive, pids)) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -1,7 +1,9 @@
 """Merging, as users run it."""
 
 import hashlib
+import json
 import math
+import shutil
 
 import datasets
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 from conftest import ROOT
 
 from neuralpile import catalog, merge, rows, store
+from neuralpile.errors import BadInput
+from neuralpile.files import whole_folder
 from neuralpile.rows import Row
 
 SCRIPT = "merge_datasets.py"
@@ -113,7 +117,7 @@ def test_merge_again_replaces_the_corpus(components, script, tmp_path):
     assert script(SCRIPT).returncode == 0
     assert script(SCRIPT, "--components", "dmfc-rsg").returncode == 0
     assert len(store.open_data_set(str(tmp_path / "build" / catalog.PILE))) == 2
-    assert {p.name for p in (tmp_path / "build").iterdir()} == {*components, catalog.PILE}
+    assert {p.name for p in (tmp_path / "build").iterdir() if p.is_dir()} == {*components, catalog.PILE}
 
 
 @pytest.mark.parametrize(
@@ -133,6 +137,54 @@ def test_wrong_arguments(components, script, arguments, message):
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_corpora_and_repeated_rows_are_refused(components, script, tmp_path):
+    assert script(SCRIPT).returncode == 0
+    before = contents(tmp_path / "build" / catalog.PILE)
+    done = script(SCRIPT, "--components", catalog.PILE, "m1-a")
+    assert "expected a data set, not yet merged with others, found a merged corpus" in done.stderr
+    assert done.returncode == 2
+    (tmp_path / "copy").symlink_to(tmp_path / "build" / "m1-a")
+    shutil.copytree(tmp_path / "build" / "m1-a", tmp_path / "copied")
+    done = script(SCRIPT, "--components", tmp_path / "copied", "m1-a")
+    assert "expected different data sets, found the same rows twice in copied, m1-a" in done.stderr
+    assert contents(tmp_path / "build" / catalog.PILE) == before
+
+
+def test_doubts_are_told(components, script, tmp_path):
+    options = {"bin_size": 0.02, "as_published": False}
+    reports = {
+        "m1-a": {"options": options | {"bin_size": 0.1}, "failed": {}},
+        "dmfc-rsg": {"options": options, "failed": {"x.nwb": "bad"}},
+        "area2-bump": {"options": options | {"as_published": True}, "failed": {}},
+    }
+    for name, report in reports.items():
+        (tmp_path / "build" / name / "report.json").write_text(json.dumps(report))
+    done = script(SCRIPT)
+    assert done.returncode == 0
+    assert "warning: m1-a: built with --bin_size 0.1" in done.stderr
+    assert "warning: dmfc-rsg: 1 of its session files were not built" in done.stderr
+    assert "warning: some of the data sets were built with --as_published, others without" in done.stderr
+
+
+def test_linked_folder(components, script, tmp_path):
+    """A link to another disk stays a link."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    for _ in range(2):
+        assert script(SCRIPT, "--out_dir", tmp_path / "link").returncode == 0
+    assert (tmp_path / "link").is_symlink()
+    assert len(store.open_data_set(str(tmp_path / "disk"))) == 125
+
+
+def test_two_merges_at_once(components, tmp_path):
+    opened = [store.open_data_set(str(tmp_path / "build" / "m1-a"))]
+    with (
+        whole_folder(tmp_path / "out"),
+        pytest.raises(BadInput, match="no other process at work on this folder"),
+    ):
+        merge.merge(opened, tmp_path / "out", 0.1, 0)
 
 
 def test_nothing_is_built(script):

@@ -148,7 +148,7 @@ def test_command(corpus, script, tmp_path):
 
 
 def test_table_in_row_groups(tmp_path, monkeypatch):
-    monkeypatch.setattr(motifs, "ROW_GROUP", 7)
+    monkeypatch.setattr(motifs, "ROW_GROUP", 7 * 2 * 3)
     counted = motifs.count([np.random.default_rng(0).poisson(1, (9, 64)).astype(np.uint8)], 2, 3)
     motifs.write_table(counted, tmp_path / "x.parquet", "x")
     table = pq.ParquetFile(tmp_path / "x.parquet")
@@ -164,6 +164,8 @@ def test_table_in_row_groups(tmp_path, monkeypatch):
         (["--p_n", "6", "--p_t", "1"], "expected a row of at least 6 units × 1 bins, found rows of at most 5 units"),
         (["--p_n", "1", "--p_t", "84"], "and 83 bins; take a smaller --p_n or --p_t"),
         (["--p_n", "1", "--p_t", "8", "--repo_name", "nope"], "nope: expected a data set, found none of this name"),
+        (["--p_n", "100000", "--p_t", "100000"], "expected a row of at least 100000 units × 100000 bins"),
+        (["--p_n", "1", "--p_t", "8", "--top", "401"], "--top: expected at most 400, found 401"),
         (["--p_n", "1", "--p_t", "8", "--top", "0"], "argument --top: expected a whole number from 1"),
     ],
 )

@@ -18,6 +18,8 @@ def read_variables(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     """
     try:
         content = scipy.io.loadmat(path, variable_names=names)
+    except (FileNotFoundError, PermissionError):
+        raise  # nothing is wrong with the content
     except Exception as error:  # scipy raises errors of many kinds where the bytes make no sense
         found = f"{type(error).__name__}: {error}"
         raise BadInput(path, "a MATLAB file of version 7 or earlier", found, "download it again") from None
@@ -30,6 +32,8 @@ def open_73(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
             yield file
+    except (FileNotFoundError, PermissionError):
+        raise
     except OSError as error:
         raise BadInput(path, "a whole MATLAB 7.3 file (HDF5)", str(error), "download it again") from None
 

@@ -35,6 +35,8 @@ def open_nwb(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
             yield file
+    except (FileNotFoundError, PermissionError):
+        raise  # nothing is wrong with the content
     except OSError as error:
         raise BadInput(path, "a whole NWB file (HDF5)", str(error), "download it again") from None
 
@@ -188,17 +190,19 @@ def count_raster(path: Path, options: Options, places: Sequence[str], own_bin: f
         n_bins, n_units = raster.shape[0] // factor, raster.shape[1]
         matrix = np.empty((n_units, n_bins), np.uint8)
         bins_in_slab = max(1, SLAB // max(1, factor * n_units * raster.dtype.itemsize))
-        above = 0
-        for start in range(0, n_bins, bins_in_slab):
+        above = in_tail = 0
+        for start in range(0, max(n_bins, 1), bins_in_slab):
             stop = min(start + bins_in_slab, n_bins)
+            end = stop * factor if stop < n_bins else raster.shape[0]
             try:
-                fine = counts.whole_numbers(raster[start * factor : stop * factor])
+                fine = counts.whole_numbers(raster[start * factor : end])
                 slab = counts.rebin(fine, factor, options.as_published)
             except ValueError as error:
                 raise BadInput(f"{path}, {place}", *error.args, "check that this is a recording's file") from None
             matrix[:, start:stop] = slab.counts
             above += slab.above_largest
-    notes = counts.Binned(matrix, above_largest=above).notes(options.as_published)
+            in_tail += slab.in_tail
+    notes = counts.Binned(matrix, in_tail=in_tail, above_largest=above).notes(options.as_published)
     return Session(path.parent.name, path.stem, matrix, notes)
 
 
