@@ -1,0 +1,59 @@
+"""Spike counts of wojcik (Wójcik et al. 2026): macaque lateral PFC, XOR rule learning, from smoothed firing rates.
+
+The files hold rates (trials, units, samples of 1 ms) in Hz. A unit's counts are the steps of its rounded running
+integral, so that their sum is the integral of its rate to within one spike. Trials follow one another.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from neuralpile import build, counts
+from neuralpile.errors import BadInput
+from neuralpile.rows import Options, Session
+
+OWN_BIN = 0.001  # seconds
+PUBLISHED_BIN = 0.02  # seconds: in the published counts, whatever the bin
+
+
+def read(path: Path, options: Options) -> Session:
+    """Integrate the rates of one unit after the other over bins of `bin_size`."""
+    try:
+        rates = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise BadInput(path, "a whole .npy file of numbers", str(error), "unpack or download it again") from None
+    factor = round(options.bin_size / OWN_BIN)
+    if rates.ndim != 3 or rates.dtype.kind != "f" or rates.shape[2] < factor:
+        found = f"{rates.dtype} of shape {rates.shape}"
+        raise BadInput(path, "rates (trials, units, samples of 1 ms)", found, "take such files out of the folder")
+    n_trials, n_units, n_samples = rates.shape
+    n_bins = n_samples // factor
+    matrix = np.empty((n_units, n_trials * n_bins), np.uint8)
+    missing = negative = above = 0
+    for unit in range(n_units):
+        hertz = rates[:, unit, : n_bins * factor].reshape(-1, factor).mean(axis=1)
+        missing += np.count_nonzero(np.isnan(hertz))
+        hertz = np.nan_to_num(hertz, nan=0.0)
+        if options.as_published:
+            matrix[unit] = np.ceil(PUBLISHED_BIN * hertz).astype(np.int64)
+            continue
+        negative += np.count_nonzero(hertz < 0)
+        integral = np.cumsum(np.maximum(hertz, 0), dtype=np.float64) * options.bin_size
+        spikes = np.diff(np.rint(integral), prepend=0)
+        above += np.count_nonzero(spikes > counts.LARGEST)
+        matrix[unit] = np.minimum(spikes, counts.LARGEST)
+    told = [(missing, "without a rate count as 0"), (negative, "of a negative rate count as 0"), (above, "stay at 255")]
+    return Session(monkey(path), path.stem, matrix, [f"{n:,} bins {what}" for n, what in told if n])
+
+
+def monkey(path: Path) -> str:
+    """M1 (Womble) or M2 (Wilfred), as a folder on the way or the file's name says it. Raises BadInput: none does."""
+    for name in [path.stem, *(folder.name for folder in path.parents)]:
+        if match := re.match(r"m([12])(?![0-9])|(wom)|(wil)", name, re.IGNORECASE):
+            return f"M{match[1] or (1 if match[2] else 2)}"
+    raise BadInput(path, "a file or folder named after m1, m2, Wom… or Wil…", "none", "unpack it into such a folder")
+
+
+if __name__ == "__main__":
+    build.main(__file__, read, own_bin=OWN_BIN)
