@@ -38,7 +38,7 @@ Facts = dict[str, object]  # of one session, as they stand in report.json
 ROWS, REPORT, LOCK = "rows", "report.json", ".lock"
 SAME_TIME = 2_000_000_000  # ns: some file systems keep modification times only to 2 s
 NOTES_SHOWN = 20
-MAKING_ROWS = ("counts", "epochs", "rows")  # modules on which rows depend, beside recordings/ and the script
+MAKING_ROWS = ("counts", "epochs", "lattice", "rows")  # modules on which rows depend, beside recordings/ and the script
 
 # What a data set's script can offer its users; in brackets where the offer comes from.
 OFFERS = {

@@ -48,6 +48,17 @@ def test_selection_of_files_in_the_real_listing(data_set):
         assert (len(used), sum(used)) == (data_set.files, data_set.bytes)
 
 
+@pytest.mark.parametrize("name", catalog.names())
+def test_folder_is_complete(name):
+    """Every data set has a script, and a README that says how to run it and how to cite the data."""
+    folder = ROOT / "data" / name
+    assert (folder / "preprocess.py").is_file()
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    assert readme.startswith(f"# {name}\n")
+    assert f"python data/{name}/preprocess.py" in readme
+    assert f"{catalog.load(name).tokens:,}" in readme or catalog.load(name).simulated
+
+
 def test_table_in_the_readme_is_up_to_date():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert catalog.with_table(readme) == readme, "the table is stale: make table"

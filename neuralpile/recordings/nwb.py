@@ -5,8 +5,8 @@ arrays (NWB schema 2, `Units`: `spike_times`, all units one after the other in s
 each unit's end), which is all that is read here.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from neuralpile import counts
 from neuralpile.errors import BadInput
+from neuralpile.recordings.hdf5 import open_hdf5
 from neuralpile.rows import Options, Session
 
 SLAB = 64 * 2**20  # bytes of a raster that are read at a time
@@ -29,16 +30,9 @@ class SpikeTrains(NamedTuple):
     unassigned: int  # spikes after the last unit's end, left out of `times`
 
 
-@contextmanager
-def open_nwb(path: Path) -> Iterator[h5py.File]:
-    """Open an NWB file. Raises BadInput where it, or what is read from it within the block, is not valid HDF5."""
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except (FileNotFoundError, PermissionError):
-        raise  # nothing is wrong with the content
-    except OSError as error:
-        raise BadInput(path, "a whole NWB file (HDF5)", str(error), "download it again") from None
+def open_nwb(path: Path) -> AbstractContextManager[h5py.File]:
+    """Open an NWB file. Raises BadInput as `open_hdf5` does."""
+    return open_hdf5(path, "NWB file (HDF5)")
 
 
 def read_spike_trains(path: Path) -> SpikeTrains:

@@ -1,0 +1,58 @@
+"""Spike counts of card (Card et al. 2024): 256 channels of participant T15, speech motor cortex, attempted speech.
+
+The files hold threshold crossings in bins of 20 ms, but z-scored with constants that are not in them: counts are found
+again from the lattice on which whole numbers lie. Trials follow one another.
+"""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from neuralpile import build, lattice
+from neuralpile.errors import BadInput
+from neuralpile.recordings.hdf5 import open_hdf5
+from neuralpile.rows import Options, Session
+
+FEATURES, CHANNELS = "input_features", 256  # the first 256 columns are threshold crossings, the others power
+OWN_BIN = 0.02  # seconds
+
+
+def read(path: Path, options: Options) -> Session:
+    """Undo the z-score of all trials of a file, in the order of their names."""
+    if options.bin_size != OWN_BIN:
+        raise BadInput("--bin_size", f"{OWN_BIN} for this data set", f"{options.bin_size}", "leave it out")
+    trials, blocks = [], []
+    with open_hdf5(path) as file:
+        for name, trial in file.items():
+            features = trial.get(FEATURES) if isinstance(trial, h5py.Group) else None
+            if features is None or features.ndim != 2 or features.shape[1] < CHANNELS:
+                found = "none" if features is None else f"shape {features.shape}"
+                raise BadInput(f"{path}, {name}", f"{FEATURES} (bins, 512)", found, "check the file")
+            trials.append(features[:, :CHANNELS])
+            blocks.append(int(trial.attrs.get("block_num", 0)))
+    if not trials or not all(map(len, trials)):
+        raise BadInput(path, "trials with bins", "none" if not trials else "one without", "check the file")
+    if not all(np.isfinite(trial).all() for trial in trials):
+        raise BadInput(path, "z-scores that are numbers", "NaN or infinity", "check the file")
+    session = f"{path.parent.name}_{path.stem}"
+    if options.as_published:
+        counts, notes = np.concatenate([lattice.undo_as_published(trial) for trial in trials]), []
+    else:
+        undone = lattice.undo(trials, np.array(blocks))
+        counts = np.minimum(undone.counts, 255).astype(np.uint8)
+        told = {
+            "have a finer lattice than their own values show": undone.finer,
+            "have no empty bin, by the trials around": undone.lifted,
+            "are constant: their count is that of the trials around": undone.constant,
+            "lie on no lattice: their counts are approximate": undone.off_lattice,
+        }
+        total = len(trials) * CHANNELS
+        notes = [f"{n:,} of {total:,} trials of a channel {what}" for what, n in told.items() if n]
+        if above := np.count_nonzero(undone.counts > 255):
+            notes.append(f"{above:,} bins above 255 stay at 255")
+    return Session("T15", session, np.ascontiguousarray(counts.T), notes)
+
+
+if __name__ == "__main__":
+    build.main(__file__, read, own_bin=OWN_BIN)
