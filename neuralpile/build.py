@@ -221,7 +221,7 @@ def build(
         }
         with_rows = [targets[source] for source in sources if source in done and done[source]["segments"]]
         if not with_rows:
-            reason = next(iter(failed.values()), "no session has a spike")
+            reason = next(iter(failed.values()), "no session has a spike, in the units that are kept")
             raise BadInput(data_dir, "at least one session with spikes", "none", f"the first reason: {reason}")
         files.write_text(out_dir / REPORT, json.dumps(report, indent=2) + "\n")
         digest = hashlib.sha256("".join(facts["rows_sha256"] for facts in sessions).encode()).hexdigest()
@@ -412,7 +412,7 @@ def session_facts(session: Session, n_segments: int) -> Facts:
     counts = session.counts
     notes = list(session.notes)
     if not n_segments:
-        notes.append("no spike at or after 0 s: no row")
+        notes.append("no spike (at or after 0 s, in the units that are kept): no row")
     return {
         "subject_id": session.subject_id,
         "session_id": session.session_id,

@@ -23,10 +23,11 @@ def epoch_shifts(trials: np.ndarray, first: np.ndarray, bin_size: float) -> np.n
     """
     starts = np.minimum.reduceat(trials[:, 0], first)
     stops = np.maximum.reduceat(trials[:, 1], first)
-    shifts = np.zeros(len(first))
+    shifts, slack = np.zeros(len(first)), bin_size / 1000
     for epoch in range(1, len(first)):
         end = stops[epoch - 1] + shifts[epoch - 1]
-        shifts[epoch] = np.ceil(end / bin_size) * bin_size - starts[epoch]
+        # the slack, a thousandth of a bin, keeps rounding from putting the first spike into the bin before
+        shifts[epoch] = (np.floor((end + slack) / bin_size) + 1) * bin_size - starts[epoch] + slack
     return shifts
 
 
@@ -44,17 +45,30 @@ def epoch_of_spikes(times, ends, trials, first):  # type: ignore[no-untyped-def]
     n_epochs = len(first)
     begin = 0
     for unit in range(len(ends)):
-        epoch, before = 0, -np.inf
-        for spike in range(begin, ends[unit]):
-            t = times[spike]
-            for candidate in range(epoch, n_epochs):
-                if candidate == epoch and t < before:
-                    continue
-                last = first[candidate + 1] if candidate + 1 < n_epochs else len(trials)
-                i = first[candidate] + np.searchsorted(trials[first[candidate] : last, 0], t, side="right") - 1
-                if i >= first[candidate] and t <= trials[i, 1]:
-                    epoch, before = candidate, t
-                    epochs[spike] = candidate
-                    break
+        # The epochs that explain the train best (dynamic programming): each spike outside the trials of its epoch costs
+        # 1, and each step back in time within an epoch. So a stray spike, just after its trial, moves no other.
+        n = ends[unit] - begin
+        inside = np.zeros((n, n_epochs), np.bool_)
+        came_from = np.zeros((n, n_epochs), np.int16)
+        cost = np.zeros(n_epochs, np.int64)
+        for i in range(n):
+            t = times[begin + i]
+            back = i > 0 and t < times[begin + i - 1]
+            before = cost.copy()
+            for epoch in range(n_epochs):
+                last = first[epoch + 1] if epoch + 1 < n_epochs else len(trials)
+                trial = first[epoch] + np.searchsorted(trials[first[epoch] : last, 0], t, side="right") - 1
+                inside[i, epoch] = trial >= first[epoch] and t <= trials[trial, 1]
+                best, source = before[epoch] + back, epoch
+                for earlier in range(epoch - 1, -1, -1):
+                    if before[earlier] <= best:
+                        best, source = before[earlier], earlier
+                came_from[i, epoch] = source
+                cost[epoch] = best + (not inside[i, epoch])
+        epoch = np.argmin(cost)
+        for i in range(n - 1, -1, -1):
+            if inside[i, epoch]:
+                epochs[begin + i] = epoch
+            epoch = came_from[i, epoch]
         begin = ends[unit]
     return epochs

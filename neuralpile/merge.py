@@ -57,8 +57,12 @@ def merge(
             do = "name the data sets it was merged from"
             raise BadInput(component.name, "a data set, not yet merged with others", "a merged corpus", do)
     fingerprints = [(component.name, component.fingerprint) for component in components]
-    if len({fingerprint for _, fingerprint in fingerprints}) < len(components):
-        raise BadInput("--components", "different data sets", f"the same rows twice in {', '.join(names)}", "name one")
+    for name, fingerprint in fingerprints:
+        same = [other for other, its in fingerprints if its == fingerprint]
+        if len(same) > 1:
+            raise BadInput(
+                "--components", "different data sets", f"the same rows in {' and '.join(same)}", f"name {name}"
+            )
     at = [(component, i) for component in components for i in range(len(component))]
     if not at:
         raise BadInput("--components", "data sets with rows", "none", "build them first")

@@ -150,7 +150,7 @@ def test_silent_session_has_no_row_and_is_reported(raw, script, tmp_path):
     write_units(raw / "sub-B" / "b1.nwb", [[], []])
     done = script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert "sub-B b1: no spike at or after 0 s: no row" in done.stdout
+    assert "sub-B b1: no spike (at or after 0 s, in the units that are kept): no row" in done.stdout
     assert len(store.open_data_set(str(tmp_path / "out"))) == 4
 
 

@@ -130,11 +130,11 @@ def write_restarted(path):
 
 
 def test_epochs(script, tmp_path):
-    """The second epoch begins at 0.1 s of its clock, and is laid behind the end of the first, 1.2 s."""
+    """The second epoch begins at 0.1 s of its clock, and is laid into the bin after the end of the first, at 1.2 s."""
     write_restarted(tmp_path / "raw" / "sub-J" / "s.nwb")
     rows, said = rows_of(script, tmp_path, "churchland", "--epochs")
-    relaid = [[0.11, 0.51, 1.05, 1.23, 1.81], [1.11, 1.41], [0.12], [1.82]]
-    edges = np.arange(0, 1.82 + 0.02, 0.02)
+    relaid = [[0.11, 0.51, 1.05, 1.251, 1.831], [1.11, 1.431], [0.12], [1.841]]
+    edges = np.arange(0, 1.841 + 0.02, 0.02)
     expected = np.stack([np.histogram(train, edges)[0] for train in relaid])
     assert (rows[0].counts[:, : expected.shape[1]] == expected).all()
     assert rows[0].counts.sum() == 9

@@ -20,9 +20,13 @@ def read(path: Path, options: Options) -> Session:
     content = matlab.read_variables(path, CHANNELS)
     if not content:
         raise BadInput(path, "variables Spk_000a_sh to Spk_127a_sh", "none of them", "check that this is a session")
-    # The published counts have the first row of each variable only: of a column, its first spike.
-    trains = [content.get(name, np.empty((0, 0))) for name in CHANNELS]
-    trains = [(train[:1] if options.as_published else train).ravel().astype(np.float64) for train in trains]
+    # The published counts have the first row of each variable: of a column, its first spike only.
+    variables = [content.get(name, np.empty((0, 0))) for name in CHANNELS]
+    whole = [not options.as_published and variable.shape[1] == 1 for variable in variables]
+    trains = [
+        (variable if column else variable[:1]).ravel().astype(np.float64)
+        for variable, column in zip(variables, whole, strict=True)
+    ]
     times, ends = np.concatenate(trains), np.cumsum([len(train) for train in trains])
     last = np.max(times[np.isfinite(times)], initial=-np.inf)
     if last > counts.LONGEST:

@@ -13,8 +13,8 @@ from neuralpile.errors import BadInput
 from neuralpile.recordings import matlab
 from neuralpile.rows import Options, Session
 
-VARIABLE, OWN_BIN = "neural_responses_reliable", 0.05  # spikes per ms in bins of 0.05 s
-MS_PER_BIN = 50
+VARIABLE, OWN_BIN, MS_PER_BIN = "neural_responses_reliable", 0.05, 50  # spikes per ms in bins of 0.05 s
+N_CONDITIONS, N_BINS = 79, 100
 
 
 def read(path: Path, options: Options) -> Session:
@@ -23,16 +23,16 @@ def read(path: Path, options: Options) -> Session:
     if struct is None or not struct.dtype.names:
         raise BadInput(path, f"a struct {VARIABLE}", "none", "check that this is a file of MentalPong.zip")
     rates = struct[struct.dtype.names[0]].flat[0]  # the first field: all trials, not a half of them
-    if rates.ndim != 3 or rates.dtype.kind != "f":
+    if rates.shape[1:] != (N_CONDITIONS, N_BINS) or rates.dtype.kind != "f":
         found = f"{rates.dtype} of shape {rates.shape}"
-        raise BadInput(path, "rates (neurons, conditions, bins)", found, "check that this is the right file")
-    n_neurons, _, n_bins = rates.shape
+        expected = f"rates (neurons, {N_CONDITIONS} conditions, {N_BINS} bins)"
+        raise BadInput(path, expected, found, "check that this is the right file")
     factor = round(options.bin_size / OWN_BIN)
-    if n_bins % factor:
-        found = f"{n_bins} bins in a condition"
+    if N_BINS % factor:
+        found = f"{N_BINS} bins in a condition"
         raise BadInput(path, f"a number of bins that {factor} divides", found, "take another --bin_size")
-    spikes = np.nan_to_num(rates.reshape(n_neurons, -1), nan=0.0) * MS_PER_BIN
-    expected = np.rint(spikes.reshape(n_neurons, -1, factor).sum(axis=2))
+    spikes = np.nan_to_num(rates, nan=0.0).reshape(len(rates), -1, factor) * MS_PER_BIN
+    expected = np.rint(spikes.sum(axis=2))
     if expected.min(initial=0) < 0:
         raise BadInput(path, "rates, none negative", f"{rates.min():.3g}", "check that this is the right file")
     matrix = (expected.astype(np.int64) if options.as_published else np.minimum(expected, 255)).astype(np.uint8)

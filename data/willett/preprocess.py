@@ -11,21 +11,26 @@ from neuralpile.errors import BadInput
 from neuralpile.recordings import matlab
 from neuralpile.rows import Options, Session
 
-OWN_BIN = 0.02  # seconds
+OWN_BIN, N_CHANNELS = 0.02, 256  # bins in seconds
 
 
 def read(path: Path, options: Options) -> Session:
-    """Take the counts as they are. The subject is T12; the published rows have the name of the folder there."""
-    content = matlab.read_variables(path, ["tx1"])
-    if "tx1" not in content:
+    """Take the counts as they are, at most 255, which is all that the published column can hold too.
+
+    The subject is T12; the published rows have the name of the folder there.
+    """
+    tx1 = matlab.read_variables(path, ["tx1"]).get("tx1")
+    if tx1 is None:
         raise BadInput(path, "a variable tx1", "none", "check that this is a session's file")
     try:
-        fine = counts.whole_numbers(content["tx1"])
-        binned = counts.rebin(fine, round(options.bin_size / OWN_BIN), options.as_published)
+        fine = counts.whole_numbers(tx1)
+        if tx1.shape[1:] != (N_CHANNELS,):
+            raise ValueError(f"bins × {N_CHANNELS} channels", f"{tx1.dtype} of shape {tx1.shape}")
+        binned = counts.rebin(fine, round(options.bin_size / OWN_BIN))
     except ValueError as error:
         raise BadInput(f"{path}, tx1", *error.args, "check that this is a session's file") from None
     subject = path.parent.name if options.as_published else "T12"
-    return Session(subject, path.stem, binned.counts, binned.notes(options.as_published))
+    return Session(subject, path.stem, binned.counts, binned.notes())
 
 
 if __name__ == "__main__":

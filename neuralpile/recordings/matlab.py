@@ -1,5 +1,6 @@
 """MATLAB files: variables of version 7 and earlier with scipy, cell arrays of version 7.3 (HDF5) with h5py."""
 
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,30 @@ def read_variables(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     except Exception as error:  # scipy raises errors of many kinds where the bytes make no sense
         found = f"{type(error).__name__}: {error}"
         raise BadInput(path, "a MATLAB file of version 7 or earlier", found, "download it again") from None
-    return {name: content[name] for name in names if name in content}
+    if cut_off(path):
+        raise BadInput(path, "a whole MATLAB file", "one that is cut off", "download it again")
+    found = {name: content[name] for name in names if name in content}
+    for name, value in found.items():
+        if not isinstance(value, np.ndarray):  # scipy gives a text for what it cannot read
+            raise BadInput(f"{path}, {name}", "an array", f"{type(value).__name__}: {value}", "download it again")
+    return found
+
+
+def cut_off(path: Path) -> bool:
+    """Whether a file of version 5 to 7 ends within a variable: scipy does not tell where it is one not asked for.
+
+    After a header of 128 bytes, each variable begins with its type and its length in bytes, 4 bytes each.
+    """
+    with path.open("rb") as file:
+        header = file.read(128)
+        if len(header) < 128 or 0 in header[:4]:  # version 4 has no such header
+            return False
+        order = "<" if header.endswith(b"IM") else ">"
+        size, place = file.seek(0, 2), 128
+        while place + 8 <= size:
+            file.seek(place + 4)
+            place += 8 + struct.unpack(f"{order}I", file.read(4))[0]
+    return place > size
 
 
 @contextmanager
@@ -51,7 +75,9 @@ def read_cells(path: Path, name: str) -> np.ndarray:
             raise BadInput(path, f"a cell array {name}", found, "check that this is a recording's file")
         content = np.empty(cells.shape, object)
         for place, reference in np.ndenumerate(cells[()]):
-            cell = file[reference]
-            empty = cell.ndim < 2 or "MATLAB_empty" in cell.attrs
+            cell = file[reference] if reference else None
+            if not isinstance(cell, h5py.Dataset) or cell.dtype.kind not in "fiu":
+                raise BadInput(f"{path}, {name}{list(place)}", "numbers", str(cell), "download it again")
+            empty = cell.ndim < 2 or cell.attrs.get("MATLAB_empty")
             content[place] = np.empty(0) if empty else cell[()].ravel().astype(np.float64)
         return content

@@ -81,6 +81,13 @@ def has_spike_times(path: Path) -> bool:
         return True
 
 
+def read_warning(path: Path) -> list[str]:
+    """What the file's session description warns of, in a list; an empty one where it does not begin with "Warning"."""
+    with open_nwb(path) as file:
+        text = file["session_description"].asstr()[()] if "session_description" in file else ""
+    return [f"the file says: {' '.join(text.split())}"] if text.lower().startswith("warning") else []
+
+
 def read_column(path: Path, name: str) -> np.ndarray:
     """A column of the units table, one value for each unit: numbers, or str. Raises BadInput where there is none."""
     with open_nwb(path) as file:
@@ -144,7 +151,7 @@ def count_units(
         binned = counts.bin_spikes(trains.times, trains.ends, options.bin_size, options.as_published)
     except ValueError as error:
         raise BadInput(path, *error.args, "the times are in another unit, or damaged") from None
-    notes = binned.notes(options.as_published)
+    notes = [*read_warning(path), *binned.notes(options.as_published)]
     if trains.unassigned:
         notes.append(f"{trains.unassigned:,} spikes after the last unit's end in spike_times_index left out")
     matrix = binned.counts
