@@ -1,10 +1,13 @@
 """The scripts of data sets that hold no spikes but rates or envelopes, on miniatures in the layout of their files."""
 
 import math
+import runpy
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from neuralpile import store
 
@@ -113,6 +116,19 @@ def test_papale(script, tmp_path, chunks):
     assert (rows[0].counts == expected.reshape(-1, 16).T).all()
     rows, _ = build(script, tmp_path, "papale", "--as_published")
     assert (rows[0].counts == expected.transpose(1, 0, 2).reshape(-1, 16).T).all()
+
+
+@pytest.mark.parametrize("chunks", [None, (300, 1, 1024), (300, 2000, 1), (30, 500, 64), (1, 25_248, 1024)])
+def test_papale_is_read_in_slabs(chunks):
+    """Each presentation and electrode once, at most half a gigabyte at a time, whatever the chunks."""
+    script = runpy.run_path(str(ROOT / "data" / "papale" / "preprocess.py"))
+    mua = SimpleNamespace(shape=(300, 25_248, 1024), chunks=chunks, dtype=np.dtype("f8"))
+    seen = np.zeros((25_248, 1024), np.uint8)
+    for presentations, electrodes in script["slabs"](mua):
+        seen[presentations, electrodes] += 1
+        size = 300 * 8 * (presentations.stop - presentations.start) * (electrodes.stop - electrodes.start)
+        assert size <= 5 * script["SLAB"]
+    assert (seen == 1).all()
 
 
 def test_papale_names_and_missing_samples(script, tmp_path):

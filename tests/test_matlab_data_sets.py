@@ -207,6 +207,16 @@ def test_makin_all_units_of_all_channels(tmp_path, n_channels, options):
     assert session.subject_id == ("raw" if options.as_published else "loco")
 
 
+def test_makin_last_spike_beyond_the_last_edge(tmp_path):
+    """Rounding leaves the last published edge below it: published, it is dropped, in the same number of bins."""
+    path = save_73(tmp_path / NAMES["makin"], [[[5.03], [9.31]]])
+    session, published = read("makin", path), read("makin", path, PUBLISHED)
+    assert np.arange(5.03, 9.31 + 0.02, 0.02)[-1] < 9.31
+    assert session.counts.shape == published.counts.shape
+    assert (session.counts[1, -1], published.counts[1].sum()) == (1, 0)
+    assert any("1 spikes after the last published bin edge" in note for note in published.notes)
+
+
 def test_makin_above_255(tmp_path):
     path = save_73(tmp_path / NAMES["makin"], [[[1.0] + [1.005] * 199, [2.0]], [[1.01] * 100, []]])
     session, published = read("makin", path), read("makin", path, PUBLISHED)
@@ -278,6 +288,16 @@ def test_lanzarini_published_values(tmp_path):
     assert ours.counts[list(random)].sum(dtype=int) == in_range
 
 
+@pytest.mark.parametrize("last", [2.0, 2.001, 2.0199, 2.02, np.nextafter(0.06, 1)])
+def test_lanzarini_number_of_bins(tmp_path, last):
+    """As published, and the last spike is in the last bin; 0.06 and a rounding error is beyond 3 bins' edges."""
+    path = tmp_path / NAMES["lanzarini"]
+    save(path, {f"Spk_{channel:03d}a_sh": np.array([[last]]) for channel in range(128)})
+    n_bins = {2.0: 100, 2.001: 101, 2.0199: 101, 2.02: 101}.get(last, 3)
+    assert read("lanzarini", path, PUBLISHED).counts.shape == (128, n_bins)
+    assert read("lanzarini", path).counts[0].tolist() == [0] * (n_bins - 1) + [1]
+
+
 def test_lanzarini_two_rows(tmp_path):
     """Of a matrix the first row, published or not: what a second would be is not known."""
     path = lanzarini(tmp_path / NAMES["lanzarini"], {3: [[0.1, 0.3], [0.2, 0.4]]})
@@ -316,6 +336,7 @@ def rajalingham(path, rates, variable="neural_responses_reliable"):
 @pytest.fixture
 def rates():
     rates = np.random.default_rng(0).uniform(0, 0.08, (5, 79, 100))
+    rates[0, 0, :3] = [0.01, 0.03, 0.05]  # 0.5, 1.5, 2.5: a half goes to the even number
     rates[:, :, -1] = np.nan  # the last bin of each condition has no value
     return rates
 

@@ -6,6 +6,7 @@ with its bins in order. The files have 58 GB: they are read some presentations a
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -36,18 +37,34 @@ def read(path: Path, options: Options) -> Session:
         order = (n_bins, n_presentations) if options.as_published else (n_presentations, n_bins)
         matrix = np.empty((n_electrodes, *order), np.uint8)
         missing = 0
-        chunk = mua.chunks[1] if mua.chunks else 1
-        step = chunk * max(1, SLAB // (chunk * n_samples * n_electrodes * mua.dtype.itemsize))
-        for start in range(0, n_presentations, step):
-            slab = mua[:, start : start + step]
+        for presentations, electrodes in slabs(mua):
+            slab = mua[:, presentations, electrodes]
             missing += np.count_nonzero(np.isnan(slab).any(axis=0))
             events = threshold_events(slab, factor, n_bins)
             if options.as_published:
-                matrix[:, :, start : start + step] = events.transpose(2, 0, 1)
+                matrix[electrodes, :, presentations] = events.transpose(2, 0, 1)
             else:
-                matrix[:, start : start + step] = events.transpose(2, 1, 0)
+                matrix[electrodes, presentations] = events.transpose(2, 1, 0)
     notes = [f"{missing:,} presentations of an electrode with missing samples have no events"] if missing else []
     return Session(f"monkey_{letter}", f"{letter}_0", matrix.reshape(n_electrodes, -1), notes)
+
+
+def slabs(mua: h5py.Dataset) -> Iterator[tuple[slice, slice]]:
+    """Presentations and electrodes that are read together: whole chunks, of about `SLAB` bytes.
+
+    Where a chunk has so many presentations that those of all electrodes are more, some electrodes at a time.
+    """
+    n_samples, n_presentations, n_electrodes = mua.shape
+    _, in_chunk, electrodes_in_chunk = mua.chunks or (n_samples, 1, n_electrodes)
+    size = n_samples * mua.dtype.itemsize  # of a presentation and electrode
+    if size * in_chunk * electrodes_in_chunk > 5 * SLAB:  # then parts of chunks, which are read several times
+        in_chunk, electrodes_in_chunk = 1, n_electrodes
+    e_step = electrodes_in_chunk * max(1, SLAB // (size * in_chunk * electrodes_in_chunk))
+    e_step = min(e_step, n_electrodes)
+    p_step = in_chunk * max(1, SLAB // (size * in_chunk * e_step))
+    for p in range(0, n_presentations, p_step):
+        for e in range(0, n_electrodes, e_step):
+            yield slice(p, p + p_step), slice(e, e + e_step)
 
 
 def threshold_events(mua: np.ndarray, factor: int, n_bins: int) -> np.ndarray:
