@@ -33,8 +33,6 @@ def read(path: Path, options: Options) -> Session:
             blocks.append(int(trial.attrs.get("block_num", 0)))
     if not trials or not all(map(len, trials)):
         raise BadInput(path, "trials with bins", "none" if not trials else "one without", "check the file")
-    if not all(np.isfinite(trial).all() for trial in trials):
-        raise BadInput(path, "z-scores that are numbers", "NaN or infinity", "check the file")
     session = f"{path.parent.name}_{path.stem}"
     if options.as_published:
         counts, notes = np.concatenate([lattice.undo_as_published(trial) for trial in trials]), []
@@ -44,8 +42,9 @@ def read(path: Path, options: Options) -> Session:
         told = {
             "have a finer lattice than their own values show": undone.finer,
             "have no empty bin, by the trials around": undone.lifted,
-            "are constant: their count is that of the trials around": undone.constant,
+            "are constant, or no numbers: their count is that of the trials around, or 0": undone.constant,
             "lie on no lattice: their counts are approximate": undone.off_lattice,
+            "are too busy for an empty bin to be due: their counts may all be too low": undone.unsure,
         }
         total = len(trials) * CHANNELS
         notes = [f"{n:,} of {total:,} trials of a channel {what}" for what, n in told.items() if n]

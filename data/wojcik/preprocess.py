@@ -15,6 +15,7 @@ from neuralpile.rows import Options, Session
 
 OWN_BIN = 0.001  # seconds
 PUBLISHED_BIN = 0.02  # seconds: in the published counts, whatever the bin
+FOLDERS = 3  # the file's own and those above it whose names may tell the monkey
 
 
 def read(path: Path, options: Options) -> Session:
@@ -32,15 +33,16 @@ def read(path: Path, options: Options) -> Session:
     matrix = np.empty((n_units, n_trials * n_bins), np.uint8)
     missing = negative = above = 0
     for unit in range(n_units):
-        hertz = rates[:, unit, : n_bins * factor].reshape(-1, factor).mean(axis=1)
-        missing += np.count_nonzero(np.isnan(hertz))
-        hertz = np.nan_to_num(hertz, nan=0.0)
+        samples = np.ascontiguousarray(rates[:, unit, : n_bins * factor]).reshape(-1, factor)
+        gone = ~np.isfinite(samples).all(axis=1)
+        missing += np.count_nonzero(gone)
         if options.as_published:
+            hertz = np.where(gone, 0, samples.mean(axis=1))
             matrix[unit] = np.ceil(PUBLISHED_BIN * hertz).astype(np.int64)
             continue
+        hertz = np.where(gone, 0, samples.mean(axis=1, dtype=np.float64))
         negative += np.count_nonzero(hertz < 0)
-        integral = np.cumsum(np.maximum(hertz, 0), dtype=np.float64) * options.bin_size
-        spikes = np.diff(np.rint(integral), prepend=0)
+        spikes = np.diff(np.rint(np.cumsum(np.maximum(hertz, 0)) * options.bin_size), prepend=0)
         above += np.count_nonzero(spikes > counts.LARGEST)
         matrix[unit] = np.minimum(spikes, counts.LARGEST)
     told = [(missing, "without a rate count as 0"), (negative, "of a negative rate count as 0"), (above, "stay at 255")]
@@ -48,11 +50,19 @@ def read(path: Path, options: Options) -> Session:
 
 
 def monkey(path: Path) -> str:
-    """M1 (Womble) or M2 (Wilfred), as a folder on the way or the file's name says it. Raises BadInput: none does."""
-    for name in [path.stem, *(folder.name for folder in path.parents)]:
-        if match := re.match(r"m([12])(?![0-9])|(wom)|(wil)", name, re.IGNORECASE):
-            return f"M{match[1] or (1 if match[2] else 2)}"
-    raise BadInput(path, "a file or folder named after m1, m2, Wom… or Wil…", "none", "unpack it into such a folder")
+    """M1 (Womble) or M2 (Wilfred), as the nearest folder named after one and the file's name say it.
+
+    Raises BadInput: neither does, or they contradict each other. Folders further up are the user's own: they may be
+    called anything.
+    """
+    names = [path.stem, *(folder.name for folder in path.parents)][: 1 + FOLDERS]
+    said = [re.match(r"m([12])(?![0-9a-z])|(wom)(?:ble|[0-9]|$)|wil(?:fred|[0-9]|$)", name, re.I) for name in names]
+    numbers = [match[1] or ("1" if match[2] else "2") for match in said if match]
+    if not numbers or (said[0] and len(set(numbers[:2])) > 1):
+        found = "both" if numbers else "none"
+        do = "unpack it into such a folder"
+        raise BadInput(path, "a file or folder named after m1, m2, Wom… or Wil…", found, do)
+    return f"M{numbers[0]}"
 
 
 if __name__ == "__main__":
