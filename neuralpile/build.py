@@ -163,6 +163,7 @@ def _files(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
+        folders[:] = [name for name in folders if not name.endswith(files.PARTIAL)]  # being unpacked
         paths = (Path(place, name) for name in names)
         yield from (path for path in paths if path.is_file() or not path.exists())  # a broken link is told of later
 

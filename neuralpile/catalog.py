@@ -35,6 +35,8 @@ class DataSet:
     url: str
     include: tuple[str, ...]  # file name patterns of the session files that are used
     exclude: tuple[str, ...]
+    packed: tuple[str, ...]  # names of the archives (zip, tar.gz) that hold them, where they come in such
+    measured: str  # the type of NWB object by which DANDI's metadata tell the files that are used, where names do not
     duplicates: tuple[str, ...]  # of those, what repeats others: left out with --drop_duplicates
     files: int | None  # session files used
     bytes: int | None  # their size
@@ -77,6 +79,8 @@ LAYOUT: dict[str, dict[str, tuple[type, object]]] = {
         "url": (str, ...),
         "include": (tuple, ...),
         "exclude": (tuple, ()),
+        "packed": (tuple, ()),
+        "measured": (str, ""),
         "duplicates": (tuple, ()),
         "files": (int, None),
         "bytes": (int, None),
