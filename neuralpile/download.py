@@ -204,7 +204,12 @@ def _fetch_one(downloads: Downloads, file: RemoteFile, advance: Callable[[int], 
     if not downloads.data_set.packed:
         downloads.add(file, [target])
         return
-    downloads.add(file, unpack.unpack(target, downloads.data_set.wants))
+    try:
+        downloads.add(file, unpack.unpack(target, downloads.data_set.wants))
+    except BadInput:
+        if not file.digest:  # then only its content can tell that it came damaged
+            target.unlink()
+        raise
     target.unlink()
 
 

@@ -27,6 +27,7 @@ RETRY_SECONDS = float(os.environ.get("NEURALPILE_RETRY_SECONDS", "1"))
 CONNECT_SECONDS, SILENT_SECONDS = 10.0, float(os.environ.get("NEURALPILE_TIMEOUT", "60"))
 TRIES = 7  # in a row that bring nothing: with the waits between them, about a minute
 LONGEST_WAIT = 3_700  # seconds: some archives count requests by the hour
+TOLD = 5  # seconds: users are told of longer waits
 PASSING = {408, 425, 429, 500, 502, 503, 504}  # statuses that may pass by themselves
 CONNECTIONS = 32
 
@@ -118,8 +119,8 @@ class Web:
                     do = "see whether the network and the archive's page work, and run the same command again"
                     raise BadInput(what, "an answer", found, do) from None
                 wait = passing.wait or RETRY_SECONDS * 2 ** (fruitless - 1) * random.uniform(0.75, 1.25)
-                if passing.wait > 10:
-                    tqdm.write(f"{what}: {passing.reason}; waits {wait:.0f} s, as it asks", file=sys.stderr)
+                if wait > TOLD:
+                    tqdm.write(f"{what}: {passing.reason}; tries again in {wait:.0f} s", file=sys.stderr)
                 self.stop.wait(wait)
 
     def _check(self, response: requests.Response, url: str) -> None:

@@ -58,9 +58,9 @@ def _head(data_set: DataSet) -> list[tuple[str, bytes]]:
             tree = repository[repository[b"HEAD"].tree].id
             entries = repository.object_store.iter_tree_contents(tree)
             return [(os.fsdecode(entry.path), repository[entry.sha].data) for entry in entries]
-    except (HTTPError, HangupException, ConnectionError) as error:
-        raise Passing(type(error).__name__) from None
-    except (NotGitRepository, HTTPUnauthorized, GitProtocolError, KeyError) as error:
+    except (NotGitRepository, HTTPUnauthorized, KeyError) as error:
         raise BadInput(url, "a git repository that can be read", type(error).__name__, f"see {data_set.url}") from None
+    except (GitProtocolError, HTTPError, HangupException, ConnectionError) as error:
+        raise Passing(type(error).__name__) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,436 @@
+"""Stand-ins for DANDI, Dryad, Zenodo, OSF and GIN on 127.0.0.1, which can fail on purpose.
+
+One server answers as the archives' interfaces do, another, at its own port, as the storage that they send to::
+
+    with LoopbackArchives({"sub-A/a.nwb": b"..."}) as archives:
+        archives.fail("GET /blobs/", "cut")
+        subprocess.run([...], env=os.environ | archives.environment())
+        assert archives.sent("/blobs/") < 1000
+
+Only what is asked for by the project's own code is here. GIN's git is served by dulwich.
+"""
+
+import hashlib
+import json
+import re
+import socket
+import struct
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import PurePosixPath
+from typing import ClassVar
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+from wsgiref.handlers import SimpleHandler
+
+from dandischema.digests.dandietag import DandiETag
+
+TOKEN, SECRET = "token-that-nobody-may-see", "secret-that-nobody-may-see"
+PAGE = 3  # entries of a listing that are given at once, whatever is asked for
+SIGNATURE = "signature-that-nobody-may-see"
+
+
+@dataclass
+class Fault:
+    """A rule for failing: which requests ("GET /path"), how, how many of them pass before, and how many fail."""
+
+    match: str
+    failure: object
+    left: float
+    skip: int = 0
+
+
+@dataclass
+class Seen:
+    """A request that was made."""
+
+    line: str  # "GET /path", unquoted, without the query
+    range: str | None
+    authorised: bool
+    sent: int = 0  # bytes of the body
+
+
+@dataclass
+class LoopbackArchives:
+    """The servers, started on entry and stopped on exit. `files` may change at any time: path -> content."""
+
+    files: dict[str, bytes]
+    digests: bool = True  # whether Dryad tells them
+    sha256: bool = True  # whether DANDI has worked out more than the etag
+    measured: Mapping[str, list[str]] = field(default_factory=dict)  # path -> types of objects, of DANDI's metadata
+    listed: dict[str, str] = field(default_factory=dict)  # path -> what it is called in listings
+    sizes: dict[str, int] = field(default_factory=dict)  # path -> size in listings, where it is another
+    latency: float = 0.0  # seconds before each answer
+    rate: float = 0.0  # bytes of a body in a second; 0: as fast as can be
+
+    def __enter__(self) -> "LoopbackArchives":
+        self.seen: list[Seen] = []
+        self.faults: list[Fault] = []
+        self.errors: list[Exception] = []
+        self.stopped = threading.Event()
+        self.issued: dict[str, int] = {}  # signed addresses, and how often they may still be used
+        self.git: object = None
+        self.servers = []
+        for kind in (Api, Storage):
+            server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (kind,), {"archives": self}))
+            server.daemon_threads = True
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+            self.servers.append(server)
+        self.url, self.storage = (f"http://127.0.0.1:{server.server_port}" for server in self.servers)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.stopped.set()
+        for server in self.servers:
+            server.shutdown()
+            server.server_close()
+        if self.errors and kind is None:
+            raise self.errors[0]
+
+    def environment(self, token: str | None = TOKEN) -> dict[str, str]:
+        """Variables that make the project's scripts ask this server, wait little between tries, and wait briefly."""
+        return {
+            "NEURALPILE_DANDI_API": f"{self.url}/api",
+            "NEURALPILE_DRYAD_API": self.url,
+            "NEURALPILE_ZENODO_API": f"{self.url}/zenodo",
+            "NEURALPILE_OSF_API": f"{self.url}/v2",
+            "NEURALPILE_GIN": self.url,
+            "NEURALPILE_RETRY_SECONDS": "0.001",
+            "NEURALPILE_TIMEOUT": "1",
+            "NO_PROXY": "127.0.0.1",
+            "DRYAD_TOKEN": token or "",
+            "DRYAD_CLIENT_ID": "",
+            "DRYAD_CLIENT_SECRET": "",
+        }
+
+    def fail(self, match: str, failure: object, times: float = 1, skip: int = 0) -> None:
+        """Fail requests whose "GET /path" has a match.
+
+        `failure` is a status; (status, headers); "reset" before an answer, "reset headers" or "reset body" within it;
+        "cut" (a body too short), "long" (too long), "wrong" (another byte in it), "whole" (ranges ignored), "html",
+        "stall", "shifted" (another range than was asked for).
+        """
+        self.faults.append(Fault(match, failure, times, skip))
+
+    def sent(self, match: str) -> int:
+        """Bytes of bodies sent for requests that match."""
+        return sum(seen.sent for seen in self.seen if re.search(match, seen.line))
+
+    def asked(self, match: str = "") -> int:
+        """How many requests match."""
+        return sum(1 for seen in self.seen if re.search(match, seen.line))
+
+
+class Handler(BaseHTTPRequestHandler):
+    """What both servers share: faults, logging, bodies and ranges."""
+
+    archives: LoopbackArchives
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        self.place, self.query = unquote(parts.path), {k: v[0] for k, v in parse_qs(parts.query).items()}
+        line = f"{self.command} {self.place}"
+        self.seen = Seen(line, self.headers.get("Range"), "Authorization" in self.headers)
+        self.archives.seen.append(self.seen)
+        time.sleep(self.archives.latency)
+        self.failure = None
+        for fault in self.archives.faults:
+            if fault.left > 0 and re.search(fault.match, line):
+                if fault.skip:
+                    fault.skip -= 1
+                    continue
+                fault.left -= 1
+                self.failure = fault.failure
+                break
+        try:
+            if self.failure == "reset":
+                self.reset()
+            elif self.failure == "stall":
+                self.archives.stopped.wait(20)
+            elif isinstance(self.failure, int | tuple):
+                status, headers = self.failure if isinstance(self.failure, tuple) else (self.failure, {})
+                self.answer(b"", status, **headers)
+            elif self.failure == "html":
+                self.answer(b"<html>Please log in</html>", Content_Type="text/html; charset=utf-8")
+            else:
+                self.respond()
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+        except Exception as error:  # of this stand-in: the test fails
+            self.archives.errors.append(error)
+            raise
+
+    def reset(self) -> None:
+        """Break off with a TCP reset."""
+        self.wfile.flush()
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+        self.close_connection = True
+
+    def answer(self, body: bytes, status: int = 200, **headers: str) -> None:
+        """Send an answer; underscores in the names of headers become dashes."""
+        if self.failure == "reset headers":
+            self.wfile.write(f"HTTP/1.1 {status} OK\r\nContent-Le".encode())
+            self.reset()
+            return
+        length = len(body)
+        if self.failure == "long":
+            body = body + b"more"
+            length += 4
+        elif self.failure == "wrong":
+            body = bytes([body[0] ^ 1]) + body[1:]
+        elif self.failure in ("cut", "reset body"):
+            body = body[: len(body) // 2]
+        self.send_response(status)
+        for name, value in {"Content_Length": str(length), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        step = max(1, int(self.archives.rate / 50)) if self.archives.rate else 1 << 20
+        for start in range(0, len(body), step):
+            self.wfile.write(body[start : start + step])
+            self.seen.sent += len(body[start : start + step])
+            if self.archives.rate:
+                time.sleep(0.02)
+        if self.failure == "reset body":
+            self.reset()
+        elif self.failure == "cut":
+            self.close_connection = True
+
+    def json(self, content: object, status: int = 200, **headers: str) -> None:
+        self.answer(json.dumps(content).encode(), status, Content_Type="application/json", **headers)
+
+    def content(self, body: bytes) -> None:
+        """A file, or the range of it that is asked for."""
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
+        etag = f'"{hashlib.md5(body).hexdigest()}"'
+        headers = {"Content_Type": "application/octet-stream", "ETag": etag, "Accept_Ranges": "bytes"}
+        if not asked or self.failure == "whole":
+            self.answer(body, **headers)
+            return
+        first, last = int(asked[1]), min(int(asked[2] or len(body) - 1), len(body) - 1)
+        if first >= len(body):
+            self.answer(b"", 416, Content_Range=f"bytes */{len(body)}")
+            return
+        if self.failure == "shifted":
+            first -= 1
+        place = f"bytes {first}-{last}/{len(body)}"
+        self.answer(body[first : last + 1], 206, Content_Range=place, **headers)
+
+    def redirect(self, path: str) -> None:
+        """To a signed address of the storage, which can be used once, and for its ranges."""
+        signature = f"{SIGNATURE}-{len(self.archives.issued)}"
+        self.archives.issued[signature] = 1
+        self.answer(b"", 302, Location=f"{self.archives.storage}/blobs/{quote(path)}?X-Amz-Signature={signature}")
+
+
+class Storage(Handler):
+    """The storage behind the archives: signed addresses, no headers of others."""
+
+    def respond(self) -> None:
+        if "Authorization" in self.headers:
+            self.answer(b"only one auth mechanism allowed", 400)
+        elif self.archives.issued.get(self.query.get("X-Amz-Signature", ""), 0) < 1:
+            self.answer(b"Request has expired", 403)
+        else:
+            self.content(self.archives.files[self.place.removeprefix("/blobs/")])
+
+
+class Api(Handler):
+    """The interfaces of the archives."""
+
+    def respond(self) -> None:
+        for pattern, method in self.routes.items():
+            if found := re.fullmatch(pattern, self.place):
+                getattr(self, method)(*found.groups())
+                return
+        self.answer(b"", 404)
+
+    routes: ClassVar = {
+        r"/api/dandisets/([^/]+)/versions/([^/]+)/assets/": "dandi_assets",
+        r"/api/assets/([^/]+)/download/": "dandi_download",
+        r"/oauth/token": "dryad_token",
+        r"/api/v2/datasets/doi:(.+)/versions": "dryad_versions",
+        r"/api/v2/versions/7/files": "dryad_files",
+        r"/api/v2/files/(\d+)/download": "dryad_download",
+        r"/zenodo/records/(\d+)": "zenodo_record",
+        r"/zenodo/records/(\d+)/files/(.+)/content": "zenodo_content",
+        r"/v2/guids/([^/]+)/": "osf_guid",
+        r"/v2/nodes/([^/]+)/files/osfstorage/(.*)": "osf_files",
+        r"/osf/download/(.+)": "osf_download",
+        r"/([^/]+/[^/]+)\.git/(.*)": "gin_git",
+        r"/[^/]+/[^/]+/raw/master/(.*)": "gin_raw",
+    }
+
+    @property
+    def paths(self) -> list[str]:
+        return sorted(self.archives.files)
+
+    def called(self, path: str) -> str:
+        return self.archives.listed.get(path, path)
+
+    def size(self, path: str) -> int:
+        return self.archives.sizes.get(path, len(self.archives.files[path]))
+
+    def dandi_assets(self, identifier: str, version: str) -> None:
+        page = int(self.query.get("page", 1))
+        assets = []
+        for number, path in enumerate(self.paths):
+            body = self.archives.files[path]
+            etag = DandiETag(len(body))
+            etag.update(body)
+            digest = {"dandi:dandi-etag": etag.as_str()}
+            if self.archives.sha256:
+                digest["dandi:sha2-256"] = hashlib.sha256(body).hexdigest()
+            kinds = self.archives.measured.get(path, ["Units"])
+            metadata = {
+                "digest": digest,
+                "variableMeasured": [{"schemaKey": "PropertyValue", "value": k} for k in kinds],
+            }
+            about = {"asset_id": f"asset-{number}", "path": self.called(path), "size": self.size(path), "zarr": None}
+            assets.append(about | ({"metadata": metadata} if self.query.get("metadata") == "true" else {}))
+        more = page * PAGE < len(assets)
+        following = f"{self.archives.url}{self.path.partition('?')[0]}?metadata=true&page={page + 1}" if more else None
+        count = len(assets) if page == 1 else None
+        results = assets[(page - 1) * PAGE : page * PAGE]
+        self.json({"count": count, "next": following, "previous": None, "results": results})
+
+    def dandi_download(self, asset: str) -> None:
+        self.redirect(self.paths[int(asset.removeprefix("asset-"))])
+
+    def dryad_refuses(self, needed: bool) -> bool:
+        """Dryad wants no token for its listings, but refuses a wrong one even there."""
+        given = self.headers.get("Authorization")
+        if (given is None and not needed) or given == f"Bearer {TOKEN}":
+            return False
+        self.json({"error": "unauthorized"}, 401)
+        return True
+
+    def dryad_token(self) -> None:
+        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        right = form.get("client_secret") == [SECRET] and form.get("grant_type") == ["client_credentials"]
+        self.json({"access_token": TOKEN} if right else {"error": "invalid_client"}, 200 if right else 401)
+
+    def dryad_versions(self, doi: str) -> None:
+        if not self.dryad_refuses(needed=False):
+            versions = [{"_links": {"stash:files": {"href": f"/api/v2/versions/{n}/files"}}} for n in (6, 7)]
+            self.json({"_embedded": {"stash:versions": versions}})
+
+    def dryad_files(self) -> None:
+        if self.dryad_refuses(needed=False):
+            return
+        page = int(self.query.get("page", 1))
+        entries = []
+        for number, path in enumerate(self.paths):
+            body = self.archives.files[path]
+            digest = [hashlib.sha256(body).hexdigest(), "sha-256"] if self.archives.digests else [None, None]
+            links = {"stash:download": {"href": f"/api/v2/files/{number}/download"}}
+            about = {"path": self.called(path), "size": self.size(path), "_links": links}
+            entries.append(about | dict(zip(["digest", "digestType"], digest, strict=True)))
+        links = {"next": {"href": f"/api/v2/versions/7/files?page={page + 1}"}} if page * PAGE < len(entries) else {}
+        self.json({"_embedded": {"stash:files": entries[(page - 1) * PAGE : page * PAGE]}, "_links": links})
+
+    def dryad_download(self, number: str) -> None:
+        if not self.dryad_refuses(needed=True):
+            self.redirect(self.paths[int(number)])
+
+    def zenodo_record(self, record: str) -> None:
+        files = [
+            {"key": self.called(path), "size": self.size(path), "checksum": f"md5:{hashlib.md5(body).hexdigest()}"}
+            for path, body in sorted(self.archives.files.items())
+        ]
+        self.json({"id": int(record), "files": files})
+
+    def zenodo_content(self, record: str, key: str) -> None:
+        self.content(self.archives.files[key])
+
+    def osf_guid(self, guid: str) -> None:
+        self.json({"data": {"id": guid, "type": "nodes"}})
+
+    def osf_files(self, node: str, folder: str) -> None:
+        page, base = int(self.query.get("page", 1)), f"{self.archives.url}/v2/nodes/{node}/files/osfstorage/"
+        entries, folders = [], set()
+        for path in self.paths:
+            if not path.startswith(folder):
+                continue
+            inner, _, rest = path.removeprefix(folder).partition("/")
+            if rest and inner not in folders:
+                folders.add(inner)
+                related = {"files": {"links": {"related": {"href": f"{base}{quote(folder + inner)}/"}}}}
+                entries.append({"attributes": {"kind": "folder", "name": inner}, "relationships": related})
+            elif not rest:
+                body = self.archives.files[path]
+                hashes = {"md5": hashlib.md5(body).hexdigest(), "sha256": hashlib.sha256(body).hexdigest()}
+                about = {"kind": "file", "name": inner, "materialized_path": f"/{self.called(path)}"}
+                about |= {"size": self.size(path), "extra": {"hashes": hashes}}
+                link = f"{self.archives.url}/osf/download/{quote(path)}"
+                entries.append({"attributes": about, "links": {"download": link}})
+        following = f"{base}{quote(folder)}?page={page + 1}" if page * PAGE < len(entries) else None
+        self.json({"data": entries[(page - 1) * PAGE : page * PAGE], "links": {"next": following}})
+
+    def osf_download(self, path: str) -> None:
+        self.redirect(path)
+
+    def gin_raw(self, path: str) -> None:
+        self.content(self.archives.files[path])
+
+    def gin_git(self, repository: str, place: str) -> None:
+        if self.archives.git is None:
+            self.archives.git = git_application(self.archives.files, f"/{repository}.git")
+        body = self.rfile
+        environ = {
+            "REQUEST_METHOD": self.command,
+            "PATH_INFO": self.place,
+            "QUERY_STRING": urlsplit(self.path).query,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": self.headers.get("Content-Length", ""),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "HTTP_TRANSFER_ENCODING": self.headers.get("Transfer-Encoding", ""),
+            "SERVER_PROTOCOL": "HTTP/1.0",
+        }
+        handler = SimpleHandler(body, self.wfile, self.wfile, environ, multithread=True)
+        handler.http_version = "1.0"
+        handler.run(self.archives.git)
+        self.close_connection = True
+
+
+def git_application(files: Mapping[str, bytes], place: str) -> object:
+    """A git repository as GIN has it, over HTTP: for each .mat file a link into git-annex, for others the content."""
+    from dulwich.index import commit_tree
+    from dulwich.objects import Blob, Commit
+    from dulwich.repo import MemoryRepo
+    from dulwich.server import DictBackend
+    from dulwich.web import make_wsgi_chain
+
+    repository = MemoryRepo()
+    entries = []
+    for path, body in files.items():
+        linked = path.endswith(".mat")
+        key = f"MD5-s{len(body)}--{hashlib.md5(body).hexdigest()}.mat"
+        up = "../" * (len(PurePosixPath(path).parts) - 1)
+        blob = Blob.from_string(f"{up}.git/annex/objects/Zz/99/{key}/{key}".encode() if linked else body)
+        repository.object_store.add_object(blob)
+        entries.append((path.encode(), blob.id, 0o120000 if linked else 0o100644))
+    commit = Commit()
+    commit.tree = commit_tree(repository.object_store, entries)
+    commit.author = commit.committer = b"someone <someone@example.org>"
+    commit.author_time = commit.commit_time = 1_700_000_000
+    commit.author_timezone = commit.commit_timezone = 0
+    commit.message = b"data"
+    repository.object_store.add_object(commit)
+    repository.refs[b"refs/heads/master"] = commit.id
+    repository.refs.set_symbolic_ref(b"HEAD", b"refs/heads/master")
+    return make_wsgi_chain(DictBackend({place: repository}))
