@@ -52,7 +52,9 @@ def unpack(archive: Path, wanted: Callable[[str], bool]) -> list[Path]:
                 do = "the archive has changed: compare its content with `include` in dataset.toml"
                 raise BadInput(archive, "session files in it", "none", do)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-        raise BadInput(archive, "a whole archive", str(error), "run the same command again; if it stays so, tell the archive") from None
+        raise BadInput(
+            archive, "a whole archive", str(error), "run the same command again; if it stays so, tell the archive"
+        ) from None
     return sorted(set(unpacked))
 
 

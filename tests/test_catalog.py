@@ -55,7 +55,9 @@ def test_folder_is_complete(name):
     assert (folder / "preprocess.py").is_file()
     readme = (folder / "README.md").read_text(encoding="utf-8")
     assert readme.startswith(f"# {name}\n")
+    assert (folder / "download.py").is_file()
     assert f"python data/{name}/preprocess.py" in readme
+    assert f"python data/{name}/download.py" in readme
     assert f"{catalog.load(name).tokens:,}" in readme or catalog.load(name).simulated
 
 
@@ -74,9 +76,9 @@ def test_readme_options_exist(script):
         assert "example:" in helps[path]
         for option in (word for word in words if word.startswith("--")):
             assert option in helps[path]
-    assert len(helps) == 4
+    assert len(helps) == 5
     for option in re.findall(r"^    (--\w+)", readme, re.M):
-        assert option in helps["data/dmfc-rsg/preprocess.py"]
+        assert option in helps["data/dmfc-rsg/preprocess.py"] + helps["data/dmfc-rsg/download.py"]
 
 
 def test_readme_example_of_a_new_data_set(script, tmp_path):
