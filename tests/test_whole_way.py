@@ -4,8 +4,7 @@ import h5py
 import numpy as np
 import pytest
 from recordings import write_units, write_units_bare
-from test_analog import save_envelopes, save_rates
-from test_card import simulate
+from test_analog_data_sets import save_envelopes, save_rates, simulate
 from test_matlab import CELLS, save, save_cells
 from test_options import write_series
 
