@@ -1,10 +1,9 @@
 """The whole way for all 25 data sets: miniatures in, a corpus of 25 components out, drawn and counted."""
 
-import h5py
 import numpy as np
 import pytest
 from recordings import write_units, write_units_bare
-from test_analog_data_sets import save_envelopes, save_rates, simulate
+from test_analog_data_sets import envelopes, save_rates, simulate, write_envelopes, write_trials
 from test_matlab import CELLS, save, save_cells
 from test_options import write_series
 
@@ -53,13 +52,10 @@ def write_all(raw):
     for monkey in ("mahler", "perle"):
         rates = {"occ": rng.uniform(0, 0.08, (3, 79, 100))}
         save(raw("rajalingham") / f"{monkey}_hand_dmfc_dataset_50ms.mat", neural_responses_reliable=rates)
-    save_envelopes(raw("papale") / "monkeyF" / "THINGS_MUA_trials.mat", rng.normal(size=(300, 8, 16)) ** 3)
+    write_envelopes(raw("papale") / "monkeyF" / "THINGS_MUA_trials.mat", envelopes())
     save_rates(raw("wojcik") / "m1_ses1" / "Wom20200910_Spikes_preprocessed.npy", rng.gamma(0.5, 8, (6, 4, 200)))
     path = raw("card") / "hdf5_data_final" / "t15.2023.08.11" / "data_train.hdf5"
-    path.parent.mkdir(parents=True)
-    with h5py.File(path, "w") as file:
-        for i, z in enumerate(simulate(0.5, 3, 40, 256)[1]):
-            file[f"trial_{i:04d}/input_features"] = np.concatenate([z, z], axis=1)
+    write_trials(path, simulate(0.5, n_trials=40, n_channels=256)[1], [1] * 40)
 
 
 @pytest.mark.slow
