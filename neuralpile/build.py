@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -27,15 +27,18 @@ import numpy as np
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from neuralpile import catalog, cli, files, rows
+from neuralpile import archives, catalog, cli, files, rows
 from neuralpile.catalog import DataSet
 from neuralpile.errors import BadInput
+from neuralpile.recordings.hdf5 import Recording
+from neuralpile.remote import RemoteRecording
 from neuralpile.rows import TOKEN_COUNT_LIMIT, Options, Row, Session
 
-Read = Callable[[Path, Options], Session]
+Read = Callable[[Recording, Options], Session]
 Facts = dict[str, object]  # of one session, as they stand in report.json
 
 ROWS, REPORT, LOCK = "rows", "report.json", ".lock"
+STREAMED = ("DANDI",)  # archives whose files are HDF5, of which parts can be read in place
 SAME_TIME = 2_000_000_000  # ns: some file systems keep modification times only to 2 s
 NOTES_SHOWN = 20
 MAKING_ROWS = ("counts", "epochs", "lattice", "rows")  # modules on which rows depend, beside recordings/ and the script
@@ -83,7 +86,12 @@ def _main(script: Script) -> int:
     data_set = catalog.parse(folder.name, folder / "dataset.toml")
     given = _arguments(data_set, script)
     options = Options(**{field.name: getattr(given, field.name) for field in fields(Options) if field.name in given})
-    report = build(data_set, script, given.data_dir, given.out_dir, options, given.jobs, given.strict)
+    if given.stream:
+        found = find_remote(data_set, not options.drop_duplicates)
+    else:
+        found = find_sessions(given.data_dir, data_set, not options.drop_duplicates, script.is_session)
+    chosen = cli.choose(list(found), given.sessions, given.max_files)
+    report = build(data_set, script, found, chosen, given.out_dir, options, given.jobs, given.strict)
     print(summary(report, data_set, given.out_dir))
     failed = report["failed"]
     if given.hf_repo_name and failed:
@@ -101,7 +109,14 @@ def _main(script: Script) -> int:
 def _arguments(data_set: DataSet, script: Script) -> argparse.Namespace:
     command = f"python data/{data_set.name}/preprocess.py"
     parser = cli.parser(f"Spike counts of {data_set.name}. {data_set.title}", f"{command} --jobs 2")
-    parser.add_argument("--data_dir", type=Path, default=script.path.parent / "raw", help="where the session files are")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--data_dir", type=Path, default=script.path.parent / "raw", help="where the session files are")
+    if data_set.archive in STREAMED:
+        stream = f"read them in place, at {data_set.archive}: only the spikes, nothing is downloaded"
+        place.add_argument("--stream", action="store_true", help=stream)
+    else:
+        parser.set_defaults(stream=False)
+    cli.add_choice(parser)
     parser.add_argument("--out_dir", type=Path, default=catalog.BUILD / data_set.name, help="where the rows go")
     parser.add_argument(
         "--bin_size", type=cli.positive_float, default=data_set.bin_width, help="width of a bin in seconds"
@@ -132,13 +147,14 @@ def find_sessions(
     data_set: DataSet,
     duplicates: bool = True,
     is_session: Callable[[Path], bool] = lambda _: True,
-) -> list[Path]:
-    """The session files of a data set below a folder, sorted by path, the order of the published rows.
+) -> dict[str, Path]:
+    """The session files of a data set below a folder, by their paths there, in the order of the published rows.
 
     Those that repeat others are among them unless `duplicates` is false; `is_session` says what a name cannot tell.
 
     Raises BadInput where there are none.
     """
+    data_dir = data_dir.resolve()  # the names of folders are subjects: "." is none
     found = [path for path in _files(data_dir) if data_set.wants(path.name, duplicates) and is_session(path)]
     if not found:
         wanted = " or ".join(data_set.include)
@@ -147,7 +163,16 @@ def find_sessions(
         what = "no such file in it" if data_dir.is_dir() else "a file" if data_dir.exists() else "no such folder"
         do = f"get the files as data/{data_set.name}/README.md says, or give their folder with --data_dir"
         raise BadInput(data_dir, f"session files {wanted}", what, do)
-    return sorted(found, key=str)
+    return {path.relative_to(data_dir).as_posix(): path for path in sorted(found, key=str)}
+
+
+def find_remote(data_set: DataSet, duplicates: bool = True) -> dict[str, RemoteRecording]:
+    """The session files of a data set in its archive, as `find_sessions` gives those of a folder.
+
+    Raises BadInput where the archive does not tell.
+    """
+    listed = archives.list_files(data_set)
+    return {file.path: RemoteRecording(file) for file in listed if data_set.wants(file.path, duplicates)}
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -171,7 +196,8 @@ def _files(folder: Path) -> Iterator[Path]:
 def build(
     data_set: DataSet,
     script: Script,
-    data_dir: Path,
+    found: Mapping[str, Recording],
+    chosen: Sequence[str],
     out_dir: Path,
     options: Options,
     jobs: int = 1,
@@ -179,25 +205,24 @@ def build(
 ) -> dict[str, object]:
     """Build what is not built yet of a data set in `out_dir`, and give the report, which is also `report.json` there.
 
-    A file that cannot be built is in the report under "failed"; with `strict` it ends the build.
+    `found` are all its session files by their paths in the data set, of which those `chosen` become rows. A file that
+    cannot be built is in the report under "failed"; with `strict` it ends the build.
 
     Raises:
-        BadInput: no session files, a second build in the same folder, no rows at all, or with `strict` a bad file.
+        BadInput: a second build in the same folder, no rows at all, or with `strict` a bad file.
     """
     from neuralpile import store  # imports `datasets`, which takes a second that workers need not spend
 
-    data_dir = data_dir.resolve()  # the names of folders are subjects: "." is none
-    sources = find_sessions(data_dir, data_set, not options.drop_duplicates, script.is_session)
     with _alone(out_dir, data_set.name):
-        targets = {source: out_dir / ROWS / f"{source.relative_to(data_dir)}.arrow" for source in sources}
+        targets = {path: out_dir / ROWS / f"{path}.arrow" for path in found}
         _take_away_others(out_dir, set(targets.values()))
         recipe = asdict(options) | {"code": code_digest(script.path)}
-        tasks = [Task(source, targets[source], options, recipe) for source in sources]
-        done = {task.source: facts for task in tasks if (facts := task.done()) is not None}
-        to_do = [task for task in tasks if task.source not in done]
+        tasks = [Task(path, found[path], targets[path], options, recipe) for path in chosen]
+        done = {task.path: facts for task in tasks if (facts := task.done()) is not None}
+        to_do = [task for task in tasks if task.path not in done]
         if to_do:
             _mark_unfinished(out_dir)
-        failed: dict[Path, str] = {}
+        failed: dict[str, str] = {}
         with tqdm(total=len(tasks), initial=len(done), unit="session", desc=data_set.name, disable=None) as bar:
             n_tokens = sum(facts["tokens"] for facts in done.values())
             bar.set_postfix_str(f"{n_tokens:,} tokens")
@@ -205,25 +230,25 @@ def build(
                 if isinstance(result, BadInput):
                     if strict:
                         raise result
-                    failed[task.source] = str(result)
+                    failed[task.path] = str(result)
                     bar.write(f"error: {result}", file=sys.stderr)
                 else:
-                    done[task.source] = result
+                    done[task.path] = result
                     n_tokens += result["tokens"]
                 bar.set_postfix_str(f"{n_tokens:,} tokens", refresh=False)
                 bar.update()
-        sessions = _tell_repeated([done[source] for source in sources if source in done])
+        sessions = _tell_repeated([done[path] for path in chosen if path in done])
         report = {
             "data_set": data_set.name,
             "options": asdict(options),
             "totals": totals(sessions),
             "sessions": sessions,
-            "failed": {path.relative_to(data_dir).as_posix(): failed[path] for path in sources if path in failed},
+            "failed": {path: failed[path] for path in chosen if path in failed},
         }
-        with_rows = [targets[source] for source in sources if source in done and done[source]["segments"]]
+        with_rows = [targets[path] for path in chosen if path in done and done[path]["segments"]]
         if not with_rows:
             reason = next(iter(failed.values()), "no session has a spike, in the units that are kept")
-            raise BadInput(data_dir, "at least one session with spikes", "none", f"the first reason: {reason}")
+            raise BadInput(data_set.name, "at least one session with spikes", "none", f"the first reason: {reason}")
         files.write_text(out_dir / REPORT, json.dumps(report, indent=2) + "\n")
         digest = hashlib.sha256("".join(facts["rows_sha256"] for facts in sessions).encode()).hexdigest()
         store.finish(out_dir, with_rows, rows.SCHEMA, digest)
@@ -297,14 +322,22 @@ def code_digest(script: Path) -> str:
 class Task:
     """One session file, and where its rows go."""
 
-    source: Path
+    path: str  # of the file in the data set
+    source: Recording
     target: Path
     options: Options
     recipe: Facts  # the options and the digest of the code
 
+    @property
+    def modified_ns(self) -> int | None:
+        """Modification time of the session file, in nanoseconds; None for one in an archive, which has a digest."""
+        return self.source.stat().st_mtime_ns if isinstance(self.source, Path) else None
+
     def made_from(self) -> Facts:
         """What the rows' content depends on."""
-        return {"bytes": self.source.stat().st_size} | self.recipe
+        if isinstance(self.source, Path):
+            return {"bytes": self.source.stat().st_size} | self.recipe
+        return {"bytes": self.source.file.size, "digest": self.source.file.digest} | self.recipe
 
     def done(self) -> Facts | None:
         """The facts of the session where its rows are there and are what they would be now; else None."""
@@ -313,7 +346,8 @@ class Task:
         kept = store.read_metadata(self.target)
         if kept is None or kept.get("made_from") != self.made_from():
             return None
-        if abs(self.target.stat().st_mtime_ns - self.source.stat().st_mtime_ns) >= SAME_TIME:
+        modified = self.modified_ns
+        if modified is not None and abs(self.target.stat().st_mtime_ns - modified) >= SAME_TIME:
             return None
         return kept["facts"]
 
@@ -394,8 +428,11 @@ def build_session(read: Read, task: Task) -> Facts:
         Row(segment, session.subject_id, session.session_id, f"segment_{i}") for i, segment in enumerate(segments)
     ]
     facts = session_facts(session, len(segments)) | {"rows_sha256": rows.digest(session_rows)}
+    if isinstance(task.source, RemoteRecording):
+        part = task.source.open()
+        facts |= {"streamed": {"bytes": part.received, "of": part.size, "requests": part.requests}}
     metadata = {"made_from": task.made_from(), "facts": facts}
-    store.write_rows(task.target, session_rows, rows.SCHEMA, metadata, modified_ns=task.source.stat().st_mtime_ns)
+    store.write_rows(task.target, session_rows, rows.SCHEMA, metadata, modified_ns=task.modified_ns)
     return facts
 
 
@@ -478,6 +515,9 @@ def summary(report: dict[str, object], data_set: DataSet, out_dir: Path) -> str:
         lines.append(line.rstrip())
     if built["sessions"] < data_set.sessions:
         lines.append(f"{built['sessions']} of the {data_set.sessions} published sessions are here")
+    if streamed := [facts["streamed"] for facts in report["sessions"] if "streamed" in facts]:
+        n_bytes, of, n_requests = (sum(part[key] for part in streamed) for key in ("bytes", "of", "requests"))
+        lines.append(f"streamed {n_bytes:,} of {of:,} bytes, in {n_requests:,} requests")
     notes = [
         (f"{facts['subject_id']} {facts['session_id']}", note)
         for facts in report["sessions"]

@@ -3,7 +3,9 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatch
+from pathlib import PurePosixPath
 
 from neuralpile.errors import BadInput
 
@@ -58,6 +60,20 @@ def fraction(text: str) -> float:
     if value >= 1:
         raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, found {text!r}")
     return value
+
+
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    """Add `--sessions` and `--max_files`, which choose among session files."""
+    parser.add_argument("--sessions", metavar="GLOB", help="only files whose path or name is like this: '*2016*'")
+    parser.add_argument("--max_files", type=positive_int, metavar="N", help="only the first N files")
+
+
+def choose(paths: Sequence[str], sessions: str | None = None, most: int | None = None) -> list[str]:
+    """The first `most` of these paths that are, or whose names are, like `sessions`. Raises BadInput: there is none."""
+    chosen = [p for p in paths if sessions is None or fnmatch(p, sessions) or fnmatch(PurePosixPath(p).name, sessions)]
+    if not chosen:
+        raise BadInput("--sessions", f"a pattern like {paths[0]}", sessions or "", "see download.py --dry_run for all")
+    return chosen[:most]
 
 
 def run(main: Callable[[], int]) -> None:

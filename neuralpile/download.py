@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict
-from fnmatch import fnmatch
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -42,26 +41,21 @@ def _main(folder: Path) -> int:
         f"{command} --max_files 1        (a first look)\n  {command} --dry_run",
     )
     parser.add_argument("--data_dir", type=Path, default=folder / "raw", help="where the files go")
-    parser.add_argument("--sessions", metavar="GLOB", help="only files whose path or name is like this: '*2016*'")
-    parser.add_argument("--max_files", type=cli.positive_int, metavar="N", help="only the first N files")
+    cli.add_choice(parser)
     parser.add_argument("--dry_run", action="store_true", help="list files and sizes, and fetch nothing")
     parser.add_argument("--jobs", type=cli.positive_int, default=JOBS, help="files at a time")
     given = parser.parse_args()
     if given.dry_run:
         downloads = Downloads(given.data_dir, data_set)
-        print(table(choose(downloads.listing(), given.sessions, given.max_files), downloads))
+        print(table(choose(downloads.listing(), given), downloads))
         return 0
     return download(data_set, given)
 
 
-def choose(listing: list[RemoteFile], sessions: str | None = None, most: int | None = None) -> list[RemoteFile]:
-    """The first `most` files of a listing whose path or name is like `sessions`. Raises BadInput: there is none."""
-    chosen = [
-        f for f in listing if sessions is None or fnmatch(f.path, sessions) or fnmatch(Path(f.path).name, sessions)
-    ]
-    if not chosen:
-        raise BadInput("--sessions", f"a pattern like {listing[0].path}", sessions or "", "see --dry_run for all paths")
-    return chosen[:most]
+def choose(listing: list[RemoteFile], given: argparse.Namespace) -> list[RemoteFile]:
+    """The files that the user wants of a listing. Raises BadInput where there is none."""
+    chosen = set(cli.choose([file.path for file in listing], given.sessions, given.max_files))
+    return [file for file in listing if file.path in chosen]
 
 
 class Downloads:
@@ -130,10 +124,10 @@ def download(data_set: DataSet, given: argparse.Namespace) -> int:
     folder = given.data_dir.resolve()
     with _alone(folder):
         downloads = Downloads(folder, data_set)
-        chosen = choose(downloads.listing(), given.sessions, given.max_files)
+        chosen = choose(downloads.listing(), given)
         if not all(map(downloads.has, chosen)):
             if downloads.web is None:  # the list is of an earlier run, and addresses and files may have changed
-                chosen = choose(downloads.ask(), given.sessions, given.max_files)
+                chosen = choose(downloads.ask(), given)
             downloads.write()
         missing = [file for file in chosen if not downloads.has(file)]
         fetch.check_space(folder, sum(file.size or 0 for file in missing))

@@ -63,6 +63,7 @@ class LoopbackArchives:
     listed: dict[str, str] = field(default_factory=dict)  # path -> what it is called in listings
     sizes: dict[str, int] = field(default_factory=dict)  # path -> size in listings, where it is another
     latency: float = 0.0  # seconds before each answer
+    uses: int = 1_000_000  # how often a signed address can be used
     rate: float = 0.0  # bytes of a body in a second; 0: as fast as can be
 
     def __enter__(self) -> "LoopbackArchives":
@@ -71,6 +72,7 @@ class LoopbackArchives:
         self.errors: list[Exception] = []
         self.stopped = threading.Event()
         self.issued: dict[str, int] = {}  # signed addresses, and how often they may still be used
+        self.digests_of: dict[int, tuple[bytes, dict[str, str]]] = {}  # contents, by their identity
         self.git: object = None
         self.servers = []
         for kind in (Api, Storage):
@@ -113,6 +115,17 @@ class LoopbackArchives:
         "stall", "shifted" (another range than was asked for).
         """
         self.faults.append(Fault(match, failure, times, skip))
+
+    def digests_dandi(self, body: bytes) -> dict[str, str]:
+        """Digests of a content by their names at DANDI, worked out once, and its ETag at the storage."""
+        if id(body) not in self.digests_of:
+            etag = DandiETag(len(body))
+            for part in etag.get_parts():
+                etag.update(body[part.offset : part.offset + part.size])
+            sha256 = hashlib.sha256(body).hexdigest()
+            found = {"dandi:dandi-etag": etag.as_str(), "dandi:sha2-256": sha256, "ETag": f'"{sha256[:32]}"'}
+            self.digests_of[id(body)] = body, found
+        return self.digests_of[id(body)][1]
 
     def sent(self, match: str) -> int:
         """Bytes of bodies sent for requests that match."""
@@ -216,7 +229,7 @@ class Handler(BaseHTTPRequestHandler):
     def content(self, body: bytes) -> None:
         """A file, or the range of it that is asked for."""
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
-        etag = f'"{hashlib.md5(body).hexdigest()}"'
+        etag = self.archives.digests_dandi(body)["ETag"]
         headers = {"Content_Type": "application/octet-stream", "ETag": etag, "Accept_Ranges": "bytes"}
         if not asked or self.failure == "whole":
             self.answer(body, **headers)
@@ -231,9 +244,9 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(body[first : last + 1], 206, Content_Range=place, **headers)
 
     def redirect(self, path: str) -> None:
-        """To a signed address of the storage, which can be used once, and for its ranges."""
+        """To a signed address of the storage, which can be used some times."""
         signature = f"{SIGNATURE}-{len(self.archives.issued)}"
-        self.archives.issued[signature] = 1
+        self.archives.issued[signature] = self.archives.uses
         self.answer(b"", 302, Location=f"{self.archives.storage}/blobs/{quote(path)}?X-Amz-Signature={signature}")
 
 
@@ -246,6 +259,7 @@ class Storage(Handler):
         elif self.archives.issued.get(self.query.get("X-Amz-Signature", ""), 0) < 1:
             self.answer(b"Request has expired", 403)
         else:
+            self.archives.issued[self.query["X-Amz-Signature"]] -= 1
             self.content(self.archives.files[self.place.removeprefix("/blobs/")])
 
 
@@ -290,11 +304,8 @@ class Api(Handler):
         assets = []
         for number, path in enumerate(self.paths):
             body = self.archives.files[path]
-            etag = DandiETag(len(body))
-            etag.update(body)
-            digest = {"dandi:dandi-etag": etag.as_str()}
-            if self.archives.sha256:
-                digest["dandi:sha2-256"] = hashlib.sha256(body).hexdigest()
+            names = ["dandi:dandi-etag", *(["dandi:sha2-256"] if self.archives.sha256 else [])]
+            digest = {name: self.archives.digests_dandi(body)[name] for name in names}
             kinds = self.archives.measured.get(path, ["Units"])
             metadata = {
                 "digest": digest,

@@ -305,7 +305,7 @@ def test_two_builds_in_one_folder(raw, tmp_path):
 
     (tmp_path / "out").mkdir()
     with FileLock(tmp_path / "out" / build.LOCK), pytest.raises(BadInput, match="no other build"):
-        build.build(data_set, build.Script(ROOT / SCRIPT, None), raw, tmp_path / "out", build.Options())
+        build.build(data_set, build.Script(ROOT / SCRIPT, None), {}, [], tmp_path / "out", build.Options())
 
 
 def test_new_data_set_is_one_folder(raw, script, tmp_path):

@@ -1,5 +1,6 @@
-"""HDF5 files, with what can be wrong with one told in a line."""
+"""HDF5 files, on the disk or in an archive, with what can be wrong with one told in a line."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,18 +8,82 @@ from pathlib import Path
 import h5py
 
 from neuralpile.errors import BadInput
+from neuralpile.remote import RemoteRecording
+
+Recording = Path | RemoteRecording
+
+GAP = 1 << 16  # bytes between chunks that cost less than another request
+# Chunks follow one another where from the first to the last there are at most so many times their bytes.
+LOOSE = 1.1
+FIRST_LOOK, AHEAD = (
+    16,
+    4,
+)  # whether they do is looked at after so many chunks, and each time there are so many times more
 
 
 @contextmanager
-def open_hdf5(path: Path, kind: str = "HDF5 file") -> Iterator[h5py.File]:
-    """Open a file of some kind. Raises BadInput where it, or what is read of it within the block, is no valid HDF5."""
+def open_hdf5(path: Recording, kind: str = "HDF5 file") -> Iterator[h5py.File]:
+    """Open a file of some kind.
+
+    Raises BadInput where it, or what is read of it within the block, is no valid HDF5, or does not come.
+    """
+    remote = path.open() if isinstance(path, RemoteRecording) else None
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(remote or path, "r") as file:
             yield file
     except (FileNotFoundError, PermissionError):
         raise  # nothing is wrong with the content
     except OSError as error:
+        if remote and remote.failure:
+            raise remote.failure from None
         raise BadInput(path, f"a whole {kind}", str(error), "download it again") from None
+
+
+def prefetch(path: Recording, dataset: h5py.Dataset) -> None:
+    """Have the bytes of a dataset here before they are read, where the file is in an archive: all at once, not one
+    chunk after the other. Raises BadInput where they do not come."""
+    if not isinstance(path, RemoteRecording):
+        return
+    remote = path.open()
+    if dataset.chunks is None:
+        start = dataset.id.get_offset()  # None: nothing is stored, or in the dataset's header
+        if start is not None:
+            remote.fetch([(start, start + dataset.id.get_storage_size())])
+        return
+    # A tree tells where each chunk is, and its nodes lie between the chunks: while these follow one another, more of
+    # them are fetched ahead, and bring the nodes along.
+    total = math.prod(-(-length // step) for length, step in zip(dataset.shape, dataset.chunks, strict=True))
+    chunks: list[tuple[int, int]] = []
+    looked_at = FIRST_LOOK
+
+    def note(chunk: h5py.h5d.StoreInfo) -> None:
+        nonlocal looked_at
+        chunks.append((chunk.byte_offset, chunk.byte_offset + chunk.size))
+        if len(chunks) == looked_at:
+            remote.fetch(_ahead(chunks[-looked_at // 2 :], min(total, looked_at * AHEAD) - looked_at))
+            looked_at *= AHEAD
+
+    dataset.id.chunk_iter(note)
+    remote.fetch(_joined(sorted(chunks)))
+
+
+def _ahead(chunks: list[tuple[int, int]], n: int) -> list[tuple[int, int]]:
+    """Where the next `n` chunks are, if they follow one another as these do; nothing if these do not."""
+    start, stop = chunks[0][0], chunks[-1][1]
+    stored = sum(stop - start for start, stop in chunks)
+    together = stored <= stop - start <= LOOSE * stored
+    return [(stop, stop + (stop - start) * n // len(chunks))] if together else []
+
+
+def _joined(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Sorted ranges, those joined between which there is little."""
+    joined: list[tuple[int, int]] = []
+    for start, stop in ranges:
+        if joined and start - joined[-1][1] <= GAP:
+            joined[-1] = joined[-1][0], max(stop, joined[-1][1])
+        else:
+            joined.append((start, stop))
+    return joined
 
 
 def tiles(dataset: h5py.Dataset, most: int) -> Iterator[tuple[slice, slice]]:

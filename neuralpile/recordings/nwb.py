@@ -1,4 +1,5 @@
-"""NWB files: spike times of a units table and rasters, read with h5py straight from where the schema puts them.
+"""NWB files, on the disk or in an archive: spike times of a units table, and rasters, read with h5py from where the
+schema puts them.
 
 pynwb reads a units table by way of a DataFrame of all its columns, waveforms included; the spike times are two
 arrays (NWB schema 2, `Units`: `spike_times`, all units one after the other in seconds, and `spike_times_index`, where
@@ -7,7 +8,6 @@ each unit's end), which is all that is read here.
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import NamedTuple
 
 import h5py
@@ -15,7 +15,7 @@ import numpy as np
 
 from neuralpile import counts
 from neuralpile.errors import BadInput
-from neuralpile.recordings.hdf5 import open_hdf5
+from neuralpile.recordings.hdf5 import Recording, open_hdf5, prefetch
 from neuralpile.rows import Options, Session
 
 SLAB = 64 * 2**20  # bytes of a raster that are read at a time
@@ -30,12 +30,12 @@ class SpikeTrains(NamedTuple):
     unassigned: int  # spikes after the last unit's end, left out of `times`
 
 
-def open_nwb(path: Path) -> AbstractContextManager[h5py.File]:
+def open_nwb(path: Recording) -> AbstractContextManager[h5py.File]:
     """Open an NWB file. Raises BadInput as `open_hdf5` does."""
     return open_hdf5(path, "NWB file (HDF5)")
 
 
-def read_spike_trains(path: Path) -> SpikeTrains:
+def read_spike_trains(path: Recording) -> SpikeTrains:
     """Read the spike trains of a file's units table.
 
     Raises:
@@ -52,6 +52,7 @@ def read_spike_trains(path: Path) -> SpikeTrains:
         if missing:
             found = f"a table of {', '.join(table) or 'nothing'}"
             raise BadInput(path, f"{table.name}/{missing[0]}", found, "take a file with spike times")
+        prefetch(path, table["spike_times"])
         times, ends = table["spike_times"][()], table["spike_times_index"][()]
         rows = table["id"].shape[0] if "id" in table else len(ends)
 
@@ -71,7 +72,7 @@ def read_spike_trains(path: Path) -> SpikeTrains:
     return SpikeTrains(times[:assigned].astype(np.float64, copy=False), ends, times.size - assigned)
 
 
-def has_spike_times(path: Path) -> bool:
+def has_spike_times(path: Recording) -> bool:
     """Whether a file has a units table with spike times. A file that cannot be read counts as one that has: its error
     is told when it is built."""
     try:
@@ -81,14 +82,14 @@ def has_spike_times(path: Path) -> bool:
         return True
 
 
-def read_warning(path: Path) -> list[str]:
+def read_warning(path: Recording) -> list[str]:
     """What the file's session description warns of, in a list; an empty one where it does not begin with "Warning"."""
     with open_nwb(path) as file:
         text = file["session_description"].asstr()[()] if "session_description" in file else ""
     return [f"the file says: {' '.join(text.split())}"] if text.lower().startswith("warning") else []
 
 
-def read_column(path: Path, name: str) -> np.ndarray:
+def read_column(path: Recording, name: str) -> np.ndarray:
     """A column of the units table, one value for each unit: numbers, or str. Raises BadInput where there is none."""
     with open_nwb(path) as file:
         table = next(file[place] for place in UNITS_TABLES if place in file)
@@ -98,7 +99,7 @@ def read_column(path: Path, name: str) -> np.ndarray:
         return column.asstr()[()] if h5py.check_string_dtype(column.dtype) else column[()]
 
 
-def read_observed(path: Path) -> np.ndarray:
+def read_observed(path: Recording) -> np.ndarray:
     """When the recording ran, as `obs_intervals` of any unit says: (intervals, 2) in seconds.
 
     Raises BadInput where there are none.
@@ -106,7 +107,7 @@ def read_observed(path: Path) -> np.ndarray:
     return np.unique(read_column(path, "obs_intervals").reshape(-1, 2), axis=0)
 
 
-def read_intervals(path: Path, name: str) -> np.ndarray:
+def read_intervals(path: Recording, name: str) -> np.ndarray:
     """A table of intervals of the file: (intervals, 2), start and stop in seconds. Raises BadInput: there is none."""
     with open_nwb(path) as file:
         table = file.get(f"intervals/{name}")
@@ -129,10 +130,10 @@ def at_least(column: np.ndarray, levels: Sequence[str], lowest: str) -> np.ndarr
 
 
 def count_units(
-    path: Path,
+    path: Recording,
     options: Options,
     quality: Quality | None = None,
-    observed: Callable[[Path], np.ndarray] = read_observed,
+    observed: Callable[[Recording], np.ndarray] = read_observed,
 ) -> Session:
     """Spike counts of a file's units table; the subject is the folder that the file is in, the session its name.
 
@@ -166,7 +167,7 @@ def count_units(
     return Session(path.parent.name, path.stem, matrix, notes)
 
 
-def count_raster(path: Path, options: Options, places: Sequence[str], own_bin: float) -> Session:
+def count_raster(path: Recording, options: Options, places: Sequence[str], own_bin: float) -> Session:
     """Spike counts of a raster (fine bins, units), summed to bins of `options.bin_size`.
 
     Fine bins at the end that fill no bin are left out. The raster is read in slabs: of a long one, only the counts are
@@ -188,6 +189,7 @@ def count_raster(path: Path, options: Options, places: Sequence[str], own_bin: f
             found = "nothing" if raster is None else str(raster)
             expected = f"a raster (bins, units) at {' or '.join(places)}"
             raise BadInput(path, expected, found, "check that this is a recording's file")
+        prefetch(path, raster)
         n_bins, n_units = raster.shape[0] // factor, raster.shape[1]
         matrix = np.empty((n_units, n_bins), np.uint8)
         bins_in_slab = max(1, SLAB // max(1, factor * n_units * raster.dtype.itemsize))
@@ -207,7 +209,7 @@ def count_raster(path: Path, options: Options, places: Sequence[str], own_bin: f
     return Session(path.parent.name, path.stem, matrix, notes)
 
 
-def read_rate(path: Path, series: str) -> float:
+def read_rate(path: Recording, series: str) -> float:
     """Samples per second of a TimeSeries: its rate, or what its timestamps say. Raises BadInput where it has none."""
     with open_nwb(path) as file:
         if f"{series}/starting_time" in file:
