@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from copy import copy
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import PurePosixPath
@@ -26,8 +27,8 @@ WHOLE = 1 << 21  # bytes: smaller files are fetched whole, in one request
 PAGE = 1 << 16  # bytes: what is fetched at least, and the step of the record of what is here
 MOST_AHEAD = 16  # pages that are fetched at once where a file is read without having been announced
 BLOCK = 1 << 20  # bytes that are written at a time
-REQUEST = 1 << 23  # bytes that are asked for in one request
 AT_ONCE = 8  # requests; one connection to an archive's storage is slow, and most of a short request is waiting
+LEAST, MOST = 1 << 22, 1 << 25  # bytes in each of several requests
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,8 @@ class RangeFile(io.RawIOBase):
         for start, stop in ranges:
             wanted[start // PAGE : -(-min(stop, self.size) // PAGE)] = True
         edges = np.flatnonzero(np.diff(wanted & ~self._here, prepend=False, append=False)).reshape(-1, 2)
-        step = REQUEST // PAGE
+        total = int((edges[:, 1] - edges[:, 0]).sum()) * PAGE
+        step = -(-min(max(total // AT_ONCE, LEAST), MOST) // PAGE)
         parts = [(int(p), int(min(p + step, stop))) for start, stop in edges for p in range(start, stop, step)]
         try:
             if len(parts) < 2:
@@ -151,7 +153,8 @@ class RangeFile(io.RawIOBase):
                 with ThreadPoolExecutor(min(AT_ONCE, len(parts))) as pool:
                     list(pool.map(self._fetch_pages, parts))
         except BadInput as error:
-            self.failure = error
+            # A copy: by its traceback the error itself would keep HDF5's handles beyond HDF5's end.
+            self.failure = copy(error)
             raise
         except KeyboardInterrupt:
             self._web.stop.set()
@@ -172,9 +175,9 @@ class RangeFile(io.RawIOBase):
             asked = {"Range": f"bytes={at[0]}-{stop - 1}"}
             try:
                 response = stack.enter_context(self._web.open(address, asked))
-            except BadInput:
+            except BadInput as error:
                 if address == self.file.url:
-                    raise
+                    raise BadInput(self.file.path, error.expected, error.found, error.do) from None
                 self._address = None  # it may have expired: the archive gives a new one
                 raise Passing("an address that is no longer valid") from None
             self._check(response, at[0], stop)
