@@ -18,7 +18,8 @@ DATA = ROOT / "data"
 BUILD = Path(os.environ.get("NEURALPILE_BUILD", ROOT / "build"))
 PILE = "neural-pile-primate"
 
-TABLE_START, TABLE_END = "<!-- table: made by `make table` -->", "<!-- end of table -->"
+TABLE_START, BYTES_START = "<!-- table: made by `make table` -->", "<!-- bytes: made by `make table` -->"
+TABLE_END = "<!-- end of table -->"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class DataSet:
     duplicates: tuple[str, ...]  # of those, what repeats others: left out with --drop_duplicates
     files: int | None  # session files used
     bytes: int | None  # their size
+    streamed: int | None  # about how many of these bytes are spikes, where they can be read in place
 
     species: tuple[str, ...]
     subjects: int
@@ -84,6 +86,7 @@ LAYOUT: dict[str, dict[str, tuple[type, object]]] = {
         "duplicates": (tuple, ()),
         "files": (int, None),
         "bytes": (int, None),
+        "streamed": (int, None),
     },
     "recording": {
         "species": (tuple, ...),
@@ -178,16 +181,28 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def with_table(readme: str) -> str:
-    """The text of the README with the table between its two markers replaced by the present one."""
-    head, _, rest = readme.partition(TABLE_START)
-    _, _, tail = rest.partition(TABLE_END)
-    return f"{head}{TABLE_START}\n{table()}\n{TABLE_END}{tail}"
+def bytes_table() -> str:
+    """What is downloaded and what is streamed of the data sets of DANDI, in Markdown."""
+    lines = ["| data set | files | downloaded, MB | streamed, MB |", "|---|--:|--:|--:|"]
+    for d in published():
+        if d.archive == "DANDI":
+            sizes = ["not known" if n is None else f"{n / 1e6:,.0f}" for n in (d.bytes, d.streamed)]
+            lines.append(f"| {d.name} | {d.files} | {' | '.join(sizes)} |")
+    return "\n".join(lines)
+
+
+def with_tables(readme: str) -> str:
+    """The text of the README with the tables between their markers replaced by the present ones."""
+    for start, new in ((TABLE_START, table()), (BYTES_START, bytes_table())):
+        head, _, rest = readme.partition(start)
+        _, _, tail = rest.partition(TABLE_END)
+        readme = f"{head}{start}\n{new}\n{TABLE_END}{tail}"
+    return readme
 
 
 if __name__ == "__main__":
     path = ROOT / "README.md"
     old = path.read_text(encoding="utf-8")
-    new = with_table(old)
+    new = with_tables(old)
     path.write_text(new, encoding="utf-8")
     sys.stdout.write(f"{path}: the table is {'the same' if new == old else 'new'}\n")

@@ -63,7 +63,7 @@ def test_folder_is_complete(name):
 
 def test_table_in_the_readme_is_up_to_date():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert catalog.with_table(readme) == readme, "the table is stale: make table"
+    assert catalog.with_tables(readme) == readme, "the table is stale: make table"
 
 
 def test_readme_options_exist(script):
@@ -76,7 +76,7 @@ def test_readme_options_exist(script):
         assert "example:" in helps[path]
         for option in (word for word in words if word.startswith("--")):
             assert option in helps[path]
-    assert len(helps) == 5
+    assert len(helps) >= 5
     for option in re.findall(r"^    (--\w+)", readme, re.M):
         assert option in helps["data/dmfc-rsg/preprocess.py"] + helps["data/dmfc-rsg/download.py"]
 
