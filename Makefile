@@ -24,7 +24,7 @@ demo: $(VENV)/ready
 	@echo "         first the empty patch, then single spikes at each of the 8 places"
 
 test: $(VENV)/ready lint
-	pytest -m "not slow"
+	pytest -m "not slow" -n auto
 
 nightly: $(VENV)/ready lint
 	pytest

@@ -497,7 +497,7 @@ def summary(report: dict[str, object], data_set: DataSet, out_dir: Path) -> str:
     same_shape = Options(data_set.bin_width, report["options"]["token_count_limit"], report["options"]["as_published"])
     if built["sessions"] == data_set.sessions and report["options"] == asdict(same_shape):
         published = {"sessions": data_set.sessions, "subjects": len(data_set.subject_ids), "tokens": data_set.tokens}
-        if data_set.units:
+        if data_set.units and not data_set.units_seen:
             published["units"] = data_set.units
 
     def show(value: object) -> str:

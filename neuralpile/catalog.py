@@ -49,6 +49,7 @@ class DataSet:
     sessions: int
     tokens: int
     units: tuple[int, int] | None  # fewest and most in a session
+    units_seen: bool  # of the sessions that were seen only: others can have fewer, or more
     area: str
     task: str
     bin_width: float  # seconds
@@ -95,6 +96,7 @@ LAYOUT: dict[str, dict[str, tuple[type, object]]] = {
         "sessions": (int, ...),
         "tokens": (int, ...),
         "units": (tuple, None),
+        "units_seen": (bool, False),
         "area": (str, ...),
         "task": (str, ...),
         "bin_width": (float, ...),

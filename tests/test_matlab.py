@@ -110,7 +110,7 @@ def test_makin(script, tmp_path, options):
     assert (rows[0].counts == [np.histogram(train, edges)[0] for train in merged]).all()
     assert rows[0].counts.sum() == (5 if options else 6)
     assert rows[0].session_id == "indy_20160407_02"
-    assert rows[0].subject_id == ("data" if options else "indy")
+    assert rows[0].subject_id == "indy"
 
 
 def test_makin_edges_are_those_of_numpy(script, tmp_path):

@@ -204,7 +204,7 @@ def test_makin_all_units_of_all_channels(tmp_path, n_channels, options):
     assert session.counts.shape == (n_channels, len(edges) - 1)
     assert session.counts[0, 0] >= 1  # the first bin begins with the first spike
     assert not session.counts[1].any()  # an empty cell holds [0, 0], which are no spikes at 0 s
-    assert session.subject_id == ("raw" if options.as_published else "loco")
+    assert session.subject_id == "loco"
 
 
 def test_makin_last_spike_beyond_the_last_edge(tmp_path):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from neuralpile import catalog, rows, store
+from neuralpile import catalog, rows, store, verify
 from neuralpile.rows import Row
 
 
@@ -35,6 +35,17 @@ def test_fewer_sessions(script, tmp_path):
     done = script("-m", "neuralpile.verify")
     assert done.returncode == 1
     assert "1 sessions instead of 2; 54 to 54 units instead of 40 to 54; -1,018,600 tokens" in done.stdout
+
+
+def test_units_that_were_seen_in_part():
+    """kim: sessions with 9 to 97 units were seen. A wider range is no difference, a narrower one is."""
+    kim = catalog.load("kim")
+
+    def said(units):
+        return verify.differences(kim, verify.Holdings(frozenset(kim.subject_ids), kim.sessions, units, kim.tokens))
+
+    assert said((9, 97)) == said((5, 120)) == []
+    assert said((11, 97)) == ["11 to 97 units instead of 9 to 97"]
 
 
 def test_nothing_built(script):

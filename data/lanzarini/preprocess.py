@@ -33,7 +33,9 @@ def read(path: Path, options: Options) -> Session:
         raise BadInput(path, "spike times in seconds", f"one at {last:,.0f}", "the times are in another unit")
     n_bins = int(np.ceil(max(last, 0) / options.bin_size))
     if options.as_published:
-        matrix, notes = as_published(trains, n_bins, options.bin_size), []
+        matrix = as_published(trains, n_bins, options.bin_size)
+        lost = sum(len(train) for train in trains) - int(matrix.sum(dtype=np.int64))
+        notes = [f"{lost:,} spikes lost, as published: beyond the last bin, or wrapped beyond 255"] if lost else []
     else:
         edges = np.arange(n_bins + 1) * options.bin_size
         edges[-1] = max(edges[-1], last)

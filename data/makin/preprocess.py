@@ -35,8 +35,7 @@ def read(path: Path, options: Options) -> Session:
             edges[-1] = max(edges[-1], last)
     binned = counts.count_between(times, ends, edges, options.as_published)
     monkey = path.stem.partition("_")[0]  # indy_20160407_02, loco_20170210_03
-    subject = path.parent.name if options.as_published else monkey
-    return Session(subject, path.stem, binned.counts, binned.notes(options.as_published))
+    return Session(monkey, path.stem, binned.counts, binned.notes(options.as_published))
 
 
 if __name__ == "__main__":
