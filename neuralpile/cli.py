@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
@@ -60,6 +61,28 @@ def fraction(text: str) -> float:
     if value >= 1:
         raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, found {text!r}")
     return value
+
+
+def n_bytes(text: str) -> int:
+    """An argument that is a number of bytes, with or without a unit: 2GB, 500MB, 1e9."""
+    found = re.fullmatch(r"([\d.e]+) ?(k|M|G|T)?i?B?", text.strip(), re.IGNORECASE)
+    try:
+        value = int(float(found[1]) * 1000 ** " kMGT".lower().index((found[2] or " ").lower())) if found else 0
+    except ValueError:
+        value = 0
+    if value < 1_000_000:
+        raise argparse.ArgumentTypeError(f"expected at least 1MB, like 2GB, found {text!r}")
+    return value
+
+
+def machine_memory() -> int:
+    """Bytes of memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def cores() -> int:
+    """Processors that this process may use: on a cluster, those of the job."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def add_choice(parser: argparse.ArgumentParser) -> None:

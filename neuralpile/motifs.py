@@ -1,15 +1,19 @@
-"""Motifs: all unique patches of (p_n units, p_t bins) in a data set, and how often each occurs.
+"""Motifs: all unique patches of (p_n units, p_t bins) of a data set, and how often each occurs.
 
-A patch's bytes, filled up to 64-bit words, are its key in a hash table that a compiled loop fills; keys of one word are
-sorted before, and equal ones counted. That is exact for every shape and every count. In memory are some megabytes of
-patches at a time, and the table of unique ones.
+Blocks of rows are counted one by one, several at a time, each into a table that fits in memory and is kept in a file
+(so that a run that was killed goes on). The tables are then merged range by range, and put in order of frequency. What
+counts is in `patches`, what merges in `tables`, what counts on a cluster in `cluster`.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import itertools
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numba
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,36 +21,46 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from neuralpile import catalog
+from neuralpile import __version__, catalog, files, patches, tables
 from neuralpile.files import whole_file
+from neuralpile.patches import Table, Tally
+from neuralpile.store import DataSetOnDisk
+from neuralpile.tables import TableFile
 
-SLAB = 4_000_000  # tokens that are cut into patches at a time: their words should fit a processor's cache
-SMALLEST_TABLE = 2**16  # slots: a megabyte for keys of one word
-ROW_GROUP = 2**27  # bins in a row group of the Parquet file, about
+ROW_GROUP = 2**24  # bins in a row group of the Parquet file, about
 MOST_DRAWN = 400  # motifs in a figure
+MOST_PATCHES = 2**31  # that a Tally is given
+BLOCK_TOKENS = 500_000_000  # counted at a time, where memory is not scarce: what a killed run loses at most
+COPIES = 4  # of a table in memory while it is made
+TOPS = (10, 100, 1_000, 32_000, 128_000)  # most frequent motifs whose shares the summary tells
 
 
 @dataclass(frozen=True)
 class Motifs:
-    """The unique patches of a data set, the most frequent first, those of one frequency in lexicographic order."""
+    """Unique patches, the most frequent first, those of one frequency in lexicographic order."""
 
     patches: np.ndarray  # (motifs, p_n, p_t), uint8
     frequencies: np.ndarray  # (motifs,), int64
-    tokens: int  # counted, without the zeros that fill up the patches at the edges
 
-    @property
-    def total(self) -> int:
-        """Number of patches."""
-        return int(self.frequencies.sum())
 
-    @property
-    def probabilities(self) -> np.ndarray:
-        """Share of each motif in all patches: (motifs,), float64."""
-        return self.frequencies / self.total
+@dataclass
+class Summary:
+    """What the motifs of a data set come to. Patches at the edges are filled up with zeros, which are no tokens."""
+
+    data_set: str
+    p_n: int
+    p_t: int
+    tokens: int
+    patches: int
+    unique: int = 0
+    coverage: dict[int, float] = field(default_factory=dict)  # share of the so many most frequent in all patches
+    # Shannon's entropy of the distribution of patches, in bits; by token it is divided by p_n * p_t
+    entropy_per_patch: float = 0.0
+    entropy_per_token: float = 0.0
 
 
 def count(rows: Iterable[np.ndarray], p_n: int, p_t: int) -> Motifs:
-    """Count the unique patches of (p_n units, p_t bins) of all rows, exactly.
+    """Count the unique patches of (p_n units, p_t bins) of all rows, exactly, in memory.
 
     Patches do not overlap; those at the far edges are filled up with zeros.
 
@@ -55,131 +69,198 @@ def count(rows: Iterable[np.ndarray], p_n: int, p_t: int) -> Motifs:
         p_n: units of a patch, at least 1.
         p_t: bins of a patch, at least 1.
     """
-    table, tokens = Table(p_n * p_t), 0
+    tally, found = Tally(p_n, p_t), patches.empty_table(p_n * p_t)
     for counts in rows:
-        tokens += counts.size
-        units_in_slab = p_n * max(1, SLAB // max(1, p_n * counts.shape[1]))
-        for start in range(0, counts.shape[0], units_in_slab):
-            table.add(patch_words(counts[start : start + units_in_slab], p_n, p_t))
-    patches, frequencies = table.patches()
-    # words whose numeric order is the lexicographic order of the bytes
-    words = _filled_up(patches).view(">u8").astype(np.uint64)
-    order = np.lexsort((*words.T[::-1], -frequencies))
-    return Motifs(patches[order].reshape(-1, p_n, p_t), frequencies[order], tokens)
+        if tally.n_patches + n_patches(counts.shape, p_n, p_t) > MOST_PATCHES:
+            found = patches.merge(found, tally.table())
+        tally.add(counts)
+    found = patches.merge(found, tally.table())
+    return _motifs(_most_frequent_first(found), p_n, p_t)
 
 
-def patch_words(counts: np.ndarray, p_n: int, p_t: int) -> np.ndarray:
-    """Cut counts (units, bins) into patches, and give their bytes as words (patches, ceil(p_n * p_t / 8)), uint64.
+def n_patches(shape: tuple[int, int], p_n: int, p_t: int) -> int:
+    """How many patches a row of (units, bins) has."""
+    return -(-shape[0] // p_n) * -(-shape[1] // p_t)
 
-    Zeros fill up patches at the far edges, and the last word of every patch. A view of the counts where it can be.
+
+def _most_frequent_first(table: Table) -> Table:
+    order = np.argsort(-table.frequencies, kind="stable")
+    return Table(table.keys[order], table.frequencies[order])
+
+
+def _motifs(table: Table, p_n: int, p_t: int) -> Motifs:
+    return Motifs(patches.bytes_of(table.keys, p_n * p_t).reshape(-1, p_n, p_t), table.frequencies)
+
+
+def blocks(shapes: list[tuple[int, int]], p_n: int, p_t: int, memory: int, at_once: int) -> list[range]:
+    """Rows that are counted together: their patches fit in memory, whatever they are, while others are counted too.
+
+    Args:
+        shapes: units and bins of each row.
+        p_n: units of a patch.
+        p_t: bins of a patch.
+        memory: bytes, of all blocks that are counted at a time.
+        at_once: blocks that are counted at a time.
     """
-    ragged = [(0, -counts.shape[0] % p_n), (0, -counts.shape[1] % p_t)]
-    if any(fill for _, fill in ragged):
-        counts = np.pad(counts, ragged)
-    blocks = counts.reshape(counts.shape[0] // p_n, p_n, counts.shape[1] // p_t, p_t).swapaxes(1, 2)
-    return _filled_up(blocks.reshape(-1, p_n * p_t)).view(np.uint64)
+    most = max(1, memory // (at_once * COPIES * 8 * (patches.n_words(p_n * p_t) + 1)))
+    total = sum(n_units * n_bins for n_units, n_bins in shapes)
+    tokens = min(BLOCK_TOKENS, max(1, total // (4 * at_once)))
+    found, start, held, held_tokens = [], 0, 0, 0
+    for i, shape in enumerate(shapes):
+        n = n_patches(shape, p_n, p_t)
+        if i > start and (held + n > most or held_tokens + shape[0] * shape[1] > tokens):
+            found.append(range(start, i))
+            start, held, held_tokens = i, 0, 0
+        held += n
+        held_tokens += shape[0] * shape[1]
+    return [*found, range(start, len(shapes))]
 
 
-def _filled_up(patches: np.ndarray) -> np.ndarray:
-    """Bytes (patches, size) with zeros up to a multiple of 8: (patches, 8 * words), uint8."""
-    n, size = patches.shape
-    if size % 8 == 0:
-        return np.ascontiguousarray(patches)
-    filled = np.zeros((n, size + -size % 8), np.uint8)
-    filled[:, :size] = patches
-    return filled
+def count_rows(
+    data_set: DataSetOnDisk, numbers: range, p_n: int, p_t: int, advance: Callable[[int], object] = lambda _: None
+) -> Table:
+    """The patches of some rows of a data set; `advance` is told of tokens that are counted."""
+    tally = Tally(p_n, p_t)
+    for i in numbers:
+        counts = data_set.row(i).counts
+        tally.add(counts)
+        advance(counts.size)
+    return tally.table()
 
 
-class Table:
-    """A hash table of patches of `size` bytes: how often each was added."""
+def extract(
+    data_set: DataSetOnDisk,
+    shapes: list[tuple[int, int]],
+    p_n: int,
+    p_t: int,
+    work: Path,
+    memory: int,
+    jobs: int,
+    advance: Callable[[int], object],
+) -> Iterator[Table]:
+    """Count all rows in bounded memory, `jobs` blocks at a time; give the motifs, the most frequent first, in parts.
 
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._slots = self._empty(SMALLEST_TABLE)
-        self._used = 0
-
-    def _empty(self, n: int) -> np.ndarray:
-        """Slots (n, words + 1), uint64: a key, and after it its frequency; 0 where the slot is free."""
-        return np.zeros((n, -(-self._size // 8) + 1), np.uint64)
-
-    def add(self, words: np.ndarray) -> None:
-        """Count patches given as words (patches, words), uint64."""
-        done, frequencies = 0, np.ones(1, np.uint64)
-        if words.shape[1] == 1:  # numpy sorts words faster than a hash table counts them
-            words, frequencies = _runs(np.sort(words[:, 0]))
-        while True:
-            done, self._used = _add(words, frequencies, done, self._slots, self._used)
-            if done == len(words):
-                return
-            old = self._slots[self._slots[:, -1] > 0]
-            self._slots = self._empty(4 * len(self._slots))
-            _add(old[:, :-1], old[:, -1], 0, self._slots, 0)
-
-    def patches(self) -> tuple[np.ndarray, np.ndarray]:
-        """The unique patches (n, size), uint8, and their frequencies (n,), int64, in no order."""
-        used = self._slots[self._slots[:, -1] > 0]
-        return np.ascontiguousarray(used[:, :-1]).view(np.uint8)[:, : self._size], used[:, -1].astype(np.int64)
-
-
-def _runs(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Unique ones (n, 1) of sorted keys, and their frequencies (n,), uint64."""
-    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])[: len(keys)])
-    return keys[starts, None], np.diff(starts, append=len(keys)).astype(np.uint64)
-
-
-@numba.njit(cache=True, nogil=True)
-def _add(words, frequencies, start, slots, used):  # type: ignore[no-untyped-def]
-    """Add keys from `start` on until all are in or the table is half full; give the next key and the used slots.
-
-    Multiplicative hashing (Knuth, The Art of Computer Programming 3, 6.4) with linear probing. `frequencies` has one
-    number for each key, or one for all.
+    What is counted is kept in the folder `work`: an interrupted run goes on where it was.
     """
-    n_words, n_slots = words.shape[1], len(slots)
-    shift = np.uint64(64) - np.uint64(np.round(np.log2(n_slots)))
-    for i in range(start, len(words)):
-        frequency = frequencies[i] if len(frequencies) > 1 else frequencies[0]
-        code = np.uint64(0)
-        for w in range(n_words):
-            code = (code ^ (code >> np.uint64(29)) ^ words[i, w]) * np.uint64(0x9E3779B97F4A7C15)
-        slot = np.int64(code >> shift)
-        while slots[slot, n_words]:
-            same = True
-            for w in range(n_words):
-                same &= slots[slot, w] == words[i, w]
-            if same:
-                break
-            slot = (slot + 1) & (n_slots - 1)
-        else:
-            if 2 * used >= n_slots:
-                return i, used
-            used += 1
-            for w in range(n_words):
-                slots[slot, w] = words[i, w]
-        slots[slot, n_words] += frequency
-    return len(words), used
+    parts = blocks(shapes, p_n, p_t, memory, jobs)
+    lengths = [len(part) for part in parts]
+    _begin(work, {"rows": data_set.fingerprint, "shape": [p_n, p_t], "version": __version__, "blocks": lengths})
+    done = [TableFile(work / f"block-{i:05}", patches.n_words(p_n * p_t)) for i in range(len(parts))]
+
+    def one(part: range, file: TableFile) -> None:
+        tables.write(count_rows(data_set, part, p_n, p_t, advance), file.path)
+
+    with ThreadPoolExecutor(jobs) as pool:  # threads: what takes long runs outside of Python
+        futures = []
+        for part, file in zip(parts, done, strict=True):
+            if file.path.exists():
+                advance(sum(math.prod(shapes[i]) for i in part))
+            else:
+                futures.append(pool.submit(one, part, file))
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    yield from ordered(tables.merge_files(done, p_n * p_t, memory), work, memory)
 
 
-def write_table(motifs: Motifs, path: Path, name: str) -> None:
-    """Write all motifs as Parquet: `patch` (p_n lists of p_t counts), `frequency`, `probability`.
+def ordered(parts: Iterator[Table], folder: Path, memory: int) -> Iterator[Table]:
+    """Parts of a table, the most frequent patches first; `folder` is for what does not fit in memory."""
+    first = list(itertools.islice(parts, 2))
+    if len(first) == 1 and first[0].nbytes * COPIES <= memory:
+        return iter([_most_frequent_first(first[0])])
+    return tables.by_frequency(itertools.chain(first, parts), folder, memory)
 
-    The numbers of tokens and patches, and the name of the data set, are in the metadata of its schema.
+
+def _begin(work: Path, job: dict[str, object]) -> None:
+    """Make a folder for a job, and empty it where it was for another."""
+    path = work / "job.json"
+    if not path.is_file() or json.loads(path.read_text(encoding="utf-8")) != job:
+        shutil.rmtree(work, ignore_errors=True)
+        files.write_text(path, json.dumps(job))
+
+
+def write_table(parts: Iterable[Table], path: Path, summary: Summary, top: int) -> tuple[Motifs, np.ndarray]:
+    """Write motifs as Parquet: `patch` (p_n lists of p_t counts), `frequency`, `probability`; complete the summary.
+
+    Gives the `top` most frequent, and all frequencies that there are, with how many motifs have each: (n, 2), int64,
+    the highest first.
     """
-    n, p_n, p_t = motifs.patches.shape
-    facts = {"data_set": name, "p_n": p_n, "p_t": p_t, "tokens": motifs.tokens, "patches": motifs.total}
+    p_n, p_t, total = summary.p_n, summary.p_t, summary.patches
+    facts = {"data_set": summary.data_set, "p_n": p_n, "p_t": p_t, "tokens": summary.tokens, "patches": total}
     schema = pa.schema(
         [("patch", pa.list_(pa.list_(pa.uint8()))), ("frequency", pa.int64()), ("probability", pa.float64())],
         metadata={key: str(value) for key, value in facts.items()},
     )
-    probabilities = motifs.probabilities
+    group = max(1, ROW_GROUP // (p_n * p_t))
+    first: list[Table] = []
+    held = 0
+    numbers: list[np.ndarray] = []
     with whole_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
-        group = max(1, ROW_GROUP // (p_n * p_t))
-        for start in range(0, n, group):
-            patches = motifs.patches[start : start + group]
-            values = pa.array(patches.reshape(-1))
-            units = pa.ListArray.from_arrays(np.arange(len(patches) * p_n + 1, dtype=np.int32) * p_t, values)
-            column = pa.ListArray.from_arrays(np.arange(len(patches) + 1, dtype=np.int32) * p_n, units)
-            part = slice(start, start + group)
-            writer.write_table(pa.table([column, motifs.frequencies[part], probabilities[part]], schema=schema))
+        for part in _parts_of(group, parts):
+            if held < top:
+                first.append(Table(part.keys[: top - held], part.frequencies[: top - held]))
+                held += len(first[-1].keys)
+            numbers.append(np.stack(np.unique(part.frequencies, return_counts=True), axis=1))
+            motifs = _motifs(part, p_n, p_t)
+            writer.write_table(pa.table([*_columns_of(motifs), motifs.frequencies / total], schema=schema))
+    spectrum = _spectrum(numbers)
+    _complete(summary, spectrum)
+    best = Table(*(np.concatenate(column) for column in zip(*first, strict=True)))
+    return _motifs(best, p_n, p_t), spectrum
+
+
+def _parts_of(n: int, parts: Iterable[Table]) -> Iterator[Table]:
+    """The same in parts of n patches, the last one shorter: so that files do not depend on how it was counted."""
+    held: list[Table] = []
+    waiting = 0
+    for part in parts:
+        held.append(part)
+        waiting += len(part.keys)
+        if waiting >= n:
+            whole = Table(*(np.concatenate(column) for column in zip(*held, strict=True)))
+            stop = waiting // n * n
+            yield from (Table(*(column[i : i + n] for column in whole)) for i in range(0, stop, n))
+            held, waiting = [Table(*(column[stop:].copy() for column in whole))], waiting - stop
+    if waiting:
+        yield Table(*(np.concatenate(column) for column in zip(*held, strict=True)))
+
+
+def _columns_of(motifs: Motifs) -> tuple[pa.Array, np.ndarray]:
+    n, p_n, p_t = motifs.patches.shape
+    values = pa.array(np.ascontiguousarray(motifs.patches).reshape(-1))
+    units = pa.ListArray.from_arrays(np.arange(n * p_n + 1, dtype=np.int32) * p_t, values)
+    return pa.ListArray.from_arrays(np.arange(n + 1, dtype=np.int32) * p_n, units), motifs.frequencies
+
+
+def _spectrum(numbers: list[np.ndarray]) -> np.ndarray:
+    """Frequencies and how many motifs have each, the highest first, from those of parts."""
+    pairs = np.concatenate(numbers)
+    frequencies, place = np.unique(pairs[:, 0], return_inverse=True)
+    n = np.zeros(len(frequencies), np.int64)
+    np.add.at(n, place, pairs[:, 1])
+    return np.stack([frequencies, n], axis=1)[::-1]
+
+
+def _complete(summary: Summary, spectrum: np.ndarray) -> None:
+    """Work out of the frequencies what the summary tells."""
+    frequencies, n = spectrum.T
+    ranks, counted = np.cumsum(n), np.cumsum(frequencies * n)
+    summary.unique = int(ranks[-1])
+    for top in TOPS:
+        i = int(np.searchsorted(ranks, top))  # the first frequency whose motifs reach the rank
+        held = counted[-1] if i == len(n) else counted[i] - (ranks[i] - top) * frequencies[i]
+        summary.coverage[top] = float(held / summary.patches)
+    share = frequencies / summary.patches
+    summary.entropy_per_patch = float(-(n * share * np.log2(share)).sum()) + 0.0
+    summary.entropy_per_token = summary.entropy_per_patch / (summary.p_n * summary.p_t)
+
+
+def write_summary(summary: Summary, path: Path) -> None:
+    """Write a summary as JSON."""
+    files.write_text(path, json.dumps(asdict(summary), indent=2) + "\n")
 
 
 # 0 is blue and 1 red, as in the published figures; more spikes have lighter colours.
@@ -188,18 +269,19 @@ MANY = "#3a1152"
 LARGEST_SHOWN = len(COLOURS)  # this count and all above share a colour; the number stands in the cell
 
 
-def draw(motifs: Motifs, name: str, top: int) -> Figure:
-    """Draw the `top` most frequent motifs, bins along x and units along y, each with its rank and probability."""
-    n, p_n, p_t = motifs.patches.shape
-    shown = min(top, n)
+def draw(motifs: Motifs, summary: Summary) -> Figure:
+    """Draw motifs, bins along x and units along y, each with its rank and its share in all patches."""
+    shown, p_n, p_t = motifs.patches.shape
     cell = 0.26 if max(p_n, p_t) <= 16 else 4.2 / max(p_n, p_t)  # inches
     width, height = max(0.95, cell * p_t + 0.35), cell * p_n + 0.45  # with the line above a motif
     columns = _columns(shown, width / height)
     lines = -(-shown // columns)
     fig_width = max(columns * width + 0.4, 5.2)  # the heading needs that
     figure = Figure((fig_width, lines * height + 1.35), dpi=150)
-    figure.suptitle(f"{name}: {p_n} × {p_t} motifs", y=1 - 0.12 / figure.get_figheight(), fontsize=12, va="top")
-    facts = f"{motifs.total:,} patches (units × bins), {n:,} unique; shown: the most frequent {shown}"
+    figure.suptitle(
+        f"{summary.data_set}: {p_n} × {p_t} motifs", y=1 - 0.12 / figure.get_figheight(), fontsize=12, va="top"
+    )
+    facts = f"{summary.patches:,} patches, {summary.unique:,} unique; the most frequent {shown}: bins →, units ↓"
     figure.text(0.5, 1 - 0.42 / figure.get_figheight(), facts, ha="center", va="top", fontsize=8)
     colours = ListedColormap([*COLOURS, MANY])
     left = (fig_width - columns * width) / 2
@@ -220,11 +302,11 @@ def draw(motifs: Motifs, name: str, top: int) -> Figure:
         )
         axes.invert_yaxis()
         axes.set_axis_off()
-        axes.set_title(f"{i + 1}.  {motifs.probabilities[i]:.3%}", fontsize=7, pad=2)
+        axes.set_title(f"{i + 1}.  {share(motifs.frequencies[i] / summary.patches)}", fontsize=7, pad=2)
         if cell > 0.12:
             for unit, b in np.argwhere(patch >= LARGEST_SHOWN):
                 axes.text(b + 0.5, unit + 0.5, patch[unit, b], color="white", ha="center", va="center", fontsize=5)
-    values = np.unique(np.minimum(motifs.patches[:shown], LARGEST_SHOWN))
+    values = np.unique(np.minimum(motifs.patches, LARGEST_SHOWN))
     labels = [f"≥ {v}" if v == LARGEST_SHOWN else f"{v}" for v in values]
     handles = [Patch(facecolor=colours(int(v)), edgecolor="grey", label=t) for v, t in zip(values, labels, strict=True)]
     legend = figure.legend(
@@ -232,6 +314,31 @@ def draw(motifs: Motifs, name: str, top: int) -> Figure:
     )
     legend.get_title().set_fontsize(7)
     return figure
+
+
+def draw_ranks(spectrum: np.ndarray, summary: Summary) -> Figure:
+    """Plot the share of each motif in all patches over its rank, both on logarithmic axes.
+
+    `spectrum` has the frequencies and how many motifs have each, the highest first: (n, 2), int64.
+    """
+    last = np.cumsum(spectrum[:, 1])
+    ranks = np.stack([last - spectrum[:, 1] + 1, last], axis=1).reshape(-1)  # the first and last rank of a frequency
+    figure = Figure((6, 4.2), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    axes.loglog(ranks, np.repeat(spectrum[:, 0], 2) / summary.patches, color=COLOURS[0], lw=1.5, marker=".", ms=3)
+    axes.set_title(f"{summary.data_set}: {summary.p_n} × {summary.p_t} motifs", fontsize=11)
+    axes.set_xlabel(f"rank of the motif, of {summary.unique:,}")
+    axes.set_ylabel(f"share in the {summary.patches:,} patches")
+    axes.grid(alpha=0.3)
+    entropy = f"entropy {summary.entropy_per_patch:.3g} bits a patch, {summary.entropy_per_token:.3g} bits a token"
+    axes.text(0.97, 0.95, entropy, transform=axes.transAxes, ha="right", va="top", fontsize=8)
+    return figure
+
+
+def share(value: float) -> str:
+    """A share as a percentage of three digits that count, however small."""
+    digits = max(0, 2 - math.floor(math.log10(100 * value))) if value else 0
+    return f"{100 * value:.{digits}f} %"
 
 
 def _columns(n: int, aspect: float) -> int:

@@ -1,17 +1,26 @@
 """Motifs: exactly what a plain count of patches gives, for every shape and every count; and the command's outputs."""
 
 import io
+import json
+import math
+import signal
+import subprocess
+import sys
+import tempfile
+import time
 from collections import Counter
+from pathlib import Path
 
 import datasets
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from neuralpile import catalog, motifs, rows, store
+from neuralpile import catalog, motifs, patches, rows, store, tables
 from neuralpile.rows import Row
 
 SHAPES = [(1, 1), (1, 8), (1, 10), (1, 15), (15, 1), (4, 4), (1, 32), (3, 5), (2, 8), (7, 1)]
@@ -47,18 +56,17 @@ def matrices(draw):
     return [matrix.astype(np.uint8) for matrix in sparse]
 
 
-@given(matrices(), st.sampled_from(SHAPES), st.sampled_from([1, 50, motifs.SLAB]), st.sampled_from([4, 2**16]))
+@given(matrices(), st.sampled_from(SHAPES), st.sampled_from([1, 50, patches.BUFFER]), st.sampled_from([0, 8, 16]))
 @settings(max_examples=300)
-def test_equal_to_a_plain_count(rows, shape, slab, slots):
+def test_equal_to_a_plain_count(rows, shape, buffer, direct_bits):
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(motifs, "SLAB", slab)
-        patched.setattr(motifs, "SMALLEST_TABLE", slots)
+        patched.setattr(patches, "BUFFER", buffer)
+        patched.setattr(patches, "DIRECT_BITS", direct_bits)
         counted = motifs.count(iter(rows), *shape)
     assert counted.patches.shape[1:] == shape
     assert counted.patches.dtype == np.uint8
     assert_same(counted, plainly(rows, *shape))
-    assert counted.tokens == sum(counts.size for counts in rows)
-    assert counted.probabilities.sum() == pytest.approx(1)
+    assert counted.frequencies.sum() == sum(motifs.n_patches(counts.shape, *shape) for counts in rows)
 
 
 def test_ties_are_in_lexicographic_order():
@@ -67,17 +75,65 @@ def test_ties_are_in_lexicographic_order():
     assert counted.frequencies.tolist() == [1, 1, 1, 1]
 
 
-def test_many_unique_patches():
-    """More unique patches than the table starts with, of more than one word."""
-    counts = np.random.default_rng(0).integers(0, 256, (64, 20_000), np.uint8)
-    for shape in [(1, 8), (2, 6)]:
+@pytest.mark.parametrize("largest", [2, 4, 16, 256])
+def test_long_rows_and_many_unique_patches(largest):
+    """More patches across than are worked on at a time, most of them unique where counts are large."""
+    counts = np.random.default_rng(0).integers(0, largest, (6, 60_001), np.uint8)
+    for shape in [(1, 8), (2, 6), (1, 15), (1, 32)]:
         assert_same(motifs.count([counts], *shape), plainly([counts], *shape))
 
 
-def test_rows_are_not_copied_where_patches_lie_in_order():
-    counts = np.zeros((4, 32), np.uint8)
-    assert np.shares_memory(motifs.patch_words(counts, 1, 8), counts)
-    assert np.shares_memory(motifs.patch_words(counts, 1, 32), counts)
+def test_more_patches_than_a_tally_is_given(monkeypatch):
+    monkeypatch.setattr(motifs, "MOST_PATCHES", 10)
+    rows = [np.random.default_rng(i).poisson(0.5, (3, 50)).astype(np.uint8) for i in range(5)]
+    assert_same(motifs.count(rows, 1, 8), plainly(rows, 1, 8))
+
+
+def test_different_keys_of_one_hash(monkeypatch):
+    """Keys of several words are brought together by hashes: with one hash for all, the count is the same."""
+    monkeypatch.setattr(patches, "_hashes", lambda keys: np.zeros(len(keys), np.uint64))
+    counts = np.random.default_rng(0).integers(0, 2, (4, 3_200), np.uint8)
+    assert_same(motifs.count([counts, counts], 1, 32), plainly([counts, counts], 1, 32))
+
+
+@given(st.lists(st.lists(st.integers(0, 300), max_size=40), min_size=1, max_size=4), st.integers(1, 3), st.data())
+def test_tables_in_files(numbers, words, data):
+    """Merged range by range and put in order of frequency with little memory: what it is in memory."""
+    memory = data.draw(st.sampled_from([64, 1_000, 1_000_000]))
+    made = []
+    for seed, some in enumerate(numbers):
+        keys = np.array([[n, *[n % 3] * (words - 1)] for n in sorted(set(some))], np.uint64).reshape(-1, words)
+        frequencies = np.random.default_rng(seed).choice([1, 2, 15, 16, 17, 40_000], len(keys)).astype(np.int64)
+        made.append(patches.Table(keys, frequencies))
+    expected = Counter()
+    for table in made:
+        for key, n in zip(table.keys.tolist(), table.frequencies.tolist(), strict=True):
+            expected[tuple(key)] += n
+    with tempfile.TemporaryDirectory() as folder:
+        files = [tables.write(table, Path(folder) / f"{i}") for i, table in enumerate(made)]
+        merged = list(tables.merge_files(files, 8 * words, memory))
+        ordered = list(tables.by_frequency(merged, Path(folder) / "order", memory))
+
+    def items(parts):
+        return [(tuple(k), n) for p in parts for k, n in zip(p.keys.tolist(), p.frequencies.tolist(), strict=True)]
+
+    assert items(merged) == sorted(expected.items())
+    assert items(ordered) == sorted(expected.items(), key=lambda item: (-item[1], item[0]))
+    if memory == 64 and len(expected) > 30:
+        assert len(merged) > 3
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 30), st.integers(1, 300)), min_size=1, max_size=30),
+    st.sampled_from([1_000, 100_000, 10**9]),
+    st.integers(1, 4),
+)
+def test_blocks_have_every_row_once_and_fit(shapes, memory, at_once):
+    found = motifs.blocks(shapes, 1, 8, memory, at_once)
+    assert [i for block in found for i in block] == list(range(len(shapes)))
+    for block in found:
+        n = sum(motifs.n_patches(shapes[i], 1, 8) for i in block)
+        assert len(block) == 1 or n * 16 * motifs.COPIES * at_once <= memory
 
 
 def pixels(figure):
@@ -90,14 +146,23 @@ def rgb(colour):
     return tuple(bytes.fromhex(colour.removeprefix("#")))
 
 
+def first(counted, n):
+    return motifs.Motifs(counted.patches[:n], counted.frequencies[:n])
+
+
+def summary_of(counted):
+    n, p_n, p_t = counted.patches.shape
+    return motifs.Summary("x", p_n, p_t, 1000, int(counted.frequencies.sum()), n)
+
+
 def test_colours_of_the_figure():
     """A colour is there just where its count is: in the motifs shown and in the legend."""
     counted = motifs.count([np.array([[0, 0, 0, 0, 1, 0, 3, 0, 9, 0]], np.uint8)], 1, 2)
     blue, red, orange, yellow, teal = map(rgb, motifs.COLOURS)
-    shown = pixels(motifs.draw(counted, "x", 2))
+    shown = pixels(motifs.draw(first(counted, 2), summary_of(counted)))
     assert {blue, red} <= shown
     assert not {orange, yellow, teal, rgb(motifs.MANY)} & shown
-    shown = pixels(motifs.draw(counted, "x", 16))
+    shown = pixels(motifs.draw(first(counted, 16), summary_of(counted)))
     assert {blue, red, yellow, rgb(motifs.MANY)} <= shown
     assert not {orange, teal} & shown
 
@@ -106,7 +171,7 @@ def test_colours_of_the_figure():
 @pytest.mark.parametrize("top", [1, 5, 100])
 def test_figure_of_any_shape(shape, top):
     counted = motifs.count([np.random.default_rng(0).poisson(1, (60, 200)).astype(np.uint8)], *shape)
-    width, height = motifs.draw(counted, "x", top).get_size_inches()
+    width, height = motifs.draw(first(counted, top), summary_of(counted)).get_size_inches()
     assert width < 100
     assert height < 100
 
@@ -124,16 +189,17 @@ def corpus(tmp_path):
     return [row.counts for row in made]
 
 
+OUTPUTS = [f"primate_(1x8)_motifs{end}" for end in (".jpeg", ".parquet", "_ranks.jpeg", "_summary.json")]
+
+
 def test_command(corpus, script, tmp_path):
     """Without a name it is the whole corpus, over all its splits."""
     done = script("extract_motifs.py", "--p_n", 1, "--p_t", 8, "--out_dir", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "primate_(1x8)_motifs.jpeg",
-        "primate_(1x8)_motifs.parquet",
-    }
-    with Image.open(tmp_path / "out" / "primate_(1x8)_motifs.jpeg") as image:
-        assert image.format == "JPEG"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == OUTPUTS
+    for name in OUTPUTS[0], OUTPUTS[2]:
+        with Image.open(tmp_path / "out" / name) as image:
+            assert image.format == "JPEG"
     expected = plainly(corpus, 1, 8)
     path = str(tmp_path / "out" / "primate_(1x8)_motifs.parquet")
     table = datasets.Dataset.from_parquet(path, cache_dir=str(tmp_path / "cache"))
@@ -147,13 +213,97 @@ def test_command(corpus, script, tmp_path):
     assert f"{len(expected):,}" in done.stdout
 
 
+def test_summary(corpus, script, tmp_path):
+    assert script("extract_motifs.py", "--p_n", 1, "--p_t", 8, "--out_dir", tmp_path / "out").returncode == 0
+    said = json.loads((tmp_path / "out" / OUTPUTS[3]).read_text())
+    frequencies = sorted(plainly(corpus, 1, 8).values(), reverse=True)
+    total = sum(frequencies)
+    assert (said["tokens"], said["patches"], said["unique"]) == (2490, total, len(frequencies))
+    for top in (10, 100, 1_000, 32_000, 128_000):
+        assert said["coverage"][str(top)] == pytest.approx(sum(frequencies[:top]) / total)
+    entropy = -sum(n / total * math.log2(n / total) for n in frequencies)
+    assert said["entropy_per_patch"] == pytest.approx(entropy)
+    assert said["entropy_per_token"] == pytest.approx(entropy / 8)
+
+
+@pytest.mark.parametrize("shape", [(1, 8), (3, 7)])
+def test_same_files_however_it_is_counted(corpus, script, tmp_path, shape, monkeypatch):
+    """With little memory and several blocks at a time, the table is the same to the last byte."""
+    data_set = store.open_data_set(str(tmp_path / "build" / catalog.PILE))
+    shapes = [counts.shape for counts in corpus]
+    n = sum(motifs.n_patches(s, *shape) for s in shapes)
+    written = []
+    for memory, jobs, tokens in ((10**9, 1, 10**9), (2_000, 3, 400), (500, 2, 1)):
+        monkeypatch.setattr(motifs, "BLOCK_TOKENS", tokens)
+        counted = []
+        work, path = tmp_path / f"work{memory}", tmp_path / f"{memory}.parquet"
+        parts = motifs.extract(data_set, shapes, *shape, work, memory, jobs, counted.append)
+        motifs.write_table(parts, path, motifs.Summary("x", *shape, 2490, n), 5)
+        assert sum(counted) == 2490
+        written.append(path.read_bytes())
+    assert written[0] == written[1] == written[2]
+
+
+SLOWLY = """
+import sys, time
+from pathlib import Path
+from neuralpile import motifs, store
+count_rows = motifs.count_rows
+def slowly(data_set, numbers, *more):
+    print(*numbers, flush=True)
+    time.sleep(float(sys.argv[3]))
+    return count_rows(data_set, numbers, *more)
+motifs.count_rows, motifs.BLOCK_TOKENS = slowly, 1
+data_set = store.open_data_set(sys.argv[1])
+shapes = [row.counts.shape for row in data_set]
+parts = motifs.extract(data_set, shapes, 1, 8, Path(sys.argv[2]), 10**9, 1, lambda n: None)
+print("unique", sum(len(part.keys) for part in parts))
+"""
+
+
+def test_killed_and_run_again(corpus, tmp_path):
+    """What was counted is not counted again; for other rows, or another shape, all is."""
+    folder, work = tmp_path / "build" / catalog.PILE, tmp_path / "work"
+    command = [sys.executable, "-c", SLOWLY, str(folder), str(work)]
+    running = subprocess.Popen([*command, "0.3"], cwd=ROOT, stdout=subprocess.PIPE)
+    while len(list(work.glob("block-*[0-9]"))) < 3:
+        assert running.poll() is None
+        time.sleep(0.01)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    kept = len([path for path in work.glob("block-*") if path.suffix == ""])
+    said = subprocess.run([*command, "0"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert said[:-1] == [f"{i}" for i in range(kept, 6)]
+    assert said[-1] == f"unique {len(plainly(corpus, 1, 8))}"
+    data_set = store.open_data_set(str(folder))
+    again = []
+    list(motifs.extract(data_set, [c.shape for c in corpus], 1, 4, work, 10**9, 1, again.append))
+    assert sum(again) == 2490
+    assert (work / "job.json").read_text().count('"shape": [1, 4]') == 1
+
+
 def test_table_in_row_groups(tmp_path, monkeypatch):
     monkeypatch.setattr(motifs, "ROW_GROUP", 7 * 2 * 3)
-    counted = motifs.count([np.random.default_rng(0).poisson(1, (9, 64)).astype(np.uint8)], 2, 3)
-    motifs.write_table(counted, tmp_path / "x.parquet", "x")
+    counts = np.random.default_rng(0).poisson(1, (9, 64)).astype(np.uint8)
+    tally = patches.Tally(2, 3)
+    tally.add(counts)
+    n = tally.n_patches
+    parts = motifs.ordered(iter([tally.table()]), tmp_path, 10**9)
+    counted = motifs.count([counts], 2, 3)
+    motifs.write_table(parts, tmp_path / "x.parquet", motifs.Summary("x", 2, 3, counts.size, n), 16)
     table = pq.ParquetFile(tmp_path / "x.parquet")
     assert table.num_row_groups == -(-len(counted.frequencies) // 7)
     assert table.read()["patch"].to_pylist() == counted.patches.tolist()
+
+
+def test_share():
+    assert [motifs.share(x) for x in (1, 0.4512, 0.012, 0.00000123, 0)] == [
+        "100 %",
+        "45.1 %",
+        "1.20 %",
+        "0.000123 %",
+        "0 %",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -167,6 +317,8 @@ def test_table_in_row_groups(tmp_path, monkeypatch):
         (["--p_n", "100000", "--p_t", "100000"], "expected a row of at least 100000 units × 100000 bins"),
         (["--p_n", "1", "--p_t", "8", "--top", "401"], "--top: expected at most 400, found 401"),
         (["--p_n", "1", "--p_t", "8", "--top", "0"], "argument --top: expected a whole number from 1"),
+        (["--p_n", "1", "--p_t", "8", "--memory", "lots"], "argument --memory: expected at least 1MB, like 2GB"),
+        (["--p_n", "1", "--p_t", "8", "--scheduler", "x"], "x: expected a Dask scheduler with workers"),
     ],
 )
 def test_wrong_arguments(corpus, script, tmp_path, arguments, message):

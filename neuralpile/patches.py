@@ -1,0 +1,455 @@
+"""Patches of counts as sorted keys with frequencies: the counting kernels behind `motifs`.
+
+A patch of up to 16 bins is one 64-bit word of 4 bits a bin while no count is above 15, a longer one several words.
+Patches of small counts, which are nearly all, index an array that is counted in one pass; the others are sorted, and
+equal ones counted; those with a larger count have keys of a byte a bin. What comes out, a `Table`, has one kind of key.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+BLOCK = 2048  # patches whose keys are worked out at a time: they stay in the processor's first cache
+BUFFER = 1 << 21  # keys that are sorted at a time
+DIRECT_BITS = 16  # of an index into the array of patches of small counts: 4 x 256 KiB fit the second cache
+FEW = 32  # patches that are passed over together where none is to be sorted
+LANES = 4  # such arrays, in turn: the same patch often comes twice, and its number is still on its way to memory
+U = np.uint64
+NONE = np.empty(0, np.int64)
+
+
+class Table(NamedTuple):
+    """Unique patches in lexicographic order, and how often each occurs.
+
+    A key is the bytes of a patch, unit after unit, filled up with zeros to words: numbers that compare as the bytes do.
+    """
+
+    keys: np.ndarray  # (patches, words), uint64
+    frequencies: np.ndarray  # (patches,), int64
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        return self.keys.nbytes + self.frequencies.nbytes
+
+
+def n_words(size: int) -> int:
+    """Words of the key of a patch of `size` bins."""
+    return -(-size // 8)
+
+
+def empty_table(size: int) -> Table:
+    """The table of no patches of `size` bins."""
+    return Table(np.empty((0, n_words(size)), np.uint64), np.empty(0, np.int64))
+
+
+def bytes_of(keys: np.ndarray, size: int) -> np.ndarray:
+    """The patches of keys: (patches, size), uint8."""
+    return keys.astype(">u8").view(np.uint8).reshape(len(keys), -1)[:, :size]
+
+
+def place(keys: Sequence[Sequence[int]], key: tuple[int, ...]) -> int:
+    """How many of sorted keys (patches, words) are below `key`; they are looked at only where needed."""
+    return bisect_left(range(len(keys)), key, key=lambda i: tuple(map(int, keys[i])))
+
+
+class Tally:
+    """Counts the patches of (p_n units, p_t bins) of any number of rows, exactly.
+
+    Patches do not overlap; those at the far edges are filled up with zeros. Fewer than 2**32 patches can be added.
+    """
+
+    def __init__(self, p_n: int, p_t: int) -> None:
+        self.p_n, self.p_t, self.size = p_n, p_t, p_n * p_t
+        self.n_patches = 0
+        bits = next((b for b in (4, 2, 1) if b * self.size <= DIRECT_BITS), 0)
+        self._bits = bits
+        self._direct = np.zeros((LANES, (1 << bits * self.size) + 1 if bits else 1), np.uint32)
+        self._narrow = _Sorter(-(-self.size // 16))
+        self._wide = _Sorter(n_words(self.size))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory, but for the buffers."""
+        return self._narrow.nbytes + self._wide.nbytes
+
+    def add(self, counts: np.ndarray) -> None:
+        """Add the patches of a row: counts (units, bins), uint8."""
+        counts = np.ascontiguousarray(counts)
+        units, bins = counts.shape[0] // self.p_n * self.p_n, counts.shape[1] // self.p_t * self.p_t
+        self._add_whole(counts, units, bins)
+        if bins < counts.shape[1]:
+            right = _filled_up(counts[:units, bins:], units, self.p_t)
+            self._add_whole(right, units, self.p_t)
+        if units < counts.shape[0]:
+            below = _filled_up(counts[units:], self.p_n, -(-counts.shape[1] // self.p_t) * self.p_t)
+            self._add_whole(below, *below.shape)
+
+    def _add_whole(self, counts: np.ndarray, units: int, bins: int) -> None:
+        """Add the patches of the first units and bins, none of them ragged."""
+        across = bins // self.p_t
+        if not units * bins:
+            return
+        step = self.p_n * max(1, BUFFER // across)
+        for top in range(0, units, step):
+            slab = counts[top : min(top + step, units)]
+            n = len(slab) // self.p_n * across
+            self.n_patches += n
+            narrow, wide = self._narrow.room(n), self._wide.room(n)
+            if self.size <= 16:
+                filled = _pack(slab, across, self.p_n, self.p_t, self._bits, self._direct, narrow, wide)
+            else:
+                filled = _pack_long(slab, across, self.p_n, self.p_t, narrow, wide)
+            self._narrow.filled += filled[0]
+            self._wide.filled += filled[1]
+
+    def table(self) -> Table:
+        """All patches so far, which are forgotten."""
+        found = self._narrow.take()
+        counted = self._direct.sum(axis=0, dtype=np.int64)[:-1]
+        direct = np.flatnonzero(counted)
+        if len(direct):
+            small = Table(_spread(direct.astype(np.uint64), self._bits, self.size)[:, None], counted[direct])
+            found = merge(small, found)
+        self._direct[:] = 0
+        self.n_patches = 0
+        return merge(Table(_widened(found.keys, self.size), found.frequencies), self._wide.take())
+
+
+def merge(a: Table, b: Table) -> Table:
+    """Two tables as one."""
+    if not len(a.keys) or not len(b.keys):
+        return a if len(a.keys) else b
+    return Table(*_merge(a.keys, a.frequencies, b.keys, b.frequencies))
+
+
+class _Sorter:
+    """Keys of some words in any order, and the table of those that were sorted already."""
+
+    def __init__(self, words: int) -> None:
+        self.filled = 0
+        self._buffer = np.empty((0, words), np.uint64)
+        self._tables: list[Table] = []  # each at least twice as long as the next
+
+    @property
+    def nbytes(self) -> int:
+        return sum(table.nbytes for table in self._tables)
+
+    def room(self, n: int) -> np.ndarray:
+        """Where the next `n` keys go; then `filled` is to be raised."""
+        if self.filled + n > len(self._buffer):
+            self._sort()
+            if n > len(self._buffer):
+                self._buffer = np.empty((max(n, BUFFER), self._buffer.shape[1]), np.uint64)
+        return self._buffer[self.filled :]
+
+    def _sort(self) -> None:
+        keys, self.filled = self._buffer[: self.filled], 0
+        if not len(keys):
+            return
+        self._tables.append(_sorted_table(keys))
+        while len(self._tables) > 1 and len(self._tables[-2].keys) < 2 * len(self._tables[-1].keys):
+            self._tables.append(merge(self._tables.pop(), self._tables.pop()))
+
+    def take(self) -> Table:
+        """The table of all keys, which are forgotten."""
+        self._sort()
+        while len(self._tables) > 1:
+            self._tables.append(merge(self._tables.pop(), self._tables.pop()))
+        return self._tables.pop() if self._tables else Table(self._buffer[:0], np.empty(0, np.int64))
+
+
+def _filled_up(counts: np.ndarray, units: int, bins: int) -> np.ndarray:
+    """Counts with zeros after them, up to so many units and bins."""
+    return np.pad(counts, [(0, units - counts.shape[0]), (0, bins - counts.shape[1])])
+
+
+def _spread(indices: np.ndarray, bits: int, size: int) -> np.ndarray:
+    """Keys of 4 bits a bin from indices of `bits` a bin: (patches,), uint64."""
+    keys = np.zeros_like(indices)
+    for i in range(size):
+        keys |= (indices >> U(bits * i) & U((1 << bits) - 1)) << U(4 * i)
+    return keys
+
+
+def _widened(keys: np.ndarray, size: int) -> np.ndarray:
+    """Keys of a byte a bin from keys of 4 bits a bin; both compare alike."""
+    wide = np.zeros((len(keys), 8 * n_words(size)), np.uint8)
+    for i in range(size):
+        word, place = divmod(i, 16)
+        in_word = min(16, size - 16 * word)
+        wide[:, i] = keys[:, word] >> U(4 * (in_word - 1 - place)) & U(15)
+    return wide.view(">u8").astype(np.uint64)
+
+
+def _sorted_table(keys: np.ndarray) -> Table:
+    """The table of keys (n, words) in any order, fewer than 2**32; they may be sorted in place."""
+    if keys.shape[1] == 1:
+        keys[:, 0].sort()
+        return Table(*_runs(keys, NONE))
+    # Equal keys are brought together by their hashes, sorted with the place each had, as one word. Where different
+    # keys have one hash, equal ones can end up apart: they meet when the few that are left are sorted themselves.
+    bits = U(len(keys).bit_length())
+    places = _hashes(keys) >> bits << bits | np.arange(len(keys), dtype=np.uint64)
+    places.sort()
+    unique, frequencies = _runs(keys[places & U((1 << int(bits)) - 1)], NONE)
+    order = _order(unique)
+    return Table(*_runs(unique[order], frequencies[order]))
+
+
+def _order(keys: np.ndarray) -> np.ndarray:
+    """What sorts keys (n, words), fewer than 2**32: their digits of 32 bits, the last first.
+
+    Each digit is sorted together with the place it had, as one word: numpy sorts words many at a time.
+    """
+    order = np.arange(len(keys), dtype=np.uint32)
+    places = np.arange(len(keys), dtype=np.uint64)
+    for word in reversed(range(keys.shape[1])):
+        for shift in (0, 32):
+            digits = keys[:, word] >> U(shift) << U(32)
+            if (digits == digits[0]).all():
+                continue
+            digits = digits[order] | places
+            digits.sort()
+            order = order[digits.astype(np.uint32)]
+    return order
+
+
+@numba.njit(cache=True, nogil=True)
+def _hashes(keys):  # type: ignore[no-untyped-def]
+    """Hashes of keys: multiplicative (Knuth, The Art of Computer Programming 3, 6.4), word after word."""
+    hashes = np.zeros(len(keys), np.uint64)
+    for i in range(len(keys)):
+        for w in range(keys.shape[1]):
+            mixed = (hashes[i] ^ keys[i, w]) * U(0x9E3779B97F4A7C15)
+            hashes[i] = mixed ^ (mixed >> U(29))
+    return hashes
+
+
+@numba.njit(cache=True, nogil=True)
+def _runs(keys, frequencies):  # type: ignore[no-untyped-def]
+    """Unique ones of keys (n, words) of which equal ones are together, and how often each is there.
+
+    `frequencies` says how often each of `keys` counts; with none, each counts once.
+    """
+    n, words = keys.shape
+    starts = np.empty(n + 1, np.int64)
+    k = 0
+    for i in range(n):
+        new = i == 0
+        for w in range(words):
+            new |= keys[i, w] != keys[i - 1, w]
+        starts[k] = i
+        k += new
+    starts[k] = n
+    unique = np.empty((k, words), np.uint64)
+    for j in range(k):
+        for w in range(words):
+            unique[j, w] = keys[starts[j], w]
+    found = np.diff(starts[: k + 1])
+    if len(frequencies):
+        for j in range(k):
+            found[j] = frequencies[starts[j] : starts[j + 1]].sum()
+    return unique, found
+
+
+@numba.njit(cache=True, nogil=True)
+def _merge(a, n_a, b, n_b):  # type: ignore[no-untyped-def]
+    """Two sorted tables of unique keys as one. No branch depends on the keys: half of those would be mispredicted."""
+    words = a.shape[1]
+    keys = np.empty((len(a) + len(b), words), np.uint64)
+    frequencies = np.empty(len(keys), np.int64)
+    i = j = k = 0
+    while i < len(a) and j < len(b):
+        less, same = False, True
+        for w in range(words):
+            less |= same & (a[i, w] < b[j, w])
+            same &= a[i, w] == b[j, w]
+        from_a, from_b = np.int64(less | same), np.int64(not less)
+        for w in range(words):
+            keys[k, w] = a[i, w] if less else b[j, w]
+        frequencies[k] = from_a * n_a[i] + from_b * n_b[j]
+        i += from_a
+        j += from_b
+        k += 1
+    for rest, n_rest, start in ((a, n_a, i), (b, n_b, j)):
+        left = len(rest) - start
+        keys[k : k + left] = rest[start:]
+        frequencies[k : k + left] = n_rest[start:]
+        k += left
+    return keys[:k].copy(), frequencies[:k].copy()
+
+
+@numba.njit(cache=True, nogil=True)
+def _pack(counts, across, p_n, p_t, bits, direct, narrow, wide):  # type: ignore[no-untyped-def]
+    """Count patches of at most 16 bins that `direct` has, and give the keys of the others; how many of each kind.
+
+    `direct` has an index of `bits` a bin for every patch of smaller counts, and one more for all others.
+    """
+    flat, n_bins = counts.reshape(-1), counts.shape[1]
+    line = np.empty(BLOCK * p_t, np.uint8)
+    keys = np.empty(BLOCK, np.uint64)
+    above = np.empty(BLOCK, np.uint64)  # whether a count is above 15
+    others = np.uint32(direct.shape[1] - 1)
+    index = np.full(BLOCK, others, np.uint32)
+    n_narrow = n_wide = 0
+    for top in range(0, len(counts), p_n):
+        for left in range(0, across, BLOCK):
+            n = min(BLOCK, across - left)
+            keys[:n] = 0
+            above[:n] = 0
+            for unit in range(top, top + p_n):
+                part = flat[unit * n_bins + left * p_t :][: n * p_t]
+                for i in range(len(part)):  # a copy can be read as words; in the row these begin anywhere
+                    line[i] = part[i]
+                if p_t == 8:
+                    _add_words(line.view(np.uint64), keys, above, n)
+                else:
+                    _add_bins(line, p_t, keys, above, n)
+            if bits:
+                _index(keys, above, bits, others, index, n)
+                for i in range(0, n - 3, 4):
+                    direct[0, index[i]] += np.uint32(1)
+                    direct[1, index[i + 1]] += np.uint32(1)
+                    direct[2, index[i + 2]] += np.uint32(1)
+                    direct[3, index[i + 3]] += np.uint32(1)
+                for i in range(n // 4 * 4, n):
+                    direct[0, index[i]] += np.uint32(1)
+            for first in range(0, n, FEW):
+                end = min(first + FEW, n)
+                some = False
+                for i in range(first, end):
+                    some |= index[i] == others
+                if not some:
+                    continue
+                for i in range(first, end):
+                    if index[i] == others and above[i]:
+                        _bytes(counts, top, (left + i) * p_t, p_n, p_t, wide[n_wide])
+                        n_wide += 1
+                    else:
+                        narrow[n_narrow, 0] = keys[i]
+                        n_narrow += index[i] == others
+    return n_narrow, n_wide
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_words(words, keys, above, n):  # type: ignore[no-untyped-def]
+    """Append 8 bins to keys, each a little-endian word of 8 bytes: steps that a processor does for many at a time."""
+    for i in range(n):
+        x = words[i]
+        above[i] |= x & U(0xF0F0F0F0F0F0F0F0)
+        x = ((x << U(4)) | (x >> U(8))) & U(0x00FF00FF00FF00FF)
+        x = ((x << U(8)) | (x >> U(16))) & U(0x0000FFFF0000FFFF)
+        x = ((x << U(16)) | (x >> U(32))) & U(0x00000000FFFFFFFF)
+        keys[i] = (keys[i] << U(32)) | x
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_bins(line, p_t, keys, above, n):  # type: ignore[no-untyped-def]
+    """Append p_t bins to keys."""
+    eights, rest = p_t // 8, p_t % 8
+    for i in range(n):
+        key, seen = keys[i], U(0)
+        b = U(i * p_t)  # unsigned: of other indices is asked whether they count from the end
+        for _ in range(eights):
+            x = _eight(line, b)
+            seen |= x
+            key = (key << U(32)) | _squeezed(x)
+            b += U(8)
+        for _ in range(rest):
+            x = U(line[b])
+            seen |= x
+            key = (key << U(4)) | (x & U(15))
+            b += U(1)
+        keys[i] = key
+        above[i] |= seen & U(0xF0F0F0F0F0F0F0F0)
+
+
+@numba.njit(cache=True, nogil=True)
+def _eight(line, b):  # type: ignore[no-untyped-def]
+    """Eight bytes as a word, the first the highest; compilers make one load of it."""
+    x = U(0)
+    for k in range(8):
+        x |= U(line[b + U(k)]) << U(56 - 8 * k)
+    return x
+
+
+@numba.njit(cache=True, nogil=True)
+def _squeezed(x):  # type: ignore[no-untyped-def]
+    """The lower 4 bits of the eight bytes of a word."""
+    x &= U(0x0F0F0F0F0F0F0F0F)
+    x = (x | (x >> U(4))) & U(0x00FF00FF00FF00FF)
+    x = (x | (x >> U(8))) & U(0x0000FFFF0000FFFF)
+    return (x | (x >> U(16))) & U(0x00000000FFFFFFFF)
+
+
+@numba.njit(cache=True, nogil=True)
+def _index(keys, above, bits, others, index, n):  # type: ignore[no-untyped-def]
+    """Of keys of 4 bits a bin, those of `bits` a bin, or `others` where a count needs more."""
+    if bits == 4:
+        for i in range(n):
+            index[i] = others if above[i] else np.uint32(keys[i])
+    elif bits == 2:
+        for i in range(n):
+            x = keys[i]
+            more = above[i] | (x & U(0xCCCCCCCCCCCCCCCC))
+            x = (x | (x >> U(2))) & U(0x0F0F0F0F0F0F0F0F)
+            x = (x | (x >> U(4))) & U(0x00FF00FF00FF00FF)
+            x = (x | (x >> U(8))) & U(0x0000FFFF0000FFFF)
+            index[i] = others if more else np.uint32(x | (x >> U(16)))
+    else:
+        for i in range(n):
+            x = keys[i]
+            more = above[i] | (x & U(0xEEEEEEEEEEEEEEEE))
+            x = (x | (x >> U(3))) & U(0x0303030303030303)
+            x = (x | (x >> U(6))) & U(0x000F000F000F000F)
+            x = (x | (x >> U(12))) & U(0x000000FF000000FF)
+            index[i] = others if more else np.uint32((x | (x >> U(24))) & U(0xFFFF))
+
+
+@numba.njit(cache=True, nogil=True)
+def _pack_long(counts, across, p_n, p_t, narrow, wide):  # type: ignore[no-untyped-def]
+    """Keys of patches of more than 16 bins: of 4 bits a bin, or of a byte where a count is above 15."""
+    flat, n_bins = counts.reshape(-1), counts.shape[1]
+    n_narrow = n_wide = 0
+    for top in range(0, len(counts), p_n):
+        for left in range(0, across * p_t, p_t):
+            key, seen, room, word = U(0), U(0), 16, U(0)
+            for unit in range(top, top + p_n):
+                b = U(unit * n_bins + left)
+                done = 0
+                while done < p_t:
+                    if room == 0:
+                        narrow[n_narrow, word] = key
+                        key, room, word = U(0), 16, word + U(1)
+                    if room >= 8 and p_t - done >= 8:
+                        x = _eight(flat, b)
+                        key, step = (key << U(32)) | _squeezed(x), 8
+                    else:
+                        x = U(flat[b])
+                        key, step = (key << U(4)) | (x & U(15)), 1
+                    seen |= x
+                    room -= step
+                    done += step
+                    b += U(step)
+            narrow[n_narrow, word] = key
+            if seen & U(0xF0F0F0F0F0F0F0F0):
+                _bytes(counts, top, left, p_n, p_t, wide[n_wide])
+                n_wide += 1
+            else:
+                n_narrow += 1
+    return n_narrow, n_wide
+
+
+@numba.njit(cache=True, nogil=True)
+def _bytes(counts, top, left, p_n, p_t, key):  # type: ignore[no-untyped-def]
+    """The key of a byte a bin of one patch."""
+    key[:] = 0
+    i = 0
+    for unit in range(top, top + p_n):
+        for b in range(left, left + p_t):
+            key[i // 8] |= U(counts[unit, b]) << U(56 - 8 * (i % 8))
+            i += 1

@@ -1,0 +1,122 @@
+"""Tables of patches that need not fit in memory: kept in files, merged range by range, put in order of frequency."""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from neuralpile import patches
+from neuralpile.files import whole_file
+from neuralpile.patches import Table
+
+SAMPLES = 256  # keys of each file by which ranges of about equal size are found
+COPIES = 4  # of a range of keys that are in memory at a time: as read, merged, and on the way to a file
+EXACT = 16  # frequencies below have a file each; those above share one with others of as many binary digits
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A table in a file: for each patch the words of its key, then its frequency, as uint64 of this machine."""
+
+    path: Path
+    words: int
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a patch in the file."""
+        return 8 * (self.words + 1)
+
+    def __len__(self) -> int:
+        return self.path.stat().st_size // self.row_bytes
+
+    def read(self, start: int = 0, stop: int | None = None) -> Table:
+        """The patches from `start` on, below `stop`."""
+        n = (len(self) if stop is None else stop) - start
+        rows = np.fromfile(self.path, np.uint64, n * (self.words + 1), offset=start * self.row_bytes)
+        return _table(rows.reshape(n, self.words + 1))
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        """The key of a patch: (words,), uint64."""
+        return np.fromfile(self.path, np.uint64, self.words, offset=i * self.row_bytes)
+
+
+def write(table: Table, path: Path) -> TableFile:
+    """Put a table into a file, whole or not at all."""
+    with whole_file(path) as partial:
+        _rows(table).tofile(partial)
+    return TableFile(path, table.keys.shape[1])
+
+
+def _rows(table: Table) -> np.ndarray:
+    return np.concatenate([table.keys, table.frequencies[:, None].astype(np.uint64)], axis=1)
+
+
+def _table(rows: np.ndarray) -> Table:
+    return Table(np.ascontiguousarray(rows[:, :-1]), rows[:, -1].astype(np.int64))
+
+
+def merged(tables: Iterable[Table], size: int) -> Table:
+    """Tables of patches of `size` bins as one."""
+    left = sorted(tables, key=lambda table: -len(table.keys))
+    while len(left) > 1:
+        left.append(patches.merge(left.pop(), left.pop()))
+        left.sort(key=lambda table: -len(table.keys))
+    return left[0] if left else patches.empty_table(size)
+
+
+def merge_files(files: Sequence[TableFile], size: int, memory: int) -> Iterator[Table]:
+    """The tables of files as one, in parts that follow one another; about `memory` bytes are used."""
+    rows = sum(map(len, files))
+    n_ranges = -(-rows * 8 * (patches.n_words(size) + 1) * COPIES // memory)
+    starts = [0] * len(files)
+    for limit in [*splitters(files, n_ranges), None]:
+        stops = [len(file) if limit is None else patches.place(file, limit) for file in files]
+        parts = zip(files, starts, stops, strict=True)
+        yield merged((file.read(start, stop) for file, start, stop in parts), size)
+        starts = stops
+
+
+def splitters(files: Sequence[TableFile], n_ranges: int) -> list[tuple[int, ...]]:
+    """Keys that divide the patches of files into so many ranges of about equal size."""
+    found: list[tuple[tuple[int, ...], float]] = []
+    for file in files:
+        n = min(SAMPLES, len(file))
+        found += [(tuple(file[i * len(file) // n].tolist()), len(file) / n) for i in range(n)]
+    found.sort()
+    weights = np.cumsum([weight for _, weight in found])
+    if n_ranges < 2 or not found:
+        return []
+    places = np.searchsorted(weights, weights[-1] * np.arange(1, n_ranges) / n_ranges)
+    return sorted({found[i][0] for i in places})
+
+
+def by_frequency(tables: Iterable[Table], folder: Path, memory: int) -> Iterator[Table]:
+    """Patches in the order of their frequencies, the highest first, those of one frequency as they come.
+
+    What comes is put into files in `folder`, by frequency; a file is read in parts, but for those of many frequencies
+    (16 and above), which must fit in memory: of n patches these are fewer than n / 16.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as made:
+        files: dict[int, TableFile] = {}
+        for table in tables:
+            f = table.frequencies
+            classes = np.where(f < EXACT, f, EXACT + np.frexp(f)[1])
+            for number in np.unique(classes).tolist():
+                chosen = classes == number
+                file = files.setdefault(number, TableFile(Path(made) / f"{number}", table.keys.shape[1]))
+                with file.path.open("ab") as out:
+                    _rows(Table(table.keys[chosen], f[chosen])).tofile(out)
+        for number in sorted(files, reverse=True):
+            file = files[number]
+            if number >= EXACT:
+                table = file.read()
+                order = np.argsort(-table.frequencies, kind="stable")
+                yield Table(table.keys[order], table.frequencies[order])
+            else:
+                step = max(1, memory // (file.row_bytes * COPIES))
+                for start in range(0, len(file), step):
+                    yield file.read(start, min(start + step, len(file)))
+            file.path.unlink()

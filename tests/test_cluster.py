@@ -1,0 +1,89 @@
+"""extract_motifs.py --scheduler: a real Dask scheduler and two real worker processes, one of which is killed."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from neuralpile import cluster, motifs, rows, store
+from neuralpile.errors import BadInput
+from neuralpile.rows import Row
+
+UNPUBLISHED = "--no-dashboard"
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    rng = np.random.default_rng(0)
+    made = [Row(rng.poisson(0.4, (20, 5_003)).astype(np.uint8), "s", f"{i}", "segment_0") for i in range(40)]
+    folder = tmp_path / "build" / "x"
+    store.write_rows(folder / "a.arrow", made, rows.SCHEMA)
+    store.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
+    return store.open_data_set(str(folder))
+
+
+@pytest.fixture
+def dask(tmp_path):
+    """The address of a scheduler, and its two workers."""
+    address_file = tmp_path / "scheduler.json"
+    start = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
+    start += ["--host", "127.0.0.1", "--port", "0", UNPUBLISHED, "--scheduler-file", str(address_file)]
+    quiet = {"cwd": ROOT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    processes = [subprocess.Popen(start, **quiet)]
+    while not address_file.exists():
+        assert processes[0].poll() is None
+        time.sleep(0.05)
+    for i in range(2):
+        work = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(address_file)]
+        work += ["--nthreads", "1", "--no-nanny", UNPUBLISHED, "--local-directory", str(tmp_path / f"worker{i}")]
+        processes.append(subprocess.Popen(work, **quiet))
+    yield json.loads(address_file.read_text())["address"], processes[1:]
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def count(address, corpus, shape, work, advance):
+    shapes = [row.counts.shape for row in corpus]
+    parts = cluster.extract(address, corpus, shapes, *shape, work, 10**8, advance)
+    n = sum(motifs.n_patches(s, *shape) for s in shapes)
+    path = work / "cluster.parquet"
+    motifs.write_table(parts, path, motifs.Summary("x", *shape, corpus_tokens(corpus), n), 5)
+    expected = motifs.extract(corpus, shapes, *shape, work / "local", 10**8, 1, lambda n: None)
+    motifs.write_table(expected, work / "local.parquet", motifs.Summary("x", *shape, corpus_tokens(corpus), n), 5)
+    return path.read_bytes(), (work / "local.parquet").read_bytes()
+
+
+def corpus_tokens(corpus):
+    return sum(row.counts.size for row in corpus)
+
+
+def test_as_counted_here_also_when_a_worker_is_killed(corpus, dask, tmp_path, monkeypatch):
+    """The same file to the last byte; a worker is killed after the first blocks that were counted."""
+    address, workers = dask
+    monkeypatch.setattr(motifs, "BLOCK_TOKENS", 200_000)
+    counted = []
+    there, here = count(address, corpus, (1, 8), tmp_path / "a", counted.append)
+    assert there == here
+    assert sum(counted) == corpus_tokens(corpus)
+    assert len(counted) > 10
+
+    def kill(_):
+        if workers[0].poll() is None:
+            workers[0].send_signal(signal.SIGKILL)
+            workers[0].wait()
+
+    there, here = count(address, corpus, (3, 7), tmp_path / "b", kill)
+    assert workers[0].returncode == -signal.SIGKILL
+    assert there == here
+
+
+def test_no_scheduler(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
+    with pytest.raises(BadInput, match=r"tcp://127.0.0.1:1: expected a Dask scheduler with workers"):
+        cluster.extract("tcp://127.0.0.1:1", corpus, [(20, 5_003)] * 40, 1, 8, tmp_path, 10**8, lambda n: None)
