@@ -31,7 +31,7 @@ ROW_GROUP = 2**24  # bins in a row group of the Parquet file, about
 MOST_DRAWN = 400  # motifs in a figure
 MOST_PATCHES = 2**31  # that a Tally is given
 BLOCK_TOKENS = 500_000_000  # counted at a time, where memory is not scarce: what a killed run loses at most
-COPIES = 4  # of a table in memory while it is made
+COPIES = 10  # of a table in memory while it is made
 TOPS = (10, 100, 1_000, 32_000, 128_000)  # most frequent motifs whose shares the summary tells
 
 

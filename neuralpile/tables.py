@@ -12,7 +12,7 @@ from neuralpile.files import whole_file
 from neuralpile.patches import Table
 
 SAMPLES = 256  # keys of each file by which ranges of about equal size are found
-COPIES = 4  # of a range of keys that are in memory at a time: as read, merged, and on the way to a file
+COPIES = 10  # of a range of keys that are in memory at a time: as read, merged, and on the way to a file
 EXACT = 16  # frequencies below have a file each; those above share one with others of as many binary digits
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 import signal
 import subprocess
 import sys
@@ -327,3 +328,49 @@ def test_wrong_arguments(corpus, script, tmp_path, arguments, message):
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def anonymous(pid):
+    """Bytes of memory that a process has now, but for mapped files, whose pages the system takes back at need."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]) * 1000 if "RssAnon" in status else 0
+
+
+def count_random(tmp_path, n_rows, memory):
+    """Count rows of 10 million random bytes: the table's path, and the most memory that was used."""
+    folder = tmp_path / "random"
+    if not folder.exists():
+        rng = np.random.default_rng(0)
+        made = (Row(rng.integers(0, 256, (100, 100_000), np.uint8), "s", f"{i}", "segment_0") for i in range(n_rows))
+        store.write_rows(folder / "a.arrow", made, rows.SCHEMA)
+        store.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
+    command = [sys.executable, "extract_motifs.py", "--p_n", "1", "--p_t", "8", "--repo_name", str(folder)]
+    command += ["--memory", memory, "--out_dir", str(tmp_path / memory), "--jobs", "2"]
+    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    most = 0
+    while running.poll() is None:
+        most = max(most, anonymous(running.pid))
+        time.sleep(0.01)
+    assert running.returncode == 0
+    return tmp_path / memory / "random_(1x8)_motifs.parquet", most
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc on this machine")
+def test_more_unique_patches_than_memory(tmp_path):
+    """15 million patches, nearly all unique: 240 MB of table, with 100 MB for it."""
+    small, most = count_random(tmp_path, 12, "100MB")
+    assert pq.ParquetFile(small).metadata.num_rows == 15_000_000
+    large, more = count_random(tmp_path, 12, "6GB")
+    assert small.read_bytes() == large.read_bytes()
+    assert most < min(700e6, more - 500e6)  # libraries and buffers take some 400 MB whatever is counted
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc on this machine")
+def test_200_million_unique_patches_within_2_gb(tmp_path):
+    """Random bytes: all patches are unique. The same file as with 16 GB of memory."""
+    small, most = count_random(tmp_path, 160, "1GB")
+    assert most < 2e9
+    assert pq.ParquetFile(small).metadata.num_rows == 200_000_000
+    large, _ = count_random(tmp_path, 160, "16GB")
+    assert subprocess.run(["cmp", str(small), str(large)]).returncode == 0
