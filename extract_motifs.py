@@ -1,6 +1,7 @@
 """Count all unique patches of p_n units × p_t bins in a data set; draw the most frequent, write them all as Parquet."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -32,20 +33,20 @@ def main() -> int:
         parser.error(f"--top: expected at most {motifs.MOST_DRAWN}, found {given.top}; all motifs are in the table")
     memory = given.memory or cli.machine_memory() // 4
     data_set = store.open_data_set(given.repo_name)
-    shapes = _shapes(data_set, given.p_n, given.p_t)
-    tokens = sum(n_units * n_bins for n_units, n_bins in shapes)
-    n_patches = sum(motifs.n_patches(shape, given.p_n, given.p_t) for shape in shapes)
-    summary = Summary(data_set.name, given.p_n, given.p_t, tokens, n_patches)
+    _check_fit(data_set, given.p_n, given.p_t)
+    tokens = sum(data_set.tokens())
     stem = given.out_dir / motifs.file_stem(data_set.name, given.p_n, given.p_t)
     table, work = stem.with_name(f"{stem.name}.parquet"), stem.with_name(f".{stem.name}.work")
     with tqdm(total=tokens, unit="token", unit_scale=True, desc="motifs", disable=None) as bar:
         if given.scheduler:
             from neuralpile import cluster
 
-            parts = cluster.extract(given.scheduler, data_set, shapes, given.p_n, given.p_t, work, memory, bar.update)
+            extract = partial(cluster.extract, given.scheduler, data_set)
         else:
-            parts = motifs.extract(data_set, shapes, given.p_n, given.p_t, work, memory, given.jobs, bar.update)
-        first, spectrum = motifs.write_table(parts, table, summary, given.top)
+            extract = partial(motifs.extract, data_set, jobs=given.jobs)
+        n_patches, parts = extract(p_n=given.p_n, p_t=given.p_t, work=work, memory=memory, advance=bar.update)
+    summary = Summary(data_set.name, given.p_n, given.p_t, tokens, n_patches)
+    first, spectrum = motifs.write_table(parts, table, summary, given.top)
     outputs = [stem.with_name(f"{stem.name}{end}") for end in (".jpeg", "_ranks.jpeg", "_summary.json")]
     motifs.save_figure(motifs.draw(first, summary), outputs[0])
     motifs.save_figure(motifs.draw_ranks(spectrum, summary), outputs[1])
@@ -69,15 +70,19 @@ def _told(summary: Summary) -> str:
     return "\n".join(lines)
 
 
-def _shapes(data_set: store.DataSetOnDisk, p_n: int, p_t: int) -> list[tuple[int, int]]:
-    """Units and bins of all rows. Raises BadInput where a patch fits into none of them."""
-    shapes = [row.counts.shape for row in data_set]
-    if not any(n_units >= p_n and n_bins >= p_t for n_units, n_bins in shapes):
-        largest = f"rows of at most {max((n for n, _ in shapes), default=0)} units"
-        found = f"{largest} and {max((n for _, n in shapes), default=0)} bins"
+def _check_fit(data_set: motifs.DataSet, p_n: int, p_t: int) -> None:
+    """Raise BadInput where a patch fits into no row; of rows on the Hub only the tokens are known beforehand."""
+    if data_set.folder is None:
+        fits = any(n >= p_n * p_t for n in data_set.tokens())
+        found = f"rows of at most {max(data_set.tokens(), default=0):,} tokens"
+    else:
+        shapes = [row.counts.shape for row in data_set]
+        fits = any(n_units >= p_n and n_bins >= p_t for n_units, n_bins in shapes)
+        units, bins = (max((shape[axis] for shape in shapes), default=0) for axis in (0, 1))
+        found = f"rows of at most {units} units and {bins} bins"
+    if not fits:
         do = "take a smaller --p_n or --p_t"
         raise BadInput(data_set.name, f"a row of at least {p_n} units × {p_t} bins", found, do)
-    return shapes
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ Dask's own doing.
 """
 
 import itertools
-import math
 import operator
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
@@ -15,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from neuralpile import motifs, patches, store, tables
 from neuralpile.errors import BadInput
+from neuralpile.motifs import DataSet
 from neuralpile.patches import Table
-from neuralpile.store import DataSetOnDisk
 
 if TYPE_CHECKING:
     import distributed
@@ -27,20 +26,19 @@ CONNECT_SECONDS = 20
 
 def extract(
     address: str,
-    data_set: DataSetOnDisk,
-    shapes: list[tuple[int, int]],
+    data_set: DataSet,
     p_n: int,
     p_t: int,
     work: Path,
     memory: int,
-    advance: Callable[[int], object],
-) -> Iterator[Table]:
+    advance: Callable[[int], object] = lambda _: None,
+) -> tuple[int, Iterator[Table]]:
     """As `motifs.extract`, on the cluster whose scheduler is at `address`; workers must see the data set's folder.
 
     Raises BadInput where there is no such scheduler, or no worker.
     """
     try:
-        from distributed import Client
+        from distributed import Client, as_completed
     except ImportError:
         raise BadInput("--scheduler", "the package distributed", "none", "pip install distributed") from None
     try:
@@ -50,41 +48,36 @@ def extract(
         found = str(error) or type(error).__name__
         do = "see whether its scheduler and workers run, and are reached from here"
         raise BadInput(address, "a Dask scheduler with workers, like tcp://host:8786", found, do) from None
-    return motifs.ordered(_merged(client, data_set, shapes, (p_n, p_t), memory, advance), work, memory)
+    submit = partial(client.submit, pure=False)  # "pure" tasks bring back what was counted of rows as they were
+    reference = str(data_set.folder.resolve()) if data_set.folder else data_set.name
+    threads, tokens = sum(client.nthreads().values()), data_set.tokens()
+    parts = motifs.blocks(tokens, p_n * p_t, memory, threads)
+    counted = {submit(_count, reference, part, p_n, p_t): part for part in parts}
+    limits = submit(_splitters, next(iter(counted)), RANGES_PER_WORKER * threads)
+    divided = [submit(_divided, table, limits) for table in counted]
+    totals = {submit(_total, table): part for table, part in counted.items()}
+    n_patches = 0
+    for future in as_completed(list(totals)):
+        n_patches += future.result()
+        advance(sum(tokens[i] for i in totals[future]))
+    pieces = [[submit(operator.getitem, block, i) for block in divided] for i in range(len(limits.result()) + 1)]
+    ranges = [submit(tables.merged, of_a_range, p_n * p_t) for of_a_range in pieces]
+    return n_patches, motifs.ordered(_gathered(client, ranges), work, memory)
 
 
-def _merged(
-    client: "distributed.Client",
-    data_set: DataSetOnDisk,
-    shapes: list[tuple[int, int]],
-    shape: tuple[int, int],
-    memory: int,
-    advance: Callable[[int], object],
-) -> Iterator[Table]:
-    """The unique patches of all rows, range by range in the order of their keys. Closes the client."""
-    from distributed import as_completed
-
+def _gathered(client: "distributed.Client", ranges: "list[distributed.Future]") -> Iterator[Table]:
+    """The results, one after the other, each forgotten then. Closes the client."""
     with client:
-        submit = partial(client.submit, pure=False)  # "pure" tasks bring back what was counted of rows as they were
-        reference = str(data_set.folder.resolve()) if data_set.folder else data_set.name
-        threads = sum(client.nthreads().values())
-        parts = motifs.blocks(shapes, *shape, memory, threads)
-        counted = {submit(_count, reference, part, *shape): part for part in parts}
-        limits = submit(_splitters, next(iter(counted)), RANGES_PER_WORKER * threads)
-        divided = [submit(_divided, table, limits) for table in counted]
-        for future in as_completed(list(counted)):
-            future.result()
-            advance(sum(math.prod(shapes[i]) for i in counted[future]))
-        ranges = []
-        for i in range(len(limits.result()) + 1):
-            pieces = [submit(operator.getitem, tables_of_a_block, i) for tables_of_a_block in divided]
-            ranges.append(submit(tables.merged, pieces, shape[0] * shape[1]))
         while ranges:
             yield ranges.pop(0).result()
 
 
+def _total(table: Table) -> int:
+    return int(table.frequencies.sum())
+
+
 @lru_cache(maxsize=1)
-def _open(reference: str) -> DataSetOnDisk:
+def _open(reference: str) -> DataSet:
     return store.open_data_set(reference)
 
 

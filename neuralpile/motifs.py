@@ -23,9 +23,12 @@ from matplotlib.patches import Patch
 
 from neuralpile import __version__, catalog, files, patches, tables
 from neuralpile.files import whole_file
+from neuralpile.hub import DataSetOnHub
 from neuralpile.patches import Table, Tally
 from neuralpile.store import DataSetOnDisk
 from neuralpile.tables import TableFile
+
+DataSet = DataSetOnDisk | DataSetOnHub
 
 ROW_GROUP = 2**24  # bins in a row group of the Parquet file, about
 MOST_DRAWN = 400  # motifs in a figure
@@ -92,32 +95,28 @@ def _motifs(table: Table, p_n: int, p_t: int) -> Motifs:
     return Motifs(patches.bytes_of(table.keys, p_n * p_t).reshape(-1, p_n, p_t), table.frequencies)
 
 
-def blocks(shapes: list[tuple[int, int]], p_n: int, p_t: int, memory: int, at_once: int) -> list[range]:
+def blocks(tokens: list[int], size: int, memory: int, at_once: int) -> list[range]:
     """Rows that are counted together: their patches fit in memory, whatever they are, while others are counted too.
 
     Args:
-        shapes: units and bins of each row.
-        p_n: units of a patch.
-        p_t: bins of a patch.
+        tokens: of each row.
+        size: bins of a patch.
         memory: bytes, of all blocks that are counted at a time.
         at_once: blocks that are counted at a time.
     """
-    most = max(1, memory // (at_once * COPIES * 8 * (patches.n_words(p_n * p_t) + 1)))
-    total = sum(n_units * n_bins for n_units, n_bins in shapes)
-    tokens = min(BLOCK_TOKENS, max(1, total // (4 * at_once)))
-    found, start, held, held_tokens = [], 0, 0, 0
-    for i, shape in enumerate(shapes):
-        n = n_patches(shape, p_n, p_t)
-        if i > start and (held + n > most or held_tokens + shape[0] * shape[1] > tokens):
+    most = memory // (at_once * COPIES * 8 * (patches.n_words(size) + 1)) * size
+    most = min(BLOCK_TOKENS, most, sum(tokens) // (4 * at_once))
+    found, start, held = [], 0, 0
+    for i, n in enumerate(tokens):
+        if i > start and held + n > most:
             found.append(range(start, i))
-            start, held, held_tokens = i, 0, 0
+            start, held = i, 0
         held += n
-        held_tokens += shape[0] * shape[1]
-    return [*found, range(start, len(shapes))]
+    return [*found, range(start, len(tokens))]
 
 
 def count_rows(
-    data_set: DataSetOnDisk, numbers: range, p_n: int, p_t: int, advance: Callable[[int], object] = lambda _: None
+    data_set: DataSet, numbers: range, p_n: int, p_t: int, advance: Callable[[int], object] = lambda _: None
 ) -> Table:
     """The patches of some rows of a data set; `advance` is told of tokens that are counted."""
     tally = Tally(p_n, p_t)
@@ -129,41 +128,44 @@ def count_rows(
 
 
 def extract(
-    data_set: DataSetOnDisk,
-    shapes: list[tuple[int, int]],
+    data_set: DataSet,
     p_n: int,
     p_t: int,
     work: Path,
     memory: int,
     jobs: int,
-    advance: Callable[[int], object],
-) -> Iterator[Table]:
-    """Count all rows in bounded memory, `jobs` blocks at a time; give the motifs, the most frequent first, in parts.
+    advance: Callable[[int], object] = lambda _: None,
+) -> tuple[int, Iterator[Table]]:
+    """Count all rows in bounded memory, `jobs` blocks at a time.
 
     What is counted is kept in the folder `work`: an interrupted run goes on where it was.
+
+    Returns:
+        The number of patches, and the motifs, the most frequent first, in parts.
     """
-    parts = blocks(shapes, p_n, p_t, memory, jobs)
+    tokens = data_set.tokens()
+    parts = blocks(tokens, p_n * p_t, memory, jobs)
     lengths = [len(part) for part in parts]
     _begin(work, {"rows": data_set.fingerprint, "shape": [p_n, p_t], "version": __version__, "blocks": lengths})
-    done = [TableFile(work / f"block-{i:05}", patches.n_words(p_n * p_t)) for i in range(len(parts))]
+    done: dict[int, Path] = {int(path.stem.split("-")[1]): path for path in work.glob("block-*.patches")}
 
-    def one(part: range, file: TableFile) -> None:
-        tables.write(count_rows(data_set, part, p_n, p_t, advance), file.path)
+    def one(i: int) -> tuple[int, Path]:
+        table = count_rows(data_set, parts[i], p_n, p_t, advance)
+        path = work / f"block-{i:05}-{table.frequencies.sum()}.patches"
+        tables.write(table, path)
+        return i, path
 
+    advance(sum(tokens[row] for i in done for row in parts[i]))
     with ThreadPoolExecutor(jobs) as pool:  # threads: what takes long runs outside of Python
-        futures = []
-        for part, file in zip(parts, done, strict=True):
-            if file.path.exists():
-                advance(sum(math.prod(shapes[i]) for i in part))
-            else:
-                futures.append(pool.submit(one, part, file))
+        futures = [pool.submit(one, i) for i in range(len(parts)) if i not in done]
         try:
-            for future in as_completed(futures):
-                future.result()
+            done |= dict(future.result() for future in as_completed(futures))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    yield from ordered(tables.merge_files(done, p_n * p_t, memory), work, memory)
+    found = [TableFile(done[i], patches.n_words(p_n * p_t)) for i in sorted(done)]
+    total = sum(int(file.path.stem.split("-")[2]) for file in found)
+    return total, ordered(tables.merge_files(found, p_n * p_t, memory), work, memory)
 
 
 def ordered(parts: Iterator[Table], folder: Path, memory: int) -> Iterator[Table]:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import datasets
 import pyarrow as pa
@@ -18,6 +19,9 @@ from neuralpile import catalog
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_file, write_text
 from neuralpile.rows import Row, from_table, to_record_batch
+
+if TYPE_CHECKING:
+    from neuralpile.hub import DataSetOnHub
 
 METADATA = b"neuralpile"  # key of what is kept in the schema of an Arrow file
 INFO = "dataset_info.json"
@@ -47,6 +51,10 @@ class DataSetOnDisk:
         """Changes with the rows: `datasets` keys its own caches with these."""
         return " ".join(split._fingerprint for split in self.splits.values())
 
+    def tokens(self) -> list[int]:
+        """How many tokens each row has."""
+        return [row.counts.size for row in self]
+
     def row(self, i: int) -> Row:
         """Row `i`, counted over all splits in their order. Its counts are a read-only view of the file.
 
@@ -66,7 +74,7 @@ class DataSetOnDisk:
         return (self.row(i) for i in range(len(self)))
 
 
-def open_data_set(reference: str) -> DataSetOnDisk:
+def open_data_set(reference: str) -> "DataSetOnDisk | DataSetOnHub":
     """Open a data set by its name (the local build), by its path, or by its Hub repository.
 
     Raises:
@@ -80,7 +88,9 @@ def open_data_set(reference: str) -> DataSetOnDisk:
     elif (
         reference.count("/") == 1 and not Path(reference).parent.is_dir() and not reference.startswith((".", "/", "~"))
     ):
-        return _checked(reference, _open_on_hub(reference))
+        from neuralpile import hub  # imports the Hub's clients
+
+        return hub.open_repository(reference)
     else:
         known = ", ".join(built()) or "none is built yet"
         do = f"give the name of a local build ({known}), a Hub repository (someone/name) or a folder"
@@ -93,14 +103,6 @@ def open_data_set(reference: str) -> DataSetOnDisk:
             folder, "a finished data set", found, "run its preprocess.py or merge_datasets.py again"
         ) from None
     return _checked(folder.resolve().name, loaded, folder)
-
-
-def _open_on_hub(repository: str) -> datasets.DatasetDict:
-    try:
-        return datasets.load_dataset(repository)
-    except Exception as error:  # the Hub's clients raise errors of many libraries
-        do = "check the name, your network and, for a private repository, your token (HF_TOKEN)"
-        raise BadInput(repository, "a data set on the Hub", f"{type(error).__name__}: {error}", do) from None
 
 
 def _checked(name: str, loaded: datasets.Dataset | datasets.DatasetDict, folder: Path | None = None) -> DataSetOnDisk:

@@ -49,18 +49,15 @@ def dask(tmp_path):
 
 
 def count(address, corpus, shape, work, advance):
-    shapes = [row.counts.shape for row in corpus]
-    parts = cluster.extract(address, corpus, shapes, *shape, work, 10**8, advance)
-    n = sum(motifs.n_patches(s, *shape) for s in shapes)
-    path = work / "cluster.parquet"
-    motifs.write_table(parts, path, motifs.Summary("x", *shape, corpus_tokens(corpus), n), 5)
-    expected = motifs.extract(corpus, shapes, *shape, work / "local", 10**8, 1, lambda n: None)
-    motifs.write_table(expected, work / "local.parquet", motifs.Summary("x", *shape, corpus_tokens(corpus), n), 5)
-    return path.read_bytes(), (work / "local.parquet").read_bytes()
-
-
-def corpus_tokens(corpus):
-    return sum(row.counts.size for row in corpus)
+    """The table of a cluster, and that of this process, as bytes."""
+    written = []
+    for n, parts in (
+        cluster.extract(address, corpus, *shape, work, 10**8, advance),
+        motifs.extract(corpus, *shape, work / "local", 10**8, 1),
+    ):
+        motifs.write_table(parts, work / "x.parquet", motifs.Summary("x", *shape, 0, n), 5)
+        written.append((work / "x.parquet").read_bytes())
+    return written
 
 
 def test_as_counted_here_also_when_a_worker_is_killed(corpus, dask, tmp_path, monkeypatch):
@@ -70,7 +67,7 @@ def test_as_counted_here_also_when_a_worker_is_killed(corpus, dask, tmp_path, mo
     counted = []
     there, here = count(address, corpus, (1, 8), tmp_path / "a", counted.append)
     assert there == here
-    assert sum(counted) == corpus_tokens(corpus)
+    assert sum(counted) == sum(corpus.tokens())
     assert len(counted) > 10
 
     def kill(_):
@@ -86,4 +83,4 @@ def test_as_counted_here_also_when_a_worker_is_killed(corpus, dask, tmp_path, mo
 def test_no_scheduler(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
     with pytest.raises(BadInput, match=r"tcp://127.0.0.1:1: expected a Dask scheduler with workers"):
-        cluster.extract("tcp://127.0.0.1:1", corpus, [(20, 5_003)] * 40, 1, 8, tmp_path, 10**8, lambda n: None)
+        cluster.extract("tcp://127.0.0.1:1", corpus, 1, 8, tmp_path, 10**8)

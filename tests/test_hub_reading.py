@@ -1,0 +1,91 @@
+"""Data sets on the Hub, read by row groups from a stand-in with the real clients, in processes of their own."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import ROOT
+from loopback_hub import LoopbackHub
+
+from neuralpile import rows, store
+from neuralpile.rows import Row
+
+PUSH = """
+import sys, datasets
+from neuralpile import store
+datasets.DatasetDict(store.open_data_set(sys.argv[1]).splits).push_to_hub("me/x")
+"""
+READ = """
+import json, sys
+from neuralpile import hub, store
+data_set = store.open_data_set("me/x")
+numbers = json.loads(sys.argv[1])
+read = [data_set.row(i) for i in numbers] if numbers else list(data_set)
+print(json.dumps([[*row[1:], row.counts.shape, int(row.counts.sum())] for row in read]))
+"""
+
+
+@pytest.fixture
+def hub(tmp_path):
+    with LoopbackHub(tmp_path / "hf") as hub:
+        yield hub
+
+
+@pytest.fixture
+def local(hub, tmp_path):
+    """Rows that are on the Hub as the default writer puts them there, and here."""
+    rng = np.random.default_rng(0)
+    shapes = rng.integers(1, [200, 20_000], (25, 2))
+    made = [Row(rng.poisson(1, s).astype(np.uint8), "s", f"{i}", "segment_0") for i, s in enumerate(shapes)]
+    folder = tmp_path / "x"
+    store.write_rows(folder / "a.arrow", made, rows.SCHEMA)
+    store.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
+    run(hub, PUSH, str(folder))
+    return made
+
+
+def run(hub, code, *arguments, status=0):
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | hub.environment(), capture_output=True, text=True)
+    assert done.returncode == status, done.stderr
+    return done.stdout
+
+
+def told(made):
+    return [[*row[1:], list(row.counts.shape), int(row.counts.sum())] for row in made]
+
+
+def test_all_rows_in_their_order(hub, local):
+    assert json.loads(run(hub, READ, "[]")) == told(local)
+
+
+def test_some_rows(hub, local):
+    assert json.loads(run(hub, READ, "[24, 0, 7]")) == told([local[i] for i in (24, 0, 7)])
+
+
+@pytest.mark.parametrize("failure", [500, 429, "reset"])
+@pytest.mark.parametrize("request_line", ["GET /api/datasets", "GET /datasets/me/x/resolve"])
+def test_passing_faults(hub, local, failure, request_line):
+    hub.fail(request_line, failure)
+    code = "from neuralpile import web; web.RETRY_SECONDS = 0.01" + READ
+    assert json.loads(run(hub, code, "[3]")) == told([local[3]])
+
+
+def test_motifs_of_a_repository(hub, local, script, tmp_path):
+    """The same table as of the local data set."""
+    for name, environment in (("me/x", hub.environment()), (str(tmp_path / "x"), {})):
+        options = ["--p_n", 2, "--p_t", 5, "--repo_name", name, "--out_dir", tmp_path / "out"]
+        done = script("extract_motifs.py", *options, **environment)
+        assert done.returncode == 0, done.stderr
+    there, here = sorted((tmp_path / "out").glob("*.parquet"))
+    assert pq.read_table(there).equals(pq.read_table(here))
+
+
+def test_no_such_repository(hub, script):
+    done = script("extract_motifs.py", "--p_n", 1, "--p_t", 8, "--repo_name", "me/nothing", **hub.environment())
+    assert done.returncode == 2
+    assert "error: me/nothing: expected a data set on the Hub" in done.stderr
