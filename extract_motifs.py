@@ -26,11 +26,12 @@ def main() -> int:
     parser.add_argument("--memory", type=cli.n_bytes, metavar="2GB", help="to use at most (a quarter of the machine's)")
     parser.add_argument("--jobs", type=cli.positive_int, default=cli.cores(), help="blocks of rows at a time")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="count on this Dask cluster: tcp://host:8786")
-    parser.add_argument("--hf_repo_name", help="push the table to this Hub repository, someone/name")
+    cli.add_publishing(parser, "the table")
     given = parser.parse_args()
 
     if given.top > motifs.MOST_DRAWN:
         parser.error(f"--top: expected at most {motifs.MOST_DRAWN}, found {given.top}; all motifs are in the table")
+    hub = cli.hub(given)
     memory = given.memory or cli.machine_memory() // 4
     data_set = store.open_data_set(given.repo_name)
     _check_fit(data_set, given.p_n, given.p_t)
@@ -54,9 +55,10 @@ def main() -> int:
     shutil.rmtree(work, ignore_errors=True)
     print(_told(summary))
     print("\n".join(f"{path}" for path in (table, *outputs)))
-    if given.hf_repo_name:
-        store.push_table(table, given.hf_repo_name)
-        print(f"pushed to {given.hf_repo_name}")
+    if hub:
+        from neuralpile import publish
+
+        print(f"pushed to {given.hf_repo_name}: {publish.push_table(table, hub)}")
     return 0
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from neuralpile import build, catalog, cli, merge, store
+from neuralpile import build, card, catalog, cli, merge, publish, store
 from neuralpile.errors import BadInput
 
 EXAMPLE = "python merge_datasets.py --components m1-a dmfc-rsg --out_dir build/two"
@@ -24,13 +24,19 @@ def main() -> int:
     parser.add_argument("--test_size", type=cli.fraction, default=0.01, help="share of the rows in the test split")
     parser.add_argument("--seed", type=int, default=0, help="of the shuffle")
     parser.add_argument("--out_dir", type=Path, default=catalog.BUILD / catalog.PILE, help="where the corpus goes")
-    parser.add_argument("--hf_repo_name", help="push the corpus to this Hub repository, someone/name")
+    parser.add_argument(
+        "--exclude_restricted", action="store_true", help="leave out data sets whose terms restrict passing rows on"
+    )
+    cli.add_publishing(parser, "the corpus")
     given = parser.parse_args()
     if given.seed < 0:
         parser.error(f"--seed: expected a whole number from 0, found {given.seed}")
+    hub = cli.hub(given)
 
     recorded = [data_set.name for data_set in catalog.published()]
     references = given.components or [name for name in recorded if name in store.built()]
+    if given.exclude_restricted:
+        references = list(unrestricted(references))
     if not references:
         do = "run data/<name>/preprocess.py of some, or name data sets with --components"
         raise BadInput(catalog.BUILD, "recorded data sets that are built", "none", do)
@@ -44,13 +50,28 @@ def main() -> int:
         if missing:
             print(f"not built, so not in it: {', '.join(missing)}")
     print(f"corpus: {given.out_dir}")
-    if given.hf_repo_name:
-        for name in merged:
-            if name in recorded and (caveat := catalog.load(name).caveat):
-                print(f"before you pass these rows on: {name}: {caveat}", file=sys.stderr)
-        store.push(store.open_data_set(str(given.out_dir)), given.hf_repo_name)
-        print(f"pushed to {given.hf_repo_name}")
+    if hub:
+        for name, data_set in card.describe(merged).items():
+            if data_set.caveat:
+                print(f"before you pass these rows on: {name}: {data_set.caveat}", file=sys.stderr)
+        made = {"command": cli.command(), "seed": given.seed, "test size": given.test_size}
+        page = publish.push(store.open_data_set(str(given.out_dir)), hub, made)
+        print(f"pushed to {given.hf_repo_name}: {page}")
     return 0
+
+
+def unrestricted(references: list[str]) -> Iterator[str]:
+    """Those data sets whose terms do not restrict passing their rows on; says which are left out.
+
+    They are known by name: the last part of a Hub repository's, or of a path.
+    """
+    known = {data_set.name: data_set for data_set in catalog.published()}
+    for reference in references:
+        data_set = known.get(Path(reference).name)
+        if data_set is not None and data_set.restricted:
+            print(f"left out: {reference}: {data_set.caveat}")
+        else:
+            yield reference
 
 
 def doubts(components: list[store.DataSetOnDisk]) -> Iterator[str]:

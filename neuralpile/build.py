@@ -85,6 +85,7 @@ def _main(script: Script) -> int:
     folder = script.path.parent
     data_set = catalog.parse(folder.name, folder / "dataset.toml")
     given = _arguments(data_set, script)
+    hub = cli.hub(given)
     options = Options(**{field.name: getattr(given, field.name) for field in fields(Options) if field.name in given})
     if given.stream:
         found = find_remote(data_set, not options.drop_duplicates)
@@ -94,15 +95,16 @@ def _main(script: Script) -> int:
     report = build(data_set, script, found, chosen, given.out_dir, options, given.jobs, given.strict)
     print(summary(report, data_set, given.out_dir))
     failed = report["failed"]
-    if given.hf_repo_name and failed:
+    if hub and failed:
         print(f"not pushed to {given.hf_repo_name}: mend or take away these files, run again", file=sys.stderr)
-    elif given.hf_repo_name:
-        from neuralpile import store
+    elif hub:
+        from neuralpile import publish, store
 
         if data_set.caveat:
             print(f"\nbefore you pass these rows on: {data_set.caveat}")
-        store.push(store.open_data_set(str(given.out_dir)), given.hf_repo_name)
-        print(f"pushed to {given.hf_repo_name}")
+        pushed = store.open_data_set(str(given.out_dir))
+        page = publish.push(pushed, hub, {"command": cli.command(), **report["options"]}, {pushed.name: data_set})
+        print(f"pushed to {given.hf_repo_name}: {page}")
     return 1 if failed else 0
 
 
@@ -122,7 +124,7 @@ def _arguments(data_set: DataSet, script: Script) -> argparse.Namespace:
         "--bin_size", type=cli.positive_float, default=data_set.bin_width, help="width of a bin in seconds"
     )
     parser.add_argument("--token_count_limit", type=cli.token_limit, default=TOKEN_COUNT_LIMIT, help="tokens in a row")
-    parser.add_argument("--hf_repo_name", help="push to this Hub repository, someone/name, when all is built")
+    cli.add_publishing(parser, "the rows")
     parser.add_argument("--as_published", action="store_true", help="reproduce the published values bit for bit")
     parser.add_argument("--strict", action="store_true", help="stop at the first file that cannot be built")
     parser.add_argument("--jobs", type=cli.positive_int, default=1, help="sessions at a time, each in its own process")

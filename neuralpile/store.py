@@ -4,7 +4,6 @@ A data set of any size is opened without reading it: the files are mapped into m
 """
 
 import json
-import logging
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -180,28 +179,3 @@ def finish(folder: Path, files: list[Path], schema: pa.Schema, digest: str, spli
         "_split": split,
     }
     write_text(folder / STATE, json.dumps(state, indent=2, sort_keys=True))
-
-
-def push(data_set: DataSetOnDisk, repository: str) -> None:
-    """Upload a data set to a Hub repository, which is made where there is none.
-
-    Raises BadInput where the Hub refuses.
-    """
-    _push(datasets.DatasetDict(data_set.splits), repository)
-
-
-def push_table(path: Path, repository: str) -> None:
-    """Upload a Parquet file as a data set to a Hub repository. Raises BadInput where the Hub refuses."""
-    with tempfile.TemporaryDirectory() as cache:
-        _push(datasets.Dataset.from_parquet(str(path), cache_dir=cache), repository)
-
-
-def _push(data: datasets.Dataset | datasets.DatasetDict, repository: str) -> None:
-    logging.getLogger("datasets").setLevel(logging.ERROR)  # it warns of its own num_proc
-    try:
-        data.push_to_hub(repository)
-    except Exception as error:  # the Hub's clients raise errors of many libraries
-        do = "check the name and your token (HF_TOKEN, with write access); the local files are unharmed"
-        raise BadInput(
-            repository, "a Hub repository that you can write", f"{type(error).__name__}: {error}", do
-        ) from None

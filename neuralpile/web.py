@@ -129,7 +129,7 @@ class Web:
         if status < 400 or status == 416:
             return
         if status in PASSING:
-            raise Passing(found, _asked_wait(response.headers))
+            raise Passing(found, asked_wait(response.headers))
         if response.history and status != 404:  # a signed address that has expired: the next try gets a new one
             raise Passing(f"{found} from {urlsplit(response.url).hostname}")
         do = self.if_refused if status in (401, 403) else "see on the archive's page whether it is still there"
@@ -141,7 +141,7 @@ def plain(url: str) -> str:
     return urlunsplit(urlsplit(url)._replace(query="", fragment=""))
 
 
-def _asked_wait(headers: Mapping[str, str]) -> float:
+def asked_wait(headers: Mapping[str, str]) -> float:
     """Seconds that a busy server asks to wait; 0 where it does not say.
 
     Retry-After as in RFC 9110, 10.2.3; RateLimit-Reset as Dryad has it, in seconds, or as a time.

@@ -8,7 +8,8 @@ done to a push, a repository shows the old state or the new one. It can also fai
         hub.python('Dataset.from_dict({"a": [1]}).push_to_hub("someone/xiao")')
         assert "README.md" in hub.files("someone/xiao")
 
-Not simulated: models and spaces, branches, tags, pull requests, Xet, multipart uploads, pages of long listings, users.
+Not simulated: models and spaces, tags, Xet, multipart uploads, pages of long listings, users but the one and those
+who open pull requests.
 """
 
 import base64
@@ -28,13 +29,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 from urllib.parse import parse_qs, unquote, urlsplit
 
 Match = Callable[[str, str], bool] | str
-Failure = int | Literal["reset", "stall"]
+Failure = int | Literal["reset", "stall", "lost"] | threading.Barrier
 
 # What precedes the code given to LoopbackHub.python; the parquet export would be asked of a host outside.
 PREAMBLE = """
@@ -102,14 +104,19 @@ class LoopbackHub:
 
     `repos` maps "namespace/name" to its commits, oldest first, of which the first is the empty tree of the creation;
     `requests` lists the (method, path) seen, unquoted and without query. Whoever has no token may read what is not in
-    `private`; the one `token` may do everything.
+    `private`; the one `token` may write what is its user's, or its organizations', and open pull requests elsewhere.
+    Branches other than main, pull requests ("refs/pr/1") among them, are in `branches`. `role` is the token's.
     """
 
     def __init__(self, folder: Path, user: str = "someone", token: str = "hf_loopback") -> None:
         self.folder, self.user, self.token = folder, user, token
+        self.organizations: list[str] = []
+        self.role = "write"
         self.repos: dict[str, list[Commit]] = {}
+        self.branches: dict[str, dict[str, list[Commit]]] = {}
         self.private: set[str] = set()
         self.objects: dict[str, bytes] = {}  # large files by SHA-256, committed or only uploaded
+        self.announced: dict[str, str] = {}  # large files to be uploaded, and to which repository
         self.requests: list[tuple[str, str]] = []
         self.faults: list[Fault] = []
         self.errors: list[Exception] = []  # of this stand-in itself; raised on exit
@@ -163,8 +170,11 @@ class LoopbackHub:
     def fail(self, match: Match, failure: Failure, times: float = 1) -> Fault:
         """Make the next `times` requests that match fail (math.inf: all), before anything is done about them.
 
-        `match` is searched for in "METHOD path" as a regular expression, or called with method and path. `failure` is
-        a status to answer, "reset" for a connection reset, or "stall" for no answer until the server stops.
+        `match` is searched for in "METHOD path" as a regular expression, or called with method and path; " in " and the
+        name of the repository follow where the path does not hold it (creation, large files). `failure` is
+        a status to answer, "reset" for a connection reset, "stall" for no answer until the server stops, or "lost":
+        everything is done, and the connection is reset in place of the answer; a barrier is where such requests wait
+        for each other, to go on as usual.
         """
         self.faults.append(Fault(match, failure, times))
         return self.faults[-1]
@@ -173,16 +183,17 @@ class LoopbackHub:
         """Commits of a repository, oldest first."""
         return list(self.repos[repo])
 
-    def files(self, repo: str) -> dict[str, bytes]:
-        """Content of every file at the head of a repository, by path."""
-        return {path: blob.data for path, blob in self.repos[repo][-1].tree.items()}
+    def files(self, repo: str, branch: str = "main") -> dict[str, bytes]:
+        """Content of every file at the head of a repository, or of a branch of it, by path."""
+        commits = self.repos[repo] if branch == "main" else self.branches[repo][branch]
+        return {path: blob.data for path, blob in commits[-1].tree.items()}
 
-    def record(self, method: str, path: str) -> Failure | None:
+    def record(self, method: str, path: str, repo: str = "") -> Failure | None:
         """Note a request, and say whether it is to fail."""
         with self.lock:
             self.requests.append((method, path))
             for fault in self.faults:
-                if fault.applies(method, path):
+                if fault.applies(method, f"{path} in {repo}" if repo else path):
                     fault.left -= 1
                     return fault.failure
         return None
@@ -228,17 +239,23 @@ class _Handler(BaseHTTPRequestHandler):
     def serve(self) -> None:
         url = urlsplit(self.path)
         self.query = parse_qs(url.query)
+        self.lost = False
         try:
-            failure = self.hub.record(self.command, unquote(url.path))
+            if self.command == "POST":
+                self.body = self.read_body()
+            failure = self.hub.record(self.command, unquote(url.path), self.concerned(url.path))
+            if isinstance(failure, threading.Barrier):
+                failure.wait(60)
+                failure = None
             if failure == "reset":
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                os.close(self.connection.detach())  # close() would wait for the files made of the socket
-                raise ConnectionResetError
+                self.reset()
             if failure == "stall":
                 self.hub.stopped.wait()
                 raise ConnectionAbortedError
-            self.body = self.read_body()
-            if failure:
+            if self.command != "POST":
+                self.body = self.read_body()
+            self.lost = failure == "lost"
+            if failure and not self.lost:
                 raise _Refused(failure, "failing on purpose")
             self.answer(url.path)
         except _Refused as refused:
@@ -250,6 +267,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.reply(500, repr(error).encode())
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = serve
+
+    def reset(self) -> NoReturn:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        os.close(self.connection.detach())  # close() would wait for the files made of the socket
+        raise ConnectionResetError
+
+    def concerned(self, path: str) -> str:
+        """The repository that a request is about, where its path does not say so."""
+        if path == "/api/repos/create":
+            asked = json.loads(self.body)
+            return f"{asked.get('organization') or self.hub.user}/{asked['name']}"
+        return self.hub.announced.get(path.split("/")[2], "") if path.startswith("/lfs/") else ""
 
     def read_body(self) -> bytes:
         size = int(self.headers.get("Content-Length", 0))
@@ -270,6 +299,8 @@ class _Handler(BaseHTTPRequestHandler):
         raise _Refused(404, f"the stand-in has no route for {method} {path}")
 
     def reply(self, status: int, content: bytes, **headers: str) -> None:
+        if self.lost:
+            self.reset()
         self.send_response(status)
         for name, value in ({"Content-Length": str(len(content))} | headers).items():
             self.send_header(name, value)
@@ -287,9 +318,10 @@ class _Handler(BaseHTTPRequestHandler):
         commits = self.hub.repos.get(repo, [])
         if not commits or (repo in self.hub.private and not self.headers.get("Authorization")):
             raise _Refused(401 if commits else 404, "Repository not found", "RepoNotFound")
-        if revision == "main":
-            return commits[-1]
-        for commit in commits:
+        branches = self.hub.branches.get(repo, {}) | {"main": commits}
+        if revision in branches:
+            return branches[revision][-1]
+        for commit in chain.from_iterable(branches.values()):
             if commit.sha == revision:
                 return commit
         raise _Refused(404, f"Invalid rev id: {revision}", "RevisionNotFound")
@@ -298,7 +330,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     @_route("GET", "/api/whoami-v2", write=True)
     def whoami(self) -> dict:
-        return {"type": "user", "id": "0", "name": self.hub.user, "orgs": [], "auth": {"type": "access_token"}}
+        token = {"displayName": "loopback", "role": self.hub.role}
+        auth = {"type": "access_token", "accessToken": token}
+        orgs = [{"name": name, "roleInOrg": "write"} for name in self.hub.organizations]
+        return {"type": "user", "id": "0", "name": self.hub.user, "orgs": orgs, "auth": auth}
+
+    def owned(self, repo: str) -> None:
+        """Refuse where the token may not write."""
+        if self.hub.role == "read" or repo.partition("/")[0] not in (self.hub.user, *self.hub.organizations):
+            raise _Refused(403, "You don't have the rights to write there")
+
+    @_route("GET", "/api/datasets/{repo}/auth-check/write", write=True)
+    def auth_check(self, repo: str) -> dict:
+        self.commit(repo)
+        self.owned(repo)
+        return {}
 
     @_route("POST", "/api/repos/create", write=True)
     def create(self) -> dict | None:
@@ -307,6 +353,7 @@ class _Handler(BaseHTTPRequestHandler):
         if asked.get("type") != "dataset":
             raise _Refused(400, "the stand-in keeps datasets only")
         answer = {"url": f"{self.hub.url}/datasets/{name}"}
+        self.owned(name)
         with self.hub.lock:
             if name in self.hub.repos:
                 return self.reply(409, json.dumps(answer | {"error": "You already created this dataset repo"}).encode())
@@ -322,6 +369,46 @@ class _Handler(BaseHTTPRequestHandler):
         about = {"id": repo, "author": repo.split("/")[0], "sha": commit.sha, "private": repo in self.hub.private}
         siblings = [{"rfilename": path} for path in sorted(commit.tree)]
         return about | dates | {"gated": False, "disabled": False, "tags": [], "siblings": siblings}
+
+    @_route("POST", "/api/datasets/{repo}/branch/{branch}", write=True)
+    def branch(self, repo: str, branch: str) -> dict | None:
+        head = self.commit(repo)
+        self.owned(repo)
+        with self.hub.lock:
+            branches = self.hub.branches.setdefault(repo, {})
+            if branch in branches or branch == "main":
+                return self.reply(409, json.dumps({"error": "Reference already exists"}).encode())
+            branches[branch] = [head]
+        return {}
+
+    @_route("GET", "/api/datasets/{repo}/commits/{branch}")
+    def history(self, repo: str, branch: str) -> list[dict]:
+        self.commit(repo, branch)
+        commits = self.hub.repos[repo] if branch == "main" else self.hub.branches[repo][branch]
+        author = {"user": self.hub.user}
+        return [
+            {"id": commit.sha, "title": commit.title, "message": "", "date": commit.date, "authors": [author]}
+            for commit in reversed(commits)
+        ]
+
+    @_route("GET", "/api/datasets/{repo}/discussions")
+    def discussions(self, repo: str) -> dict:
+        self.commit(repo)
+        branches = self.hub.branches.get(repo, {})
+        requests = [
+            {
+                "num": int(name.removeprefix("refs/pr/")),
+                "title": commits[-1].title,
+                "author": {"name": self.hub.user},
+                "createdAt": commits[-1].date,
+                "status": "open",
+                "repo": {"name": repo, "type": "dataset"},
+                "isPullRequest": True,
+            }
+            for name, commits in branches.items()
+            if name.startswith("refs/pr/")
+        ]
+        return {"discussions": requests, "count": len(requests), "start": 0}
 
     # Reading
 
@@ -383,6 +470,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.commit(repo)
         objects = [{"oid": item["oid"], "size": item["size"]} for item in json.loads(self.body)["objects"]]
         for item in objects:
+            self.hub.announced[item["oid"]] = repo
             if item["oid"] not in self.hub.objects:
                 link = f"{self.hub.url}/lfs/{item['oid']}"
                 signed = {"href": f"{link}?key={self.hub.key}", "header": {}}
@@ -402,10 +490,11 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refused(404, "no such object of this size")
         return {}
 
-    @_route("POST", "/api/datasets/{repo}/commit/(?P<branch>main)", write=True)
+    @_route("POST", "/api/datasets/{repo}/commit/{branch}", write=True)
     def push(self, repo: str, branch: str) -> dict:
-        if "create_pr" in self.query:
-            raise _Refused(400, "the stand-in has no pull requests")
+        request = "create_pr" in self.query
+        if not request:
+            self.owned(repo)
         lines = [json.loads(line) for line in self.body.splitlines()]
         header = next(line["value"] for line in lines if line["key"] == "header")
         with self.hub.lock:
@@ -416,8 +505,15 @@ class _Handler(BaseHTTPRequestHandler):
             for line in lines:
                 self.apply(line["key"], line["value"], tree)
             commit = Commit(header["summary"], MappingProxyType(tree))
-            self.hub.repos[repo].append(commit)
-        return {"commitUrl": f"{self.hub.url}/datasets/{repo}/commit/{commit.sha}", "commitOid": commit.sha}
+            branches = self.hub.branches.setdefault(repo, {})
+            answer = {"commitUrl": f"{self.hub.url}/datasets/{repo}/commit/{commit.sha}", "commitOid": commit.sha}
+            if request:
+                n = 1 + sum(name.startswith("refs/pr/") for name in branches)
+                branches[f"refs/pr/{n}"] = [head, commit]
+                answer["pullRequestUrl"] = f"{self.hub.url}/datasets/{repo}/discussions/{n}"
+            else:
+                (self.hub.repos[repo] if branch == "main" else branches[branch]).append(commit)
+        return answer
 
     def apply(self, key: str, value: dict, tree: dict[str, Blob]) -> None:
         """Make one change of a commit in this copy of the tree."""

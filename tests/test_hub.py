@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 
-import datasets
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -28,7 +27,7 @@ for split, rows in sorted(datasets.load_dataset(repository, streaming=streaming)
 
 @pytest.fixture
 def hub(tmp_path):
-    with LoopbackHub(tmp_path / "hf") as hub:
+    with LoopbackHub(tmp_path / "hf", user="me") as hub:
         yield hub
 
 
@@ -83,11 +82,12 @@ def test_same_push_again_adds_no_commit(hub, raw, script, tmp_path):
     assert len(hub.repos["me/one"]) == commits
 
 
-def test_upload_that_fails_once(hub, raw, script):
-    hub.fail("PUT /lfs/", 500)
+def test_a_build_with_bad_files_is_not_pushed(hub, raw, script):
+    (raw / "sub-A" / "9.nwb").write_bytes(b"not a recording")
     done = script(SCRIPT, "--data_dir", raw, "--hf_repo_name", "me/one", **hub.environment())
-    assert done.returncode == 0, done.stderr
-    assert len(load(hub, "me/one")) == 3
+    assert done.returncode == 1
+    assert "not pushed to me/one" in done.stderr
+    assert hub.repos == {}
 
 
 @pytest.mark.parametrize("token", ["hf_wrong", None])
@@ -98,7 +98,7 @@ def test_wrong_token_is_one_clear_line(hub, raw, script, tmp_path, token):
     assert "Traceback" not in done.stderr
     assert "hf_wrong" not in done.stdout + done.stderr
     assert "me/one" not in hub.repos
-    assert len(datasets.load_from_disk(str(tmp_path / "build" / "dmfc-rsg"))) == 3  # the local build is unharmed
+    assert not (tmp_path / "build" / "dmfc-rsg").exists()  # before any work is done
 
 
 def test_repository_that_is_not_there(hub, script):
@@ -118,3 +118,80 @@ def test_terms_are_told_before_a_push(hub, script, tmp_path):
     done = script(folder / "preprocess.py", "--hf_repo_name", "me/h1", **hub.environment())
     assert done.returncode == 0, done.stderr
     assert done.stdout.index("data use agreement") < done.stdout.index("pushed to me/h1")
+
+
+def test_private(hub, raw, script):
+    command = [SCRIPT, "--data_dir", raw, "--hf_repo_name", "me/one", "--private"]
+    assert script(*command, **hub.environment()).returncode == 0
+    assert hub.private == {"me/one"}
+    hub.private.clear()
+    before = hub.commits("me/one")
+    done = script(*command, **hub.environment())  # rows that are to be private never go where everybody reads
+    assert done.returncode == 2
+    assert "me/one: expected a private repository, found a public one" in done.stderr
+    assert hub.commits("me/one") == before
+
+
+def test_branch_and_pull_request(hub, raw, script, tmp_path):
+    """Both leave main as it is; asked for again, neither is made twice."""
+    command = [SCRIPT, "--data_dir", raw, "--hf_repo_name", "me/one"]
+    for _ in range(2):
+        done = script(*command, "--revision", "try/2", **hub.environment())
+        assert done.returncode == 0, done.stderr
+    assert f"pushed to me/one: {hub.url}/datasets/me/one/tree/try/2" in done.stdout
+    assert hub.files("me/one") == {}
+    hub.fail("POST .*/commit/", "lost")
+    for _ in range(2):
+        done = script(*command, "--create_pr", **hub.environment(), NEURALPILE_RETRY_SECONDS="0.05")
+        assert done.returncode == 0, done.stderr
+    assert f"pushed to me/one: {hub.url}/datasets/me/one/discussions/1" in done.stdout
+    assert hub.files("me/one") == {}
+    assert sorted(hub.branches["me/one"]) == ["refs/pr/1", "try/2"]
+    shards = [{path for path in hub.files("me/one", branch) if "parquet" in path} for branch in hub.branches["me/one"]]
+    assert shards == [{"data/train-00000.parquet"}] * 2
+
+
+def test_pull_request_to_somebody_else(hub, raw, script):
+    """Whoever may not write can still ask."""
+    code = 'Dataset.from_dict({"a": [1]}).push_to_hub("me/one")'
+    assert hub.python(code).returncode == 0
+    hub.user = "you"
+    command = [SCRIPT, "--data_dir", raw, "--hf_repo_name", "me/one"]
+    done = script(*command, **hub.environment())
+    assert done.returncode == 2
+    assert "me/one: expected a Hub repository that you can write, found 403" in done.stderr
+    done = script(*command, "--create_pr", **hub.environment())
+    assert done.returncode == 0, done.stderr
+    assert list(hub.branches["me/one"]) == ["refs/pr/1"]
+
+
+ANY_WRITER = "expected a Hub repository that you can write, found a token"
+
+
+@pytest.mark.parametrize(
+    ("command", "repository", "role", "said"),
+    [
+        ([SCRIPT], "me/one", "read", f"me/one: {ANY_WRITER} that may only read"),
+        ([SCRIPT], "other/one", "write", f"other/one: {ANY_WRITER} of lab, me"),
+        ([SCRIPT], "one", "write", "--hf_repo_name: expected a name like someone/name, found 'one'"),
+        ([SCRIPT], "me/../one", "write", "--hf_repo_name: expected a name like someone/name, found 'me/../one'"),
+        ([SCRIPT, "--private"], "", "write", "--private, --revision, --create_pr: expected a repository"),
+        (["merge_datasets.py"], "me/one", "read", f"me/one: {ANY_WRITER} that may only read"),
+        (["extract_motifs.py", "--p_n", 1, "--p_t", 8], "other/one", "write", f"other/one: {ANY_WRITER} of lab, me"),
+    ],
+)
+def test_where_one_may_not_write(hub, raw, script, tmp_path, command, repository, role, said):
+    hub.role, hub.organizations = role, ["lab"]
+    done = script(*command, "--hf_repo_name", repository, **hub.environment())
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {said}")
+    assert done.stderr.count("\n") == 1
+    assert hub.repos == {}
+    assert not (tmp_path / "build").exists()
+
+
+def test_push_to_an_organization(hub, raw, script):
+    hub.organizations = ["lab"]
+    done = script(SCRIPT, "--data_dir", raw, "--hf_repo_name", "lab/one", **hub.environment())
+    assert done.returncode == 0, done.stderr
+    assert len(load(hub, "lab/one")) == 3

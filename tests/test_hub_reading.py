@@ -31,7 +31,7 @@ print(json.dumps([[*row[1:], row.counts.shape, int(row.counts.sum())] for row in
 
 @pytest.fixture
 def hub(tmp_path):
-    with LoopbackHub(tmp_path / "hf") as hub:
+    with LoopbackHub(tmp_path / "hf", user="me") as hub:
         yield hub
 
 

@@ -1,0 +1,138 @@
+"""Rows of a local build to Parquet files: the way of `push_to_hub`, pyarrow with zstd and a row a row group, and ours.
+
+Poisson counts with lognormal rates around 5 Hz, in rows of 10 million tokens. Each way runs in a process of its own;
+the files are read again, and must hold the same rows. Memory is the peak of what the process itself holds (RssAnon),
+without the mapped pages of the build; it includes the libraries. What is written is on the disk at the end.
+
+    python benchmarks/publish.py --tokens 500_000_000
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from neuralpile import publish, rows, simulation, store
+from neuralpile.rows import Row
+
+UNITS, BINS = 300, 33_333
+RUNS = 3  # the median is shown
+
+
+def simulated(tokens: int) -> Iterator[Row]:
+    """Rows of about 10 million tokens."""
+    rng = np.random.default_rng(0)
+    for i in range(max(1, tokens // (UNITS * BINS))):
+        rates = simulation.lognormal_rates(UNITS, rng, mean=5.0)[:, None]
+        yield Row(
+            rng.poisson(rates * 0.02, (UNITS, BINS)).clip(0, 255).astype(np.uint8), "sub", f"ses-{i}", "segment_0"
+        )
+
+
+def by_push_to_hub(build: Path, out: Path) -> None:
+    """What push_to_hub writes, a shard for 500 MB of counts."""
+    data_set = datasets.load_from_disk(str(build))
+    n = max(1, -(-data_set.data.nbytes // 500_000_000))
+    for i in range(n):
+        data_set.shard(n, i, contiguous=True).to_parquet(out / f"{i:05d}.parquet")
+
+
+def by_pyarrow(build: Path, out: Path) -> None:
+    """The general writer with our encoding: zstd, dictionary, a row a row group."""
+    with pq.ParquetWriter(out / "0.parquet", publish.published(rows.SCHEMA), compression="zstd") as writer:
+        for row in store.open_data_set(str(build)):
+            writer.write_table(pa.Table.from_batches([rows.to_record_batch(row)], rows.SCHEMA))
+
+
+def by_us(build: Path, out: Path) -> None:
+    """What `neuralpile.publish` sends, kept."""
+    for i, file in enumerate(publish.shards(store.open_data_set(str(build)), publish.published(rows.SCHEMA))):
+        file.seek(0)
+        with (out / f"{i:05d}.parquet").open("wb") as kept:
+            shutil.copyfileobj(file, kept)
+
+
+WAYS = {"push_to_hub": by_push_to_hub, "pyarrow, zstd": by_pyarrow, "ours": by_us}
+
+
+def measured(way: str, build: Path, out: Path) -> tuple[float, float]:
+    """Seconds of one way, and its peak memory in MB."""
+    peak, done = 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.005):
+            status = Path("/proc/self/status").read_text()
+            peak = max(peak, int(status.partition("RssAnon:")[2].split()[0]))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    start = time.perf_counter()
+    WAYS[way](build, out)
+    for path in out.iterdir():
+        with path.open() as file:
+            os.fsync(file.fileno())
+    seconds = time.perf_counter() - start
+    done.set()
+    watcher.join()
+    return seconds, peak / 1000
+
+
+def read_again(out: Path) -> Iterator[Row]:
+    """The rows of the files that a way wrote."""
+    for path in sorted(out.iterdir()):
+        file = pq.ParquetFile(path)
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group)
+            yield from (rows.from_table(table.slice(i, 1)) for i in range(len(table)))
+
+
+def main() -> None:
+    """Compare, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tokens", type=int, default=500_000_000)
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)  # way, build, out: a run in a process of its own
+    given = parser.parse_args()
+    if given.one:
+        way, build, out = given.one
+        print(*measured(way, Path(build), Path(out)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        build = Path(folder) / "build"
+        store.write_rows(build / "rows.arrow", simulated(given.tokens), rows.SCHEMA)
+        store.finish(build, [build / "rows.arrow"], rows.SCHEMA, "0" * 16)
+        data_set = store.open_data_set(str(build))
+        tokens = sum(row.counts.size for row in data_set)
+        expected = rows.digest(data_set)
+        print(f"{tokens:,} tokens, {len(data_set)} rows\n")
+        print("| way | tokens, M/s | times push_to_hub | bytes a token | peak memory, MB |\n|---|--:|--:|--:|--:|")
+        plain = 0.0
+        for number, way in enumerate(WAYS):
+            runs = []
+            for run in range(RUNS):
+                out = Path(folder) / f"{number}-{run}"
+                out.mkdir()
+                command = [sys.executable, __file__, "--one", way, str(build), str(out)]
+                done = subprocess.run(command, check=True, capture_output=True, text=True)
+                runs.append([float(figure) for figure in done.stdout.split()])
+            assert rows.digest(read_again(out)) == expected, way
+            n_bytes = sum(path.stat().st_size for path in out.iterdir())
+            seconds, memory = np.median(runs, axis=0)
+            plain = plain or seconds
+            figures = f"{tokens / seconds / 1e6:,.0f} | {plain / seconds:.1f} | {n_bytes / tokens:.4f} | {memory:,.0f}"
+            print(f"| {way} | {figures} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

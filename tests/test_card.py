@@ -1,0 +1,115 @@
+"""The card of a published data set: its metadata as the clients read them, its text as people do."""
+
+import re
+
+import datasets
+import numpy as np
+import pytest
+from huggingface_hub import DatasetCard
+from test_publish import write_build
+
+from neuralpile import card, catalog, rows
+from neuralpile.rows import Row
+
+ALL = {data_set.name: data_set for data_set in catalog.published()}
+
+
+def row(source, subject, session, n):
+    return Row(np.zeros((2, n), np.uint8), subject, session, "segment_0", source)
+
+
+def splits_of(some_rows):
+    """Splits that hold these rows, all in one shard of 100 bytes."""
+    splits = {}
+    for split, each in some_rows:
+        facts = splits.setdefault(split, card.Split(files=100, shards=1))
+        facts.parts.setdefault(each.source_dataset, card.Part()).add(each)
+        facts.memory += each.counts.nbytes
+    return splits
+
+
+@pytest.fixture
+def written():
+    """The card of a corpus of three components, one of which has restrictive terms and one is not in the catalog."""
+    some_rows = [
+        ("train", row("xiao", "sub-A", "1", 30)),
+        ("train", row("xiao", "sub-A", "2", 40)),
+        ("train", row("h1", "sub-A", "1", 5)),
+        ("test", row("xiao", "sub-A", "2", 50)),
+        ("test", row("someone/mine", "x", "1", 7)),
+    ]
+    made = {"command": "python merge_datasets.py", "seed": 0}
+    return card.write("me/pile", splits_of(some_rows), rows.MERGED_SCHEMA, ALL, made, "manifest.json")
+
+
+def test_metadata(written):
+    data = DatasetCard(written).data
+    assert data.license == ["cc-by-4.0", "other"]
+    assert "h1: The description on DANDI carries a data use agreement" in data.license_details
+    assert data.size_categories == "n<1K"
+    assert data.configs == [
+        {
+            "config_name": "default",
+            "data_files": [{"split": "train", "path": "data/train-*"}, {"split": "test", "path": "data/test-*"}],
+        }
+    ]
+    info = datasets.DatasetInfo._from_yaml_dict(data.dataset_info)
+    assert info.features == datasets.Features.from_arrow_schema(rows.MERGED_SCHEMA)
+    sizes = {name: (split.num_examples, split.num_bytes) for name, split in info.splits.items()}
+    assert sizes == {"train": (3, 150), "test": (2, 114)}
+    assert (info.download_size, info.dataset_size) == (200, 264)
+
+
+def test_text(written):
+    assert "Spike counts of 4 sessions of 3 subjects: 264 tokens in 5 rows." in written
+    assert "| train | 3 | 3 | 150 | 1 | 100 |" in written
+    table = {line.split(" | ")[0]: line for line in written.splitlines() if line.count("|") == 14}
+    assert "| 1 | 2 | 2 | 1 | 240 | CC-BY-4.0 |" in table["| xiao"]  # subjects, sessions, rows in splits, tokens
+    assert "[DANDI 000628](https://dandiarchive.org/dandiset/000628/0.240501.1912) | 0.240501.1912 |" in table["| xiao"]
+    assert "https://doi.org/10.1038/s41593-024-01631-5" in table["| xiao"]
+    assert "⚠" in table["| h1"]
+    assert "| 1 | 1 | 0 | 1 | 14 |" in table["| someone/mine"]
+    assert "- **h1**: The description" in written
+    for line in ("- command: python merge_datasets.py", "- seed: 0", "[manifest.json](manifest.json)"):
+        assert line in written
+
+
+def test_bibtex_of_all_papers():
+    """Every paper once, with nothing that is not in its data set's citation; and every recording."""
+    text = card.bibtex(ALL.values())
+    entries = re.findall(r"@misc{([^,]+),\n(.+?)\n}", text, re.DOTALL)
+    keys = [key for key, _ in entries]
+    assert len(set(keys)) == len(keys)
+    assert sorted(key for key in keys if key.startswith("data-")) == sorted(f"data-{name}" for name in ALL)
+    papers = {d.paper_doi or d.paper for d in ALL.values()}
+    assert len([key for key in keys if not key.startswith("data-")]) == len(papers)
+    for d in ALL.values():
+        assert not d.paper_doi or text.count(f"doi = {{{d.paper_doi}}}") == 1
+    by_key = dict(entries)
+    assert "author = {Xiao and Sharma and Kreiman and Livingstone}" in by_key["xiao2024"]
+    assert "author = {Wójcik and others}" in by_key["wojcik2026"]
+    assert "author = {Wodlinger and others}" in by_key["wodlinger2015"]
+    assert "year = {2018}" in by_key["makin2018"]
+    assert text.count("{") == text.count("}")
+    assert not re.search(r"(?<!\\)[&%#]", re.sub(r"(url|doi) = .*", "", text))
+
+
+def test_sizes_of_corpora():
+    """The Hub's category is that of the number of rows."""
+    for n, category in [(0, "n<1K"), (999, "n<1K"), (1000, "1K<n<10K"), (10_000, "10K<n<100K"), (999_999, "100K<n<1M")]:
+        splits = {"train": card.Split({"x": card.Part(rows=n)})}
+        assert card.metadata("x", ["CC0-1.0"], splits, rows.SCHEMA).size_categories == category
+
+
+def test_restricted_data_sets_can_be_left_out(tmp_path, script):
+    for seed, name in enumerate(["h1", "rajalingham", "lanzarini", "m1-a", "m2"]):
+        write_build(tmp_path / "build" / name, 3, seed)
+    done = script("merge_datasets.py", "--exclude_restricted")
+    assert done.returncode == 0, done.stderr
+    merged = datasets.load_from_disk(str(tmp_path / "build" / catalog.PILE))
+    assert set(merged["train"]["source_dataset"]) | set(merged["test"]["source_dataset"]) == {"m1-a", "m2"}
+    for name in ("h1", "rajalingham", "lanzarini"):
+        assert f"left out: {name}: {ALL[name].caveat.strip()[:30]}" in done.stdout
+    done = script("merge_datasets.py", "--components", "h1", "--exclude_restricted")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr

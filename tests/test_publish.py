@@ -1,0 +1,292 @@
+"""Publishing to a Hub that fails on purpose: a repository holds the old state or the complete new one."""
+
+import hashlib
+import io
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import ROOT
+from loopback_hub import Blob, Commit, LoopbackHub
+
+from neuralpile import merge, rows, store
+from neuralpile.rows import Row
+
+# Pushes builds to repositories, eight at a time; arguments: bytes in a shard, then folder=repository.
+PUSH = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from neuralpile import publish, store
+from neuralpile.errors import BadInput
+publish.SHARD = int(sys.argv[1])
+def push(data_set, repository):
+    try:
+        return publish.push(data_set, publish.Hub(publish.Target(repository)), {})
+    except BadInput as error:
+        return f"error: {error}"
+folders, repositories = zip(*(pair.split("=") for pair in sys.argv[2:]))
+with ThreadPoolExecutor(8) as pool:
+    for repository, result in zip(repositories, pool.map(push, [*map(store.open_data_set, folders)], repositories)):
+        print(repository, result)
+"""
+SHARD = 3000  # a few rows of the tests'
+QUICK = {"NEURALPILE_RETRY_SECONDS": "0.02", "NEURALPILE_TIMEOUT": "1.5"}
+
+STEPS = {
+    "create": "POST /api/repos/create in {}$",
+    "info": "GET /api/datasets/{}(/revision/main)?$",
+    "preupload": "POST /api/datasets/{}/preupload/",
+    "batch": "POST /datasets/{}.git/info/lfs/objects/batch",
+    "upload": "PUT /lfs/[0-9a-f]+ in {}$",
+    "verify": "POST /lfs/[0-9a-f]+/verify in {}$",
+    "tree": "GET /api/datasets/{}/tree/",
+    "commit": "POST /api/datasets/{}/commit/",
+}
+FAILURES = (500, 429, "reset", "stall", "lost")
+OTHERS = [("commit", 412), ("commit", 409), ("upload", 403)]  # another commit first; an address that has expired
+
+
+@pytest.fixture
+def hub(tmp_path):
+    with LoopbackHub(tmp_path / "hf", user="me") as hub:
+        yield hub
+
+
+def write_build(folder, n_rows, seed):
+    """A small built data set, no row of which is in that of another seed."""
+    rng = np.random.default_rng(seed)
+    counts = [rng.integers(0, 256, (4, rng.integers(100, 400)), np.uint8) for _ in range(n_rows)]
+    made = [Row(matrix, f"sub-{i % 2}", f"ses-{seed}", f"segment_{i}") for i, matrix in enumerate(counts)]
+    store.write_rows(folder / "rows" / "a.arrow", made, rows.SCHEMA)
+    store.finish(folder, [folder / "rows" / "a.arrow"], rows.SCHEMA, hashlib.sha256(bytes([seed])).hexdigest())
+    return folder
+
+
+def pusher(hub, *pairs, shard=SHARD, **environment):
+    env = hub.env(**(QUICK | environment))
+    command = [sys.executable, "-c", PUSH, str(shard), *(f"{folder}={repo}" for folder, repo in pairs)]
+    return subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def push(hub, *pairs, **more):
+    """Push, and give what was said of each repository."""
+    out, err = pusher(hub, *pairs, **more).communicate(timeout=120)
+    assert "Traceback" not in err, err
+    assert hub.token not in out + err
+    return dict(line.split(" ", 1) for line in out.splitlines())
+
+
+def held(tree):
+    """Digest of the rows that a state of a repository holds: those of its shards, in order. None where it has none."""
+    shards = [blob.data for path, blob in sorted(tree.items()) if path.endswith(".parquet")]
+    if not shards:
+        return None
+    tables = [pq.read_table(io.BytesIO(shard)) for shard in shards]
+    assert "README.md" in tree
+    return rows.digest(rows.from_table(table.slice(i, 1)) for table in tables for i in range(len(table)))
+
+
+def local(folder):
+    return rows.digest(store.open_data_set(str(folder)))
+
+
+def test_each_step_fails_each_way(hub, tmp_path, capsys):
+    """New rows over old ones, and one fault on the way, which passes: the push succeeds, and nobody saw a mixture."""
+    cases = [(step, failure) for step in STEPS for failure in FAILURES] + OTHERS
+    pairs, states = [[], []], {}
+    for i, (step, failure) in enumerate(cases):
+        repository = f"me/{step}-{failure}"
+        for age in (0, 1):
+            folder = write_build(tmp_path / f"{i}-{age}", 6, 2 * i + age)
+            pairs[age].append((folder, repository))
+        states[repository] = [local(folder) for folder, _ in (pairs[0][-1], pairs[1][-1])]
+    said = push(hub, *pairs[0])
+    assert not [line for line in said.values() if line.startswith("error")]
+    rules = {}
+    for (step, failure), (_, repository) in zip(cases, pairs[1], strict=True):
+        rules[repository] = hub.fail(STEPS[step].format(repository), failure)
+    said = push(hub, *pairs[1])
+    survived = 0
+    for repository, (old, new) in states.items():
+        assert rules[repository].left == 0, f"{repository}: the fault did not come"
+        seen = [held(commit.tree) for commit in hub.commits(repository)]
+        assert seen in ([None, old], [None, old, new]), repository
+        survived += len(seen) == 3 and not said[repository].startswith("error")
+    with capsys.disabled():
+        print(f"\nfaults survived: {survived} of {len(cases)}")
+    assert survived == len(cases), {repo: line for repo, line in said.items() if line.startswith("error")}
+
+
+@pytest.mark.parametrize("step", ["create", "info", "commit"])
+def test_a_fault_that_does_not_pass_leaves_the_old_state(hub, tmp_path, step):
+    old, new = write_build(tmp_path / "old", 4, 1), write_build(tmp_path / "new", 4, 2)
+    push(hub, (old, "me/x"))
+    before = hub.commits("me/x")
+    hub.fail(STEPS[step].format("me/x"), 503, times=100)
+    said = push(hub, (new, "me/x"))["me/x"]
+    assert said.startswith("error: me/x: expected an answer, found 503")
+    assert hub.commits("me/x") == before
+
+
+def test_killed_in_mid_upload_and_run_again(hub, tmp_path):
+    """SIGKILL while the third shard is sent: the old state stays, no file is left, the rest alone is sent then."""
+    old, new = write_build(tmp_path / "old", 4, 1), write_build(tmp_path / "new", 12, 2)
+    push(hub, (old, "me/x"))
+    before, uploads = hub.commits("me/x"), len(hub.objects)
+    (tmp_path / "tmp").mkdir()
+    hub.fail(lambda method, path: method == "PUT" and len(hub.objects) == uploads + 2, "stall")
+    process = pusher(hub, (new, "me/x"), TMPDIR=str(tmp_path / "tmp"), NEURALPILE_TIMEOUT="60")
+    while hub.faults[-1].left:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert hub.commits("me/x") == before
+    assert list((tmp_path / "tmp").iterdir()) == []
+    sent = len(puts(hub))
+    push(hub, (new, "me/x"))
+    assert [held(commit.tree) for commit in hub.commits("me/x")[1:]] == [local(old), local(new)]
+    n_shards = sum(path.endswith(".parquet") for path in hub.files("me/x"))
+    assert n_shards > 3
+    assert len(puts(hub)) - sent == n_shards - 2
+
+
+def test_other_bytes_on_the_hub_are_noticed(hub, tmp_path):
+    """After the commit the Hub lists a file of another content: the user is told."""
+
+    def spoil(method, path):
+        if "/tree/" in path and len(hub.repos["me/x"]) == 2:
+            commit = hub.repos["me/x"].pop()
+            spoilt = {name: Blob(blob.data[:-1], blob.lfs) for name, blob in commit.tree.items()}
+            hub.repos["me/x"].append(Commit(commit.title, spoilt, commit.date, commit.sha))
+        return False
+
+    hub.fail(spoil, 500)
+    said = push(hub, (write_build(tmp_path / "one", 3, 1), "me/x"))["me/x"]
+    assert said == "error: me/x: expected the files that were sent, found others, or parts of them; push again"
+
+
+def puts(hub):
+    return [path for method, path in hub.requests if method == "PUT"]
+
+
+def test_two_pushes_at_once(hub, tmp_path):
+    """Both see the same head and commit: one comes first, the other finds so and commits upon it."""
+    one, two = write_build(tmp_path / "one", 5, 1), write_build(tmp_path / "two", 9, 2)
+    push(hub, (write_build(tmp_path / "old", 2, 3), "me/x"))
+    hub.fail("POST .*/commit/", threading.Barrier(2), times=2)
+    processes = [pusher(hub, (folder, "me/x")) for folder in (one, two)]
+    said = [process.communicate(timeout=60) for process in processes]
+    assert all("error" not in out for out, _ in said), said
+    seen = [held(commit.tree) for commit in hub.commits("me/x")[2:]]
+    assert sorted(seen) == sorted([local(one), local(two)])
+
+
+def test_a_commit_that_is_done_and_overtaken(hub, tmp_path):
+    """The answer to our commit is lost, and another push comes before we look: ours is in the history, not repeated."""
+    one, two = write_build(tmp_path / "one", 5, 1), write_build(tmp_path / "two", 9, 2)
+    push(hub, (one, "me/x"))
+    ahead = hub.commits("me/x")[-1].tree
+    del hub.repos["me/x"][1:]
+
+    def overtake(method, path):
+        if path == "/api/datasets/me/x/revision/main" and len(hub.repos["me/x"]) == 2:
+            hub.repos["me/x"].append(type(hub.repos["me/x"][0])("another", ahead))
+        return False
+
+    hub.fail("POST .*/commit/", "lost")
+    hub.fail(overtake, 500)
+    said = push(hub, (two, "me/x"))["me/x"]
+    assert not said.startswith("error"), said
+    assert [held(commit.tree) for commit in hub.commits("me/x")] == [None, local(two), local(one)]
+
+
+def test_the_same_rows_again(hub, tmp_path):
+    """No upload, no commit; and what is common to two data sets is sent once."""
+    build = write_build(tmp_path / "one", 8, 1)
+    push(hub, (build, "me/x"))
+    commits, uploads = hub.commits("me/x"), len(puts(hub))
+    push(hub, (build, "me/x"))
+    assert (hub.commits("me/x"), len(puts(hub))) == (commits, uploads)
+    push(hub, (build, "me/y"))
+    assert hub.files("me/y").keys() == hub.files("me/x").keys()
+    assert len(puts(hub)) == uploads
+
+
+LOAD = """
+import datasets
+from neuralpile import rows
+datasets.config.USE_PARQUET_EXPORT = False
+for streaming in (False, True):
+    for name, split in datasets.load_dataset("me/x", streaming=streaming).items():
+        assert split.features == datasets.Features.from_arrow_schema(rows.MERGED_SCHEMA), split.features
+        arrow = split.with_format("arrow")
+        tables = arrow if streaming else (arrow[i : i + 1] for i in range(len(arrow)))
+        print(name, rows.digest(map(rows.from_table, tables)))
+"""
+
+
+def test_load_dataset_gives_exactly_the_local_rows(hub, tmp_path):
+    components = [store.open_data_set(str(write_build(tmp_path / name, n, n))) for name, n in [("a", 30), ("b", 7)]]
+    merge.merge(components, tmp_path / "pile", 0.2, 0)
+    corpus = store.open_data_set(str(tmp_path / "pile"))
+    push(hub, (tmp_path / "pile", "me/x"))
+    assert len([path for path in hub.files("me/x") if path.startswith("data/train-")]) > 3
+    done = subprocess.run([sys.executable, "-c", LOAD], env=hub.env(), cwd=ROOT, capture_output=True, text=True)
+    n_train = len(corpus.splits["train"])
+    train, test = (rows.digest(map(corpus.row, r)) for r in (range(n_train), range(n_train, len(corpus))))
+    assert done.stdout.split() == ["train", train, "test", test] * 2, done.stderr
+
+
+def test_a_report_too_large_for_git(hub, tmp_path):
+    build = write_build(tmp_path / "one", 3, 1)
+    (build / "report.json").write_bytes(b"[" + b"1, " * 4_000_000 + b"1]")
+    for _ in range(2):
+        assert not push(hub, (build, "me/x"))["me/x"].startswith("error")
+    assert hub.files("me/x")["report.json"] == (build / "report.json").read_bytes()
+    assert len(hub.commits("me/x")) == 2
+
+
+def test_older_data_files_go_and_others_stay(hub, tmp_path):
+    hub.python(
+        """
+from huggingface_hub import HfApi
+Dataset.from_dict({"a": [1]}).push_to_hub("me/x", split="validation")
+HfApi().upload_file(path_or_fileobj=b"mine", path_in_repo="data/notes.txt", repo_id="me/x", repo_type="dataset")
+"""
+    )
+    build = write_build(tmp_path / "one", 3, 1)
+    push(hub, (build, "me/x"), shard=10**6)
+    assert sorted(hub.files("me/x")) == ["README.md", "data/notes.txt", "data/train-00000.parquet"]
+
+
+def test_shards(tmp_path, monkeypatch):
+    """The same rows give the same bytes; a row is a row group; each file is gone when the next is there."""
+    from neuralpile import publish
+
+    monkeypatch.setattr(publish, "SHARD", SHARD)
+    data_set = store.open_data_set(str(write_build(tmp_path / "one", 9, 1)))
+    schema = publish.published(rows.SCHEMA)
+    made, files = [], []
+    for file in publish.shards(data_set, schema):
+        assert all(before.closed for before in files)
+        file.seek(0)
+        made.append(file.read())
+        files.append(file)
+        facts = pq.read_metadata(io.BytesIO(made[-1]))
+        assert [facts.row_group(i).num_rows for i in range(facts.num_row_groups)] == [1] * facts.num_rows
+    assert len(made) > 2
+    assert max(map(len, made)) < SHARD + 6000  # a row, and the metadata
+    again = []
+    for file in publish.shards(data_set, schema):
+        file.seek(0)
+        again.append(file.read())
+    assert again == made
+    empty = [pq.read_table(file) for file in publish.shards([], schema)]
+    assert [len(table) for table in empty] == [0]
+    assert (empty[0].schema.types, empty[0].schema.metadata) == (schema.types, schema.metadata)
