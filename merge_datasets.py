@@ -9,6 +9,7 @@ from neuralpile import build, card, catalog, cli, merge, publish, store
 from neuralpile.errors import BadInput
 
 EXAMPLE = "python merge_datasets.py --components m1-a dmfc-rsg --out_dir build/two"
+MOST_SAID = 20
 
 
 def main() -> int:
@@ -21,11 +22,17 @@ def main() -> int:
         help="data sets to merge: local builds, Hub repositories or folders; without it, all recorded (not simulated) "
         "data sets that are built",
     )
-    parser.add_argument("--test_size", type=cli.fraction, default=0.01, help="share of the rows in the test split")
+    parser.add_argument("--test_size", type=cli.fraction, default=0.01, help="share of the tokens in the test split")
+    parser.add_argument(
+        "--split_by", choices=list(merge.GROUPS), default="row", help="what stays whole, on one side of the split"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the shuffle")
     parser.add_argument("--out_dir", type=Path, default=catalog.BUILD / catalog.PILE, help="where the corpus goes")
     parser.add_argument(
         "--exclude_restricted", action="store_true", help="leave out data sets whose terms restrict passing rows on"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="merge nothing: see whether the corpus has just the rows of its components"
     )
     cli.add_publishing(parser, "the corpus")
     given = parser.parse_args()
@@ -40,10 +47,12 @@ def main() -> int:
     if not references:
         do = "run data/<name>/preprocess.py of some, or name data sets with --components"
         raise BadInput(catalog.BUILD, "recorded data sets that are built", "none", do)
+    if given.check:
+        return check(given.out_dir, given.components)
     components = [store.open_data_set(reference) for reference in references]
     for line in doubts(components):
         print(f"warning: {line}", file=sys.stderr)
-    merged = merge.merge(components, given.out_dir, given.test_size, given.seed)
+    merged = merge.merge(components, given.out_dir, given.test_size, given.seed, given.split_by)
     print(table(merged))
     if not given.components:
         missing = [name for name in recorded if name not in merged]
@@ -54,7 +63,7 @@ def main() -> int:
         for name, data_set in card.describe(merged).items():
             if data_set.caveat:
                 print(f"before you pass these rows on: {name}: {data_set.caveat}", file=sys.stderr)
-        made = {"command": cli.command(), "seed": given.seed, "test size": given.test_size}
+        made = {"command": cli.command(), "seed": given.seed, "test size": given.test_size, "split by": given.split_by}
         page = publish.push(store.open_data_set(str(given.out_dir)), hub, made)
         print(f"pushed to {given.hf_repo_name}: {page}")
     return 0
@@ -92,19 +101,37 @@ def doubts(components: list[store.DataSetOnDisk]) -> Iterator[str]:
         yield "some of the data sets were built with --as_published, others without"
 
 
-def table(merged: dict[str, dict[str, tuple[int, int]]]) -> str:
-    """Rows and tokens of every component in every split, and in all."""
-    lines = [f"\n{'':24}{'train rows':>12}{'tokens':>18}{'test rows':>12}{'tokens':>18}"]
-    totals = [0, 0, 0, 0]
-    for name, splits in merged.items():
-        numbers = [*splits["train"], *splits["test"]]
+def check(folder: Path, references: list[str] | None) -> int:
+    """Compare a corpus with its components, which its manifest names unless the user does; the exit status."""
+    corpus = store.open_data_set(str(folder))
+    if not corpus.is_merged:
+        raise BadInput(folder, "a merged corpus", "a data set", "give the corpus with --out_dir")
+    manifest = json.loads((folder / merge.MANIFEST).read_text(encoding="utf-8"))
+    components = [store.open_data_set(reference) for reference in references or manifest["components"]]
+    said = merge.check(corpus, components)
+    for line in said[:MOST_SAID]:
+        print(line)
+    if said:
+        print(f"{len(said):,} differences: merge again")
+        return 1
+    print(f"{len(corpus):,} rows: exactly those of {', '.join(component.name for component in components)}")
+    return 0
+
+
+def table(merged: dict[str, merge.Sides]) -> str:
+    """Rows, sessions and tokens of every component on both sides of the split, and in all."""
+    lines = [f"\n{'':20}{'train rows':>11}{'sessions':>9}{'tokens':>17}{'test rows':>11}{'sessions':>9}{'tokens':>15}"]
+    totals = [0] * 6
+    for name, sides in merged.items():
+        kinds = sides.rows, sides.sessions, sides.tokens
+        numbers = [kind[split] for split in (merge.TRAIN, merge.TEST) for kind in kinds]
         totals = [total + n for total, n in zip(totals, numbers, strict=True)]
         lines.append(_line(name, numbers))
     return "\n".join([*lines, _line("all", totals)])
 
 
 def _line(name: str, numbers: list[int]) -> str:
-    return f"{name:24}" + "".join(f"{n:>{width},}" for n, width in zip(numbers, (12, 18, 12, 18), strict=True))
+    return f"{name:20}" + "".join(f"{n:>{width},}" for n, width in zip(numbers, (11, 9, 17, 11, 9, 15), strict=True))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from neuralpile import archives, catalog, cli, files, rows
+from neuralpile import __version__, archives, catalog, cli, files, rows
 from neuralpile.catalog import DataSet
 from neuralpile.errors import BadInput
 from neuralpile.recordings.hdf5 import Recording
@@ -37,7 +37,7 @@ from neuralpile.rows import TOKEN_COUNT_LIMIT, Options, Row, Session
 Read = Callable[[Recording, Options], Session]
 Facts = dict[str, object]  # of one session, as they stand in report.json
 
-ROWS, REPORT, LOCK = "rows", "report.json", ".lock"
+ROWS, REPORT, MANIFEST, LOCK = "rows", "report.json", "manifest.json", ".lock"
 STREAMED = ("DANDI",)  # archives whose files are HDF5, of which parts can be read in place
 SAME_TIME = 2_000_000_000  # ns: some file systems keep modification times only to 2 s
 NOTES_SHOWN = 20
@@ -251,10 +251,44 @@ def build(
         if not with_rows:
             reason = next(iter(failed.values()), "no session has a spike, in the units that are kept")
             raise BadInput(data_set.name, "at least one session with spikes", "none", f"the first reason: {reason}")
+        manifest = _manifest(data_set, recipe, [task for task in tasks if task.path in done], done)
+        files.write_text(out_dir / MANIFEST, json.dumps(manifest, indent=1) + "\n")
         files.write_text(out_dir / REPORT, json.dumps(report, indent=2) + "\n")
         digest = hashlib.sha256("".join(facts["rows_sha256"] for facts in sessions).encode()).hexdigest()
         store.finish(out_dir, with_rows, rows.SCHEMA, digest)
         return report
+
+
+def _manifest(data_set: DataSet, recipe: Facts, tasks: Sequence["Task"], done: Mapping[str, Facts]) -> Facts:
+    """What a build was made of: each session's raw file, and the digests of that and of its rows."""
+    known = _downloaded(tasks[0]) if tasks else {}
+    sessions = []
+    for task in tasks:
+        facts = done[task.path]
+        digest = task.source.file.digest if isinstance(task.source, RemoteRecording) else known.get(task.path)
+        names = {key: facts[key] for key in ("subject_id", "session_id", "rows_sha256")}
+        # null: the file did not come by download.py (or came out of an archive), and nobody has verified it
+        sessions.append({"file": task.path, "bytes": task.made_from()["bytes"], "digest": digest or None} | names)
+    source = {"archive": data_set.archive, "id": data_set.id, "version": data_set.version}
+    return {"data_set": data_set.name, "source": source, "version": __version__, "recipe": recipe, "sessions": sessions}
+
+
+def _downloaded(task: "Task") -> dict[str, str]:
+    """The digests that download.py verified, by the files' paths; of files that have not been touched since."""
+    if not isinstance(task.source, Path):
+        return {}
+    folder = task.source.parents[len(Path(task.path).parts) - 1]
+    record = folder / "downloads.json"
+    try:
+        kept = json.loads(record.read_text(encoding="utf-8"))["files"] if record.is_file() else {}
+        stamps = {path: entry["here"].get(path) for path, entry in kept.items()}
+        return {path: kept[path]["digest"] for path, stamp in stamps.items() if _untouched(folder / path, stamp)}
+    except (ValueError, KeyError, AttributeError):
+        return {}
+
+
+def _untouched(path: Path, stamp: list[int] | None) -> bool:
+    return path.is_file() and stamp == [path.stat().st_size, int(path.stat().st_mtime)]
 
 
 @contextmanager
@@ -284,6 +318,7 @@ def _mark_unfinished(out_dir: Path) -> None:
 
     store.mark_unfinished(out_dir)
     (out_dir / REPORT).unlink(missing_ok=True)
+    (out_dir / MANIFEST).unlink(missing_ok=True)
 
 
 def _tell_repeated(sessions: list[Facts]) -> list[Facts]:

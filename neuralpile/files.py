@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 from neuralpile.errors import BadInput
 
 PARTIAL = ".partial"  # suffix of whatever is not finished
+JOB = ".job"  # what a folder that is not finished is for
 
 
 @contextmanager
@@ -32,8 +33,10 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """Give an empty temporary folder beside `path` to fill; it takes the place of `path` when the block ends well.
+def whole_folder(path: Path, job: str = "") -> Iterator[Path]:
+    """Give a temporary folder beside `path` to fill; it takes the place of `path` when the block ends well.
+
+    It is empty, unless an earlier block for the same `job` did not end: then it has what that one left.
 
     Raises BadInput where another process is filling it.
     """
@@ -41,20 +44,25 @@ def whole_folder(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(path.with_name(f".{path.name}.lock"), timeout=0):
-            yield from _fill(path)
+            yield from _fill(path, job)
     except Timeout:
         raise BadInput(path, "no other process at work on this folder", "one", "wait for it") from None
 
 
-def _fill(path: Path) -> Iterator[Path]:
+def _fill(path: Path, job: str) -> Iterator[Path]:
     partial, old = path.with_name(path.name + PARTIAL), path.with_name(path.name + ".old")
     if old.exists() and not path.exists():  # killed between the two renames below
         old.replace(path)
-    for leftover in (partial, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    partial.mkdir()
+    shutil.rmtree(old, ignore_errors=True)
+    note = partial / JOB
+    if not job or not note.is_file() or note.read_text(encoding="utf-8") != job:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        if job:
+            write_text(note, job)
     try:
         yield partial
+        note.unlink(missing_ok=True)
         for file in [*sorted(partial.rglob("*")), partial]:
             _to_disk(file)
         if path.exists():
@@ -68,7 +76,8 @@ def _fill(path: Path) -> Iterator[Path]:
         _to_disk(path.parent)
         shutil.rmtree(old, ignore_errors=True)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if not job:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -21,7 +21,7 @@ from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
 from neuralpile import web
 from neuralpile.errors import BadInput
-from neuralpile.rows import Row, from_table
+from neuralpile.rows import Names, Row, from_table, names_of
 
 T = TypeVar("T")
 
@@ -70,6 +70,16 @@ class DataSetOnHub:
     @cached_property
     def _files(self) -> threading.local:
         return threading.local()
+
+    def names(self) -> list[Names]:
+        """What the rows are called, in their order; their counts are not read."""
+
+        def of_a_file(url: str) -> list[Names]:
+            return names_of(_persist(self.name, lambda: _open(url).read(list(Names._fields))))
+
+        with ThreadPoolExecutor(2 * AHEAD) as pool:
+            found = pool.map(of_a_file, dict.fromkeys(group.url for group in self.groups))
+        return [name for names in found for name in names]
 
     def tokens(self) -> list[int]:
         """About how many tokens each row has: exactly, where a row group holds one row."""

@@ -1,53 +1,163 @@
-"""One corpus of many data sets: rows shuffled with a seed, a part of them set aside as a test split.
+"""One corpus of many data sets: rows shuffled with a seed, a part of each data set set aside as a test split.
 
-Only sizes and positions of rows are in memory; the rows themselves go from mapped file to file, one at a time.
+Which side a row is on, and its place among others, follow from its own name, its data set's and the seed: another
+component moves nothing. Only names and sizes of rows are in memory; the rows themselves go from file to file.
 """
 
 import hashlib
 import json
-import math
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from neuralpile import store
+from neuralpile import __version__, rows, store
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_folder, write_text
-from neuralpile.rows import MERGED_SCHEMA, Row
+from neuralpile.hub import DataSetOnHub
+from neuralpile.rows import MERGED_SCHEMA, Names, Row
 from neuralpile.store import DataSetOnDisk
 
+DataSet = DataSetOnDisk | DataSetOnHub
+
 SHARD = 500_000_000  # tokens in an Arrow file of a merged corpus, a row more at most: near what the Hub advises
+TRAIN, TEST = "train", "test"
+MANIFEST = "manifest.json"
+
+# FALCON: "held-in-minival" repeats the beginning of "held-in-calib", of the same day and under a subject of its own
+SPLIT_OF_A_SUBJECT = re.compile(r"-held-(in|out)-\w+$")
+# NLB: the two files of one session, and the part before the session's own name
+PART_OF_A_SESSION = re.compile(r"^.*_ses-|_desc-(train|test)")
 
 
-def split_rows(n_rows: int, test_size: float, seed: int) -> dict[str, np.ndarray]:
-    """Positions of the rows of each split, int64, in the order in which they are written.
+@dataclass(frozen=True)
+class Sides:
+    """Rows, sessions and tokens on both sides of the split."""
 
-    The rows are shuffled, and ceil(test_size × n_rows) of them make the test split, as in the published corpus; at
-    least one row stays for training.
+    rows: dict[str, int]
+    sessions: dict[str, int]
+    tokens: dict[str, int]
+
+
+def _row(names: Names) -> tuple[str, ...]:
+    return tuple(names)
+
+
+def _subject(names: Names) -> tuple[str, ...]:
+    return (SPLIT_OF_A_SUBJECT.sub("", names.subject_id),)
+
+
+def _session(names: Names) -> tuple[str, ...]:
+    return (*_subject(names), PART_OF_A_SESSION.sub("", names.session_id))
+
+
+# What stays on one side: the choices of --split_by
+GROUPS: dict[str, Callable[[Names], tuple[str, ...]]] = {"row": _row, "session": _session, "subject": _subject}
+
+
+def _place(*key: object) -> bytes:
+    """A place in a shuffled order that depends on the key alone: its SHA-256."""
+    return hashlib.sha256(json.dumps(key).encode()).digest()
+
+
+def in_test(
+    name: str, names: list[Names], tokens: list[int], test_size: float, seed: int, split_by: str = "row"
+) -> np.ndarray:
+    """Which rows of a component are in the test split: boolean (rows,).
+
+    Groups of rows (rows, sessions or subjects) are gone through in the order of hashes of their names, and those are
+    taken with which the test split has at most `test_size` of the component's tokens; and one more, where it comes
+    nearer by it. A group is never divided, and not all of them are taken: the split can be empty.
     """
-    order = np.random.default_rng(seed).permutation(n_rows)
-    n_test = min(math.ceil(test_size * n_rows), n_rows - 1)
-    return {"train": order[n_test:], "test": order[:n_test]}
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for i, row in enumerate(names):
+        groups.setdefault(GROUPS[split_by](row), []).append(i)
+    sizes = {group: sum(tokens[i] for i in its) for group, its in groups.items()}
+    target, held = test_size * sum(tokens), 0
+    taken, left = [], sorted(groups, key=lambda group: _place(seed, name, split_by, group))
+    for group in left:
+        if held + sizes[group] <= target:
+            taken.append(group)
+            held += sizes[group]
+    left = [group for group in left if group not in set(taken)]
+    nearest = min(left, key=lambda group: abs(held + sizes[group] - target))
+    if len(left) > 1 and abs(held + sizes[nearest] - target) < abs(held - target):
+        taken.append(nearest)
+    found = np.zeros(len(names), bool)
+    found[[i for group in taken for i in groups[group]]] = True
+    return found
 
 
 def merge(
-    components: list[DataSetOnDisk], out_dir: Path, test_size: float, seed: int
-) -> dict[str, dict[str, tuple[int, int]]]:
+    components: list[DataSet], out_dir: Path, test_size: float, seed: int, split_by: str = "row"
+) -> dict[str, Sides]:
     """Write the rows of all components, shuffled and split, as a data set of two splits to `out_dir`.
 
-    The same components (in any order), test size and seed give the same bytes. A corpus that was in `out_dir` is
-    replaced when the new one is complete.
+    The same components (in any order), test size, seed and kind of split give the same bytes, also where an earlier run
+    was killed: what it completed is kept. A corpus that was in `out_dir` is replaced when the new one is complete.
 
     Returns:
-        For every component, and every split, the numbers of rows and tokens.
+        For every component what is on both sides.
 
     Raises:
         BadInput: no components, two of one name or with the same rows, a corpus that is merged already, rows of
             another schema, or an `out_dir` that holds something else.
     """
     components = sorted(components, key=lambda component: component.name)
+    _check(components, out_dir)
+    fingerprints = {component.name: component.fingerprint for component in components}
+    at: list[tuple[DataSet, int]] = []
+    test: list[bool] = []
+    places: list[bytes] = []
+    sizes: list[int] = []
+    sides: dict[str, Sides] = {}
+    for component in components:
+        names, tokens = component.names(), component.tokens()
+        chosen = in_test(component.name, names, tokens, test_size, seed, split_by)
+        at += [(component, i) for i in range(len(names))]
+        test += chosen.tolist()
+        sizes += tokens
+        places += [_place(seed, component.name, *row, i) for i, row in enumerate(names)]
+        sides[component.name] = _sides(names, np.array(tokens, np.int64), chosen)
+    order = sorted(range(len(at)), key=places.__getitem__)
+    job = json.dumps([__version__, fingerprints, test_size, seed, split_by, SHARD])
+    with (
+        whole_folder(out_dir, job) as folder,
+        tqdm(total=sum(sizes), unit="token", unit_scale=True, desc="merge", disable=None) as bar,
+    ):
+
+        def made(numbers: list[int]) -> Iterator[Row]:
+            for component, i in (at[number] for number in numbers):
+                row = component.row(i)
+                yield row._replace(source_dataset=component.name)
+                bar.update(row.counts.size)
+
+        for split in (TRAIN, TEST):
+            files = []
+            for shard in _shards([i for i in order if test[i] == (split == TEST)], sizes):
+                files.append(folder / split / f"data-{len(files):05d}.arrow")
+                if files[-1].exists():  # of a run that was killed
+                    bar.update(sum(sizes[i] for i in shard))
+                else:
+                    store.write_rows(files[-1], made(shard), MERGED_SCHEMA)
+            digest = hashlib.sha256(f"{job} {split}".encode()).hexdigest()
+            store.finish(folder / split, files, MERGED_SCHEMA, digest, split)
+        manifest = {
+            "version": __version__,
+            "options": {"seed": seed, "test_size": test_size, "split_by": split_by},
+            "components": {component.name: _manifest_of(component) for component in components},
+        }
+        write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+        write_text(folder / store.SPLITS, json.dumps({"splits": [TRAIN, TEST]}))
+    return sides
+
+
+def _check(components: list[DataSet], out_dir: Path) -> None:
+    """Raise BadInput as `merge` does."""
     names = [component.name for component in components]
     if not components or len(set(names)) < len(names):
         found = ", ".join(names) or "none"
@@ -56,48 +166,59 @@ def merge(
         if component.is_merged:
             do = "name the data sets it was merged from"
             raise BadInput(component.name, "a data set, not yet merged with others", "a merged corpus", do)
-    fingerprints = [(component.name, component.fingerprint) for component in components]
-    for name, fingerprint in fingerprints:
-        same = [other for other, its in fingerprints if its == fingerprint]
+        same = [other.name for other in components if other.fingerprint == component.fingerprint]
         if len(same) > 1:
-            raise BadInput(
-                "--components", "different data sets", f"the same rows in {' and '.join(same)}", f"name {name}"
-            )
-    at = [(component, i) for component in components for i in range(len(component))]
-    if not at:
+            found = f"the same rows in {' and '.join(same)}"
+            raise BadInput("--components", "different data sets", found, f"name {component.name}")
+    if not any(len(component) for component in components):
         raise BadInput("--components", "data sets with rows", "none", "build them first")
     if out_dir.exists() and not (out_dir / store.SPLITS).is_file() and (not out_dir.is_dir() or any(out_dir.iterdir())):
-        raise BadInput(
-            out_dir, "a new folder, or a merged corpus to replace", "something else", "give another --out_dir"
-        )
-    sizes = np.array([component.row(i).counts.size for component, i in at])
-    splits = split_rows(len(at), test_size, seed)
-    with (
-        whole_folder(out_dir) as folder,
-        tqdm(total=int(sizes.sum()), unit="token", unit_scale=True, desc="merge", disable=None) as bar,
-    ):
-
-        def rows(positions: np.ndarray) -> Iterator[Row]:
-            for component, i in (at[position] for position in positions):
-                row = component.row(i)
-                yield row._replace(source_dataset=component.name)
-                bar.update(row.counts.size)
-
-        for split, order in splits.items():
-            shard_of_row = np.cumsum(sizes[order]) // SHARD
-            files = []
-            for shard in np.unique(shard_of_row) if len(order) else [0]:
-                files.append(folder / split / f"data-{len(files):05d}.arrow")
-                store.write_rows(files[-1], rows(order[shard_of_row == shard]), MERGED_SCHEMA)
-            digest = hashlib.sha256(repr((fingerprints, test_size, seed, split)).encode()).hexdigest()
-            store.finish(folder / split, files, MERGED_SCHEMA, digest, split)
-        write_text(folder / store.SPLITS, json.dumps({"splits": list(splits)}))
-    owner = np.array([names.index(component.name) for component, _ in at])
-    return {
-        name: {split: _rows_and_tokens(sizes[order[owner[order] == i]]) for split, order in splits.items()}
-        for i, name in enumerate(names)
-    }
+        do = "give another --out_dir"
+        raise BadInput(out_dir, "a new folder, or a merged corpus to replace", "something else", do)
 
 
-def _rows_and_tokens(sizes: np.ndarray) -> tuple[int, int]:
-    return len(sizes), int(sizes.sum())
+def _sides(names: list[Names], tokens: np.ndarray, test: np.ndarray) -> Sides:
+    chosen = {TRAIN: np.flatnonzero(~test), TEST: np.flatnonzero(test)}
+    return Sides(
+        {split: len(numbers) for split, numbers in chosen.items()},
+        {split: len({names[i][:2] for i in numbers}) for split, numbers in chosen.items()},
+        {split: int(tokens[numbers].sum()) for split, numbers in chosen.items()},
+    )
+
+
+def _shards(numbers: list[int], sizes: list[int]) -> list[list[int]]:
+    """Rows, in this order, in groups of about `SHARD` tokens; one without rows where there are none."""
+    shards: list[list[int]] = [[]]
+    held = 0
+    for i in numbers:
+        if held >= SHARD:
+            shards.append([])
+            held = 0
+        shards[-1].append(i)
+        held += sizes[i]
+    return shards
+
+
+def _manifest_of(component: DataSet) -> object:
+    """How a component was made: its own manifest, or what is known where it has none."""
+    path = component.folder and component.folder / MANIFEST
+    if path and path.is_file():
+        return json.loads(path.read_text(encoding="utf-8"))
+    return {"rows": component.fingerprint}
+
+
+def check(corpus: DataSetOnDisk, components: list[DataSet]) -> list[str]:
+    """What a merged corpus has that its components do not have, and the reverse, in words; one row is in memory."""
+    missing: Counter[tuple[str, str]] = Counter()
+    for component in components:
+        missing.update((component.name, rows.digest([row])) for row in component)
+    said = []
+    for i, row in enumerate(corpus):
+        key = row.source_dataset or "", rows.digest([row._replace(source_dataset=None)])
+        if missing[key] > 0:
+            missing[key] -= 1
+        else:
+            name = f"{row.source_dataset} {row.subject_id} {row.session_id} {row.segment_id}"
+            said.append(f"row {i}, {name}: not in the component, or twice")
+    lost = Counter(name for (name, _), n in missing.items() for _ in range(n))
+    return [*said, *(f"{n:,} rows of {name} are missing" for name, n in lost.items())]

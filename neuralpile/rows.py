@@ -59,6 +59,20 @@ class Row(NamedTuple):
     source_dataset: str | None = None  # only merged data sets have it
 
 
+class Names(NamedTuple):
+    """What a row is called."""
+
+    subject_id: str
+    session_id: str
+    segment_id: str
+
+
+def names_of(table: pa.Table) -> list[Names]:
+    """What the rows of an Arrow table are called; its counts need not be there."""
+    columns = [table.column(name).to_pylist() for name in Names._fields]
+    return [Names(*row) for row in zip(*columns, strict=True)]
+
+
 def segment_length(n_units: int, n_bins: int, limit: int, as_published: bool = False) -> int:
     """Bins in each segment but the last, which may be shorter.
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 from neuralpile import catalog
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_file, write_text
-from neuralpile.rows import Row, from_table, to_record_batch
+from neuralpile.rows import Names, Row, from_table, names_of, to_record_batch
 
 if TYPE_CHECKING:
     from neuralpile.hub import DataSetOnHub
@@ -49,6 +49,11 @@ class DataSetOnDisk:
     def fingerprint(self) -> str:
         """Changes with the rows: `datasets` keys its own caches with these."""
         return " ".join(split._fingerprint for split in self.splits.values())
+
+    def names(self) -> list[Names]:
+        """What the rows are called, in their order; their counts are not read."""
+        tables = (split.with_format("arrow").select_columns(list(Names._fields)) for split in self.splits.values())
+        return [name for table in tables if len(table) for name in names_of(table[:])]
 
     def tokens(self) -> list[int]:
         """How many tokens each row has."""

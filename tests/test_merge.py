@@ -2,18 +2,24 @@
 
 import hashlib
 import json
-import math
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
 
 import datasets
 import numpy as np
 import pytest
 from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
 
 from neuralpile import catalog, merge, rows, store
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_folder
-from neuralpile.rows import Row
+from neuralpile.rows import Names, Row
 
 SCRIPT = "merge_datasets.py"
 
@@ -60,10 +66,13 @@ def test_merge_everything_that_is_built(components, script, tmp_path):
     assert loaded["train"].features["source_dataset"] == datasets.Value("string")
     expected = sorted(identity(row._replace(source_dataset=name)) for name, made in components.items() for row in made)
     assert sorted(map(identity, store.open_data_set(str(pile)))) == expected  # each row once, with where it is from
-    assert len(loaded["test"]) == math.ceil(0.05 * 125)
+    total = sum(row.counts.size for row in components["m1-a"])
+    made = [row for row in loaded["test"] if row["source_dataset"] == "m1-a"]
+    held = sum(len(row["spike_counts"]) * len(row["spike_counts"][0]) for row in made)
+    assert abs(held - 0.05 * total) <= 250  # a row has at most that
     n_tokens = sum(row.counts.size for made in components.values() for row in made)
-    last = done.stdout.splitlines()[5].split()  # name, then rows and tokens of both splits
-    assert int(last[2].replace(",", "")) + int(last[4].replace(",", "")) == n_tokens
+    last = done.stdout.splitlines()[5].split()  # name, then rows, sessions and tokens of both splits
+    assert int(last[3].replace(",", "")) + int(last[6].replace(",", "")) == n_tokens
     missing = done.stdout.partition("not built, so not in it: ")[2].splitlines()[0].split(", ")
     assert sorted([*missing, *components]) == sorted(d.name for d in catalog.published())
 
@@ -99,11 +108,153 @@ def test_shards(components, tmp_path, monkeypatch):
     assert one == many
 
 
-@pytest.mark.parametrize("n_rows", [1, 2, 100, 101])
-def test_split_is_a_partition(n_rows):
-    splits = merge.split_rows(n_rows, 0.01, 0)
-    assert sorted([*splits["train"], *splits["test"]]) == list(range(n_rows))
-    assert len(splits["test"]) == {1: 0, 2: 1, 100: 1, 101: 2}[n_rows]
+@st.composite
+def named_rows(draw):
+    """Names of rows and their tokens: subjects of sessions of segments."""
+    names, tokens = [], []
+    for subject in range(draw(st.integers(1, 4))):
+        for session in range(draw(st.integers(1, 8))):
+            for segment in range(draw(st.integers(1, 4))):
+                names.append(Names(f"sub-{subject}", f"ses-{session}", f"segment_{segment}"))
+                tokens.append(draw(st.integers(1, 1_000)))
+    return names, tokens
+
+
+@given(
+    named_rows(), st.sampled_from([0.01, 0.1, 0.5]), st.integers(0, 5), st.sampled_from(["row", "session", "subject"])
+)
+def test_split_keeps_groups_and_comes_near(named, test_size, seed, split_by):
+    names, tokens = named
+    test = merge.in_test("x", names, tokens, test_size, seed, split_by)
+    assert not test.all()
+    n = {"subject": 1, "session": 2, "row": 3}[split_by]
+    sides = {}
+    for row, side in zip(names, test, strict=True):
+        sides.setdefault(row[:n], set()).add(bool(side))
+    assert all(len(both) == 1 for both in sides.values())
+    sizes = Counter()
+    for row, size in zip(names, tokens, strict=True):
+        sizes[row[:n]] += size
+    held, target = sum(np.array(tokens)[test]), test_size * sum(tokens)
+    out = [size for group, size in sizes.items() if sides[group] == {False}]
+    assert len(out) == 1 or all(
+        abs(held + size - target) >= abs(held - target) for size in out
+    )  # one more is no better
+    assert held <= 2 * target
+
+
+def test_split_of_many_rows_is_the_share_asked_for():
+    rng = np.random.default_rng(0)
+    names = [Names("s", f"{i // 10}", f"segment_{i % 10}") for i in range(5_000)]
+    tokens = rng.integers(1, 10_000_000, 5_000).tolist()
+    for split_by in ("row", "session"):
+        test = merge.in_test("x", names, tokens, 0.01, 0, split_by)
+        assert np.array(tokens)[test].sum() / sum(tokens) == pytest.approx(0.01, rel=0.01)
+
+
+def test_another_component_moves_nothing(components, tmp_path):
+    """Sides and order of a component's rows are the same beside others; another seed gives others."""
+
+    def placed(names, seed):
+        merge.merge(
+            [store.open_data_set(str(tmp_path / "build" / name)) for name in names], tmp_path / "out", 0.1, seed
+        )
+        loaded = datasets.load_from_disk(str(tmp_path / "out"))
+        return [
+            (split, row["session_id"])
+            for split in loaded
+            for row in loaded[split].remove_columns("spike_counts")
+            if row["source_dataset"] == "m1-a"
+        ]
+
+    alone = placed(["m1-a"], 0)
+    assert placed(["m1-a", "dmfc-rsg", "area2-bump"], 0) == alone
+    assert placed(["m1-a"], 1) != alone
+
+
+def test_repeated_sessions_stay_together():
+    """FALCON's minival repeats the beginning of calib, under another subject; NLB's two files are of one session."""
+    names = [
+        Names(f"sub-MonkeyL-{split}", f"sub-MonkeyL-{split}_ses-2012{day}_behavior+ecephys", "segment_0")
+        for day in range(40)
+        for split in ("held-in-calib", "held-in-minival")
+    ]
+    test = merge.in_test("m1-a", names, [100, 10] * 40, 0.2, 0, "session")
+    assert (test[::2] == test[1::2]).all()
+    assert 6 <= test[::2].sum() <= 10
+    assert not merge.in_test("m1-a", names, [100, 10] * 40, 0.2, 0, "subject").any()  # all of one monkey
+    both = [Names("sub-Han", f"sub-Han_desc-{part}_ecephys", "segment_0") for part in ("train", "test")]
+    assert not merge.in_test("area2-bump", both, [90, 10], 0.1, 0, "session").any()
+
+
+def test_the_table_tells_both_sides(components, script, tmp_path):
+    done = script(SCRIPT, "--test_size", "0.2", "--split_by", "session")
+    assert done.returncode == 0, done.stderr
+    line = next(line.split() for line in done.stdout.splitlines() if line.startswith("m1-a"))
+    loaded = datasets.load_from_disk(str(tmp_path / "build" / catalog.PILE))
+    for split, (n_rows, n_sessions, n_tokens) in {"train": line[1:4], "test": line[4:7]}.items():
+        made = [row for row in loaded[split] if row["source_dataset"] == "m1-a"]
+        assert int(n_rows) == len(made)
+        assert int(n_sessions) == len({row["session_id"] for row in made})
+        assert int(n_tokens.replace(",", "")) == sum(len(r["spike_counts"]) * len(r["spike_counts"][0]) for r in made)
+
+
+SLOWLY = """
+import sys, time
+from pathlib import Path
+from neuralpile import merge, store
+write_rows = store.write_rows
+def slowly(path, *more):
+    print(path.name, flush=True)
+    write_rows(path, *more)
+    time.sleep(float(sys.argv[3]))
+store.write_rows, merge.SHARD = slowly, 500
+merge.merge([store.open_data_set(sys.argv[1])], Path(sys.argv[2]), 0.1, 0)
+"""
+
+
+def test_killed_and_run_again(components, tmp_path):
+    """The files that were complete are kept, and the corpus is the same to the last byte."""
+    source = str(tmp_path / "build" / "m1-a")
+    command = [sys.executable, "-c", SLOWLY, source]
+    subprocess.run([*command, str(tmp_path / "undisturbed"), "0"], cwd=ROOT, check=True, capture_output=True)
+    out = tmp_path / "out"
+    running = subprocess.Popen([*command, str(out), "0.2"], cwd=ROOT, stdout=subprocess.DEVNULL)
+    partial = tmp_path / "out.partial"
+    while len(list(partial.glob("train/*.arrow"))) < 3:
+        assert running.poll() is None
+        time.sleep(0.01)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert not out.exists()
+    kept = {path.name for path in partial.glob("train/*.arrow")}
+    again = subprocess.run([*command, str(out), "0"], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert not kept & set(again.stdout.split()[: -len(list((out / "test").glob("*.arrow")))])
+    assert contents(out) == contents(tmp_path / "undisturbed")
+    assert not partial.exists()
+
+
+def test_check(components, script, tmp_path):
+    """The corpus is proved, or what is wrong with it is told."""
+    assert script(SCRIPT).returncode == 0
+    done = script(SCRIPT, "--check")
+    assert done.returncode == 0
+    assert "125 rows: exactly those of area2-bump, dmfc-rsg, m1-a" in done.stdout
+    write_component(tmp_path / "build" / "dmfc-rsg", 2, 77)
+    done = script(SCRIPT, "--check")
+    assert done.returncode == 1
+    assert done.stdout.count("not in the component, or twice") == 2
+    assert "2 rows of dmfc-rsg are missing" in done.stdout
+    done = script(SCRIPT, "--check", "--out_dir", tmp_path / "build" / "m1-a")
+    assert done.returncode == 2
+    assert "expected a merged corpus" in done.stderr
+
+
+def test_manifest(components, script, tmp_path):
+    assert script(SCRIPT, "--seed", 3, "--split_by", "session").returncode == 0
+    manifest = json.loads((tmp_path / "build" / catalog.PILE / "manifest.json").read_text())
+    assert manifest["options"] == {"seed": 3, "test_size": 0.01, "split_by": "session"}
+    assert list(manifest["components"]) == ["area2-bump", "dmfc-rsg", "m1-a"]
 
 
 def test_one_row_is_for_training(script, tmp_path):
