@@ -78,7 +78,7 @@ def test_readme_options_exist(script):
             assert option in helps[path]
     assert len(helps) >= 5
     for option in re.findall(r"^    (--\w+)", readme, re.M):
-        assert option in helps["data/dmfc-rsg/preprocess.py"] + helps["data/dmfc-rsg/download.py"]
+        assert any(option in text for text in helps.values())
 
 
 def test_readme_example_of_a_new_data_set(script, tmp_path):
