@@ -22,6 +22,10 @@ def main() -> int:
     which.add_argument("--plot_all", action="store_true", help="draw every local build and the merged corpus")
     parser.add_argument("--n_examples", type=cli.positive_int, default=9, help="rows in a figure")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of rows")
+    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="draw from this second of a row on")
+    parser.add_argument("--seconds", type=cli.positive_float, metavar="S", help="draw so many seconds")
+    parser.add_argument("--sort", choices=rasters.SORTS, default="none", help="order of the units")
+    parser.add_argument("--format", choices=rasters.FORMATS, default="jpg", help="of the figures")
     parser.add_argument("--out_dir", type=Path, default=Path("rasters"), help="where the figures go")
     given = parser.parse_args()
     if given.seed < 0:
@@ -35,17 +39,24 @@ def main() -> int:
         do = "run merge_datasets.py, or draw a data set with --repo_name or all with --plot_all"
         raise BadInput(catalog.BUILD / catalog.PILE, "the merged corpus", "none", do)
 
-    n_failed = 0
+    if given.start < 0:
+        parser.error(f"--start: expected a number from 0, found {given.start}")
+    view = rasters.View(given.start, given.seconds, given.sort, given.format)
+    n_failed, drawn = 0, []
     for reference in references:
         try:
-            path, n_shown = rasters.draw(store.open_data_set(reference), given.n_examples, given.seed, given.out_dir)
+            data_set = store.open_data_set(reference)
+            path, n_shown = rasters.draw(data_set, given.n_examples, given.seed, given.out_dir, view)
         except BadInput as error:
             if not given.plot_all:
                 raise
             print(f"error: {error}", file=sys.stderr)
             n_failed += 1
         else:
+            drawn += [] if data_set.is_merged else [data_set]
             print(f"{reference}: {n_shown} row{'s'[: n_shown != 1]} in {path}", flush=True)
+    if given.plot_all and drawn:
+        print(f"overview: {rasters.draw_overview(drawn, given.seed, given.out_dir, view)}")
     return 1 if n_failed else 0
 
 

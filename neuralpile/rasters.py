@@ -5,10 +5,13 @@ fade; so bins that share a pixel, and units where there are more than pixels, ar
 pixels and have as many as their pooled counts or more, so that nothing is resampled away later.
 """
 
+import json
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib.style
 import numpy as np
@@ -18,18 +21,20 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import pdist
 
 from neuralpile import catalog
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_file
+from neuralpile.motifs import DataSet
 from neuralpile.rows import Row
-from neuralpile.store import DataSetOnDisk
 
 MAX_EXAMPLES = 400  # in a figure: 20 × 20 panels at their smallest are 11,320 × 7,924 pixels
 DPI = 128  # a power of two: inches are then exact, and so are the pixels of matplotlib
 # Pixels. Panels share the width, but do not get narrower than the narrowest: the figure then gets wider.
 WIDTH, NARROWEST, ASPECT = 1900, 440, 0.66
-LEFT, RIGHT, ABOVE, BELOW = 84, 36, 46, 56  # around each panel, for its titles and labels
+LEFT, RIGHT, ABOVE, BELOW = 84, 36, 46, 72  # around each panel, for its titles and labels
 HEAD, BAR, MARGIN = 84, 120, 20  # of the figure: its titles; the colour bar on the right
 SMALL, MIDDLE, LARGE, GREY = 7, 8, 12, "0.35"  # points; the colour of small print
 FRAME = 2 * 72 / DPI  # points, which are 2 pixels
@@ -65,8 +70,91 @@ def palette(n_colours: int) -> ListedColormap:
     return ListedColormap([(1.0, 1.0, 1.0, 1.0), *steps])
 
 
-def draw(data_set: DataSetOnDisk, n_examples: int, seed: int, out_dir: Path) -> tuple[Path, int]:
-    """Draw random rows of a data set to `<out_dir>/<its name>.jpg`, whole or not at all.
+SORTS = ("none", "rate", "similarity")
+FORMATS = ("jpg", "png", "svg", "pdf")
+COARSE = 400  # time bins in which units are compared
+MOST_ORDERED = 1_000  # units up to which leaves are put in optimal order: the time grows with their square and more
+# Nothing in a file says when it was made, or by what: the same figure is the same bytes.
+SAVED_AS = {
+    "jpg": {"pil_kwargs": {"quality": 95, "subsampling": 0}},  # chroma subsampling smears single pixels
+    "png": {"metadata": {"Software": None}},
+    "svg": {"metadata": {"Date": None}},
+    "pdf": {"metadata": {"CreationDate": None}},
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """What is drawn of a row: from when on, for how long, its units in what order, and the kind of file."""
+
+    start: float = 0.0  # seconds
+    seconds: float | None = None  # to the end of the row
+    sort: str = "none"
+    format: str = "jpg"
+
+
+class Shown(NamedTuple):
+    """A row as it is drawn."""
+
+    row: Row  # its counts are those that are drawn: (units, bins)
+    first_bin: int
+    bin_width: float | None  # seconds, where it is known
+    label: str  # of the units
+
+
+def bin_width(data_set: DataSet, row: Row) -> float | None:
+    """Seconds of a bin: as the build says, or its component's; else that of the data set in the catalog."""
+    source = row.source_dataset or data_set.name.rpartition("/")[2]
+    for folder in (data_set.folder, catalog.BUILD / source):
+        report = folder and folder / "report.json"
+        if report and report.is_file():
+            return json.loads(report.read_text(encoding="utf-8"))["options"]["bin_size"]
+    return catalog.load(source).bin_width if source in catalog.names() else None
+
+
+def view(data_set: DataSet, row: Row, wanted: View) -> Shown | None:
+    """A row as it is to be drawn; None where it ends before. Raises BadInput where seconds are asked for in vain."""
+    width = bin_width(data_set, row)
+    counts, first, stop = row.counts, 0, row.counts.shape[1]
+    if wanted.start or wanted.seconds:
+        if width is None:
+            do = "draw whole rows, without --start and --seconds"
+            raise BadInput(data_set.name, "a data set whose width of bins is known", "none", do)
+        first = round(wanted.start / width)
+        stop = stop if wanted.seconds is None else min(stop, first + max(1, round(wanted.seconds / width)))
+        if first >= stop:
+            return None
+        counts = counts[:, first:stop]
+    label = "units"
+    if wanted.sort == "rate":
+        counts = counts[np.argsort(-counts.sum(axis=1, dtype=np.int64), kind="stable")]
+        label = "units, the most active first"
+    elif wanted.sort == "similarity":
+        counts, label = counts[by_similarity(counts)], "units, similar ones together"
+    return Shown(row._replace(counts=counts), first, width, label)
+
+
+def by_similarity(counts: np.ndarray) -> np.ndarray:
+    """An order of units in which those with similar activity are neighbours; silent ones come last. (units,), int64.
+
+    Activity is summed over at most `COARSE` stretches of time; distance is 1 − the correlation, clusters are joined by
+    average linkage, and leaves put in optimal order (Bar-Joseph, Gifford & Jaakkola 2001, Bioinformatics 17:S22) up to
+    `MOST_ORDERED` units.
+    """
+    n_bins = counts.shape[1]
+    starts = np.arange(min(COARSE, n_bins)) * n_bins // max(1, min(COARSE, n_bins))
+    coarse = np.add.reduceat(counts, starts, axis=1, dtype=np.float32) if n_bins else np.zeros((len(counts), 1))
+    varies = coarse.std(axis=1) > 0
+    active, silent = np.flatnonzero(varies), np.flatnonzero(~varies)
+    if len(active) > 2:
+        distances = pdist(coarse[active], "correlation").clip(0, 2)
+        tree = linkage(distances, "average", optimal_ordering=len(active) <= MOST_ORDERED)
+        active = active[leaves_list(tree)]
+    return np.concatenate([active, silent])
+
+
+def draw(data_set: DataSet, n_examples: int, seed: int, out_dir: Path, wanted: View = View()) -> tuple[Path, int]:
+    """Draw random rows of a data set to `<out_dir>/<its name>.<format>`, whole or not at all.
 
     The rows are drawn without replacement from all splits, all of them where there are no more than `n_examples`, and
     shown in the order of the data set. The same data set, number and seed give the same bytes.
@@ -86,23 +174,50 @@ def draw(data_set: DataSetOnDisk, n_examples: int, seed: int, out_dir: Path) -> 
     drawn = f"all {n_shown:,} rows"
     if n_shown < len(data_set):
         drawn = f"{n_shown:,} of {len(data_set):,} rows, drawn with seed {seed}"
-    path = out_dir / f"{data_set.name.replace('/', '--')}.jpg"  # the name of a Hub repository has a slash
-    with matplotlib.style.context("default"):  # not the user's own style: it could crop or scale the figure
-        figure = draw_rows([data_set.row(int(i)) for i in at], data_set.name, f"{drawn}, in the order of the data set")
-        try:
-            with whole_file(path) as partial:
-                # No chroma subsampling: it smears single pixels. Nothing in the file says when it was made.
-                figure.savefig(partial, format="jpg", pil_kwargs={"quality": 95, "subsampling": 0})
-        except OSError as error:
-            raise BadInput(path, "a file that can be written", str(error), "give another --out_dir") from None
-    return path, n_shown
+    shown = [shown for i in at if (shown := view(data_set, data_set.row(int(i)), wanted))]
+    if not shown:
+        found = f"rows that end before {wanted.start:g} s"
+        raise BadInput("--start", f"a time within the {n_shown} rows", found, "take an earlier one, or another --seed")
+    if len(shown) < n_shown:
+        drawn += f", of which {n_shown - len(shown)} end before {wanted.start:g} s"
+    path = out_dir / f"{data_set.name.replace('/', '--')}.{wanted.format}"  # the name of a Hub repository has a slash
+    save(draw_rows(shown, data_set.name, f"{drawn}, in the order of the data set"), path)
+    return path, len(shown)
 
 
-def draw_rows(rows: Sequence[Row], name: str, chosen: str) -> Figure:
+def draw_overview(data_sets: Sequence[DataSet], seed: int, out_dir: Path, wanted: View = View()) -> Path:
+    """Draw one random row of each data set to `<out_dir>/overview.<format>`."""
+    rng = np.random.default_rng(seed)
+    shown = []
+    for data_set in data_sets:
+        row = data_set.row(int(rng.integers(len(data_set))))
+        if part := view(data_set, row._replace(source_dataset=row.source_dataset or data_set.name), wanted):
+            shown.append(part)
+    path = out_dir / f"overview.{wanted.format}"
+    save(draw_rows(shown, "overview", f"one row of each data set, drawn with seed {seed}"), path)
+    return path
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure, whole or not at all. Raises BadInput where it cannot be written."""
+    try:
+        with whole_file(path) as partial, matplotlib.style.context(["default", {"svg.hashsalt": "neuralpile"}]):
+            figure.savefig(partial, format=path.suffix[1:], **SAVED_AS[path.suffix[1:]])
+    except OSError as error:
+        raise BadInput(path, "a file that can be written", str(error), "give another --out_dir") from None
+
+
+def draw_rows(shown: Sequence[Shown], name: str, chosen: str) -> Figure:
     """The figure of some rows of the data set `name`: a panel each, one colour scale for all.
 
     `chosen` says how the rows were chosen. Each panel holds one AxesImage: its counts, pooled as its labels say.
     """
+    with matplotlib.style.context("default"):  # not the user's own style: it could crop or scale the figure
+        return _figure(shown, name, chosen)
+
+
+def _figure(shown: Sequence[Shown], name: str, chosen: str) -> Figure:
+    rows = [part.row for part in shown]
     n_columns = math.ceil(math.sqrt(len(rows)))
     n_lines = math.ceil(len(rows) / n_columns)
     width = max(NARROWEST, WIDTH // n_columns - LEFT - RIGHT)
@@ -129,11 +244,14 @@ def draw_rows(rows: Sequence[Row], name: str, chosen: str) -> Figure:
     images = [pool_max(pool_max(row.counts, width).T, height).T for row in rows]
     edges = colour_edges(max(int(image.max(initial=0)) for image in images))
     colours = ScalarMappable(BoundaryNorm(edges, len(edges) - 1), palette(len(edges) - 1))
-    for i, (row, image) in enumerate(zip(rows, images, strict=True)):
+    for i, (part, image) in enumerate(zip(shown, images, strict=True)):
+        row = part.row
         x, y = i % n_columns * column + LEFT, HEAD + i // n_columns * line + ABOVE
-        _panel(axes(x, y, width, height), row.counts.shape, image, colours)
+        _panel(axes(x, y, width, height), part, image, colours)
         write(x, y - 38, [row.subject_id, row.session_id, row.segment_id], width + RIGHT, fontsize=SMALL)
         shape = "{:,} units × {:,} bins".format(*row.counts.shape)
+        if part.bin_width:
+            shape += f" of {1000 * part.bin_width:g} ms"
         source = [] if row.source_dataset is None else [row.source_dataset]
         write(x, y - 20, [shape, *source], width + RIGHT, fontsize=SMALL, color=GREY)
 
@@ -148,9 +266,9 @@ def draw_rows(rows: Sequence[Row], name: str, chosen: str) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, shape: tuple[int, int], image: np.ndarray, colours: ScalarMappable) -> None:
-    """One row's image (units or fewer, bins or fewer); its labels are about the row, whose `shape` is given."""
-    n_units, n_bins = shape
+def _panel(axes: Axes, part: Shown, image: np.ndarray, colours: ScalarMappable) -> None:
+    """One row's image (units or fewer, bins or fewer); its labels are about what is shown of the row."""
+    n_units, n_bins = part.row.counts.shape
     shown = image if image.size else np.zeros((1, 1), np.uint8)
     extent = (0, max(n_bins, 1), max(n_units, 1), 0)
     axes.imshow(shown, colours.cmap, colours.norm, aspect="auto", interpolation="nearest", extent=extent)
@@ -159,13 +277,22 @@ def _panel(axes: Axes, shape: tuple[int, int], image: np.ndarray, colours: Scala
     axes.spines[:].set(position=("outward", FRAME), visible=False)
     for axis, n, n_pooled, n_ticks, label in (
         (axes.xaxis, n_bins, image.shape[1], 4, "time bins"),
-        (axes.yaxis, n_units, image.shape[0], 6, "units"),
+        (axes.yaxis, n_units, image.shape[0], 6, part.label),
     ):
         places = ticks(n, n_ticks)
-        axis.set_ticks(places, labels=[f"{place:,}" for place in places], fontsize=SMALL)
+        labels = [f"{place:,}" for place in places]
+        what = "units"
+        if axis is axes.xaxis:
+            labels = [f"{place + part.first_bin:,}" for place in places]
+            what = "bins"
+            if part.bin_width:
+                label = "time bins, and seconds"
+                seconds = [(place + part.first_bin) * part.bin_width for place in places]
+                labels = [f"{text}\n{second:,.4g} s" for text, second in zip(labels, seconds, strict=True)]
+        axis.set_ticks(places, labels=labels, fontsize=SMALL)
         if n > n_pooled:
             fewest, most = n // n_pooled, -(-n // n_pooled)
-            label += f" (max of {fewest:,}{'' if fewest == most else f'–{most:,}'} {label.split()[-1]} a pixel)"
+            label += f" (max of {fewest:,}{'' if fewest == most else f'–{most:,}'} {what} a pixel)"
         axis.set_label_text(label, fontsize=SMALL)
 
 

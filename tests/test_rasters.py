@@ -33,7 +33,12 @@ def some(n_rows, seed=0):
 
 
 def figure_of(matrices, name="x", source=None):
-    return rasters.draw_rows([Row(m, "sub-A", "ses-1", "segment_0", source) for m in matrices], name, "chosen")
+    return drawn([Row(m, "sub-A", "ses-1", "segment_0", source) for m in matrices], name, "chosen")
+
+
+def drawn(rows, name, chosen):
+    """The figure of whole rows, of bins of an unknown width."""
+    return rasters.draw_rows([rasters.Shown(row, 0, None, "units") for row in rows], name, chosen)
 
 
 def panels(figure):
@@ -196,13 +201,13 @@ def test_merged_rows_say_where_they_are_from_and_whether_they_are_simulated():
     said = texts(figure_of([counts], "pile", "simulated-motor"))
     assert said[1:3] == ["2 units × 3 bins · simulated-motor", "pile (simulated)"]
     mixed = [Row(counts, "sub-A", "ses-1", "segment_0", source) for source in ("simulated-motor", "xiao")]
-    assert texts(rasters.draw_rows(mixed, "pile", ""))[4] == "pile (partly simulated)"
-    assert texts(rasters.draw_rows(mixed[1:], "pile", ""))[2] == "pile"
+    assert texts(drawn(mixed, "pile", ""))[4] == "pile (partly simulated)"
+    assert texts(drawn(mixed[1:], "pile", ""))[2] == "pile"
 
 
 def test_long_and_odd_ids_do_not_reach_the_next_panel():
     row = Row(np.ones((2, 3), np.uint8), "$sub$", "x" * 500, "line\nbreak $\\frac{", "someone/" + "W" * 200)
-    figure = rasters.draw_rows([row] * 9, "x" * 400, "chosen")
+    figure = drawn([row] * 9, "x" * 400, "chosen")
     figure.canvas.draw()
     boxes = [text.get_window_extent() for text in figure.texts if text.get_text()]
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
@@ -255,7 +260,7 @@ def test_rows_are_drawn_without_replacement_in_the_order_of_the_data_set(tmp_pat
     data_set = write(tmp_path / "x", some(30))
     for n_examples in (12, 30, 50):
         rasters.draw(data_set, n_examples, 1, tmp_path)
-    sessions = [[int(row.session_id.removeprefix("ses-")) for row in made] for made in shown]
+    sessions = [[int(part.row.session_id.removeprefix("ses-")) for part in made] for made in shown]
     assert len(set(sessions[0])) == 12
     assert sessions[0] == sorted(sessions[0])
     assert sessions[1] == sessions[2] == list(range(30))
@@ -305,6 +310,7 @@ def test_all_data_sets_though_one_is_broken(script, tmp_path):
         f"m1-a: 1 row in {tmp_path}/out/m1-a.jpg",
         f"simulated-motor: 3 rows in {tmp_path}/out/simulated-motor.jpg",
         f"{catalog.PILE}: 3 rows in {tmp_path}/out/{catalog.PILE}.jpg",
+        f"overview: {tmp_path}/out/overview.jpg",
     ]
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith(f"error: {build}/xiao: expected a finished data set, found ")
@@ -334,3 +340,74 @@ def test_mistakes(script, tmp_path, arguments, expected):
     assert expected in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+# --- what is drawn of a row ---
+
+
+def test_a_window_at_full_resolution():
+    """Seconds by the data set's bins; a row that ends before is left out."""
+    counts = np.arange(200, dtype=np.uint8).reshape(2, 100)
+    data_set = store.DataSetOnDisk("m1-a", {})
+    row = Row(counts, "s", "1", "segment_0")
+    part = rasters.view(data_set, row, rasters.View(start=0.5, seconds=0.3))
+    assert part.row.counts.tolist() == counts[:, 25:40].tolist()
+    assert (part.first_bin, part.bin_width) == (25, 0.02)
+    axes, _, _ = next(panels(rasters.draw_rows([part], "m1-a", "")))
+    assert axes.get_xlabel() == "time bins, and seconds"
+    assert axes.get_xticklabels()[0].get_text() == "25\n0.5 s"
+    assert rasters.view(data_set, row, rasters.View(start=2.0)) is None
+    with pytest.raises(BadInput, match="whose width of bins is known"):
+        rasters.view(store.DataSetOnDisk("someone/else", {}), row, rasters.View(start=1.0))
+
+
+def test_width_of_bins_is_that_of_the_build(tmp_path):
+    data_set = write(tmp_path / "x", some(1))
+    assert rasters.bin_width(data_set, data_set.row(0)) is None
+    (tmp_path / "x" / "report.json").write_text('{"options": {"bin_size": 0.05}}')
+    assert rasters.bin_width(data_set, data_set.row(0)) == 0.05
+
+
+def test_units_by_rate():
+    counts = np.array([[0, 1, 0], [0, 0, 0], [3, 0, 1], [0, 2, 2]], np.uint8)
+    part = rasters.view(store.DataSetOnDisk("x", {}), Row(counts, "s", "1", "g"), rasters.View(sort="rate"))
+    assert part.row.counts.tolist() == counts[[2, 3, 0, 1]].tolist()
+    assert part.label == "units, the most active first"
+
+
+@given(st.integers(0, 1000))
+def test_similar_units_are_neighbours(seed):
+    """Two populations with a rhythm each, mixed, and a silent unit: sorted, each is together, the silent one last."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(2_000)
+    kinds = rng.permutation([0] * 10 + [1] * 10 + [2])
+    rates = np.stack([np.sin(time / 50) > 0, np.cos(time / 33) > 0, np.zeros(2_000, bool)])[kinds] * 0.8
+    counts = rng.poisson(rates).astype(np.uint8)
+    order = rasters.by_similarity(counts)
+    assert sorted(order) == list(range(21))
+    assert kinds[order[-1]] == 2
+    assert np.count_nonzero(np.diff(kinds[order[:-1]])) == 1
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 5), (3, 0), (5, 1)])
+def test_order_of_few_units_and_bins(shape):
+    assert sorted(rasters.by_similarity(np.ones(shape, np.uint8))) == list(range(shape[0]))
+
+
+@pytest.mark.parametrize("kind", rasters.FORMATS)
+def test_formats(tmp_path, kind):
+    data_set = write(tmp_path / "x", some(3))
+    written = [rasters.draw(data_set, 2, 0, tmp_path / f"{i}", rasters.View(format=kind))[0] for i in range(2)]
+    assert written[0].name == f"x.{kind}"
+    assert written[0].read_bytes() == written[1].read_bytes()
+
+
+def test_a_window_from_the_command_line(script, tmp_path):
+    write(tmp_path / "build" / "m1-a", [np.ones((3, 500), np.uint8)])
+    options = ["--start", "2", "--seconds", "3", "--sort", "similarity", "--format", "png"]
+    done = script(SCRIPT, "--repo_name", "m1-a", *options, "--out_dir", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "m1-a.png").is_file()
+    done = script(SCRIPT, "--repo_name", "m1-a", "--start", "10", "--out_dir", tmp_path)
+    assert done.returncode == 2
+    assert "--start: expected a time within the 1 rows, found rows that end before 10 s" in done.stderr
