@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from neuralpile import catalog, cli, rasters, store
+from neuralpile import catalog, cli, glance, motifs, rasters, store
 from neuralpile.errors import BadInput
 
 EXAMPLE = "python visualize_dataset.py --repo_name dmfc-rsg --n_examples 4"
@@ -20,6 +20,9 @@ def main() -> int:
         help="the data set: name of a local build, Hub repository (someone/name) or folder",
     )
     which.add_argument("--plot_all", action="store_true", help="draw every local build and the merged corpus")
+    parser.add_argument(
+        "--summary", action="store_true", help="draw rates, counts and silences instead, and say what looks wrong"
+    )
     parser.add_argument("--n_examples", type=cli.positive_int, default=9, help="rows in a figure")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of rows")
     parser.add_argument("--start", type=float, default=0.0, metavar="S", help="draw from this second of a row on")
@@ -46,6 +49,9 @@ def main() -> int:
     for reference in references:
         try:
             data_set = store.open_data_set(reference)
+            if given.summary:
+                summarise(data_set, given.seed, given.out_dir, given.format)
+                continue
             path, n_shown = rasters.draw(data_set, given.n_examples, given.seed, given.out_dir, view)
         except BadInput as error:
             if not given.plot_all:
@@ -58,6 +64,16 @@ def main() -> int:
     if given.plot_all and drawn:
         print(f"overview: {rasters.draw_overview(drawn, given.seed, given.out_dir, view)}")
     return 1 if n_failed else 0
+
+
+def summarise(data_set: motifs.DataSet, seed: int, out_dir: Path, kind: str) -> None:
+    """Draw a data set at a glance, and say what looks wrong in it."""
+    seen = glance.look(data_set, seed)
+    path = out_dir / f"{data_set.name.replace('/', '--')}_summary.{kind}"
+    rasters.save(glance.draw(seen), path)
+    print(f"{data_set.name}: {seen.looked_at} of {seen.rows} rows in {path}", flush=True)
+    for flag in seen.flags:
+        print(f"  {flag}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,214 @@
+"""A data set at a glance: rates, counts, silences; and in words what looks wrong in them.
+
+What is looked at are rows drawn at random, at most `ROWS` of them, one in memory at a time.
+"""
+
+from dataclasses import dataclass, field
+
+import matplotlib.style
+import numpy as np
+from matplotlib.figure import Figure
+
+from neuralpile.motifs import DataSet
+from neuralpile.palette import ACCENT, BASE, GREY, WARNING
+from neuralpile.rasters import bin_width
+from neuralpile.rows import Row
+
+ROWS = 60  # that are looked at
+CURVES = 5  # rows whose population rate is drawn
+POINTS = 400  # of such a curve
+
+# What looks wrong. Thresholds are where one begins to wonder, not where something must be wrong.
+LEAD_IN = 10.0  # seconds before the first spike of any unit
+GAP = 1.0  # seconds in which no unit spikes, between spikes,
+EXPECTED = 100  # while so many spikes were to be expected of the row's mean rate
+SILENT = 0.2  # share of units without a spike
+FAST = 100.0  # Hz: median rate of units that spike
+TOGETHER, OFTEN = 0.9, 0.001  # share of at least 10 units that spike in one bin, in such a share of the bins
+
+
+@dataclass
+class Curve:
+    """The population rate of a row: Hz, mean of its units, over `seconds` of equal length."""
+
+    name: str
+    rate: np.ndarray  # (points,), float64
+    seconds: float
+
+
+@dataclass
+class Glance:
+    """What was seen of a data set."""
+
+    name: str
+    rows: int
+    looked_at: int
+    bin_width: float | None  # seconds; where it is not known, times are in bins, and rates in spikes per bin
+    rates: np.ndarray = field(default_factory=lambda: np.empty(0))  # of all units, (units,), Hz
+    counts: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))  # bins with so many spikes
+    curves: list[Curve] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
+
+    @property
+    def silent(self) -> float:
+        """Share of units without a spike in the row."""
+        return float(np.mean(self.rates == 0)) if len(self.rates) else 0.0
+
+
+def look(data_set: DataSet, seed: int = 0) -> Glance:
+    """Look at random rows of a data set. Raises BadInput where one cannot be read."""
+    n = min(ROWS, len(data_set))
+    chosen = np.sort(np.random.default_rng(seed).choice(len(data_set), n, replace=False))
+    width = bin_width(data_set, data_set.row(int(chosen[0]))) if n else None
+    seen, found = Glance(data_set.name, len(data_set), n, width), _Found()
+    step = width or 1.0
+    rates = []
+    for i in chosen:
+        row = data_set.row(int(i))
+        name = f"{row.subject_id} {row.session_id} {row.segment_id}"
+        if not row.counts.size:
+            continue
+        population = row.counts.sum(axis=0, dtype=np.int64)
+        rates.append(row.counts.sum(axis=1, dtype=np.int64) / (row.counts.shape[1] * step))
+        seen.counts += np.bincount(row.counts.reshape(-1), minlength=256)
+        if len(seen.curves) < CURVES:
+            seen.curves.append(_curve(name, population / len(row.counts), step))
+        _search(row, name, population, step, found)
+    seen.rates = np.concatenate(rates) if rates else seen.rates
+    seen.flags = _flags(seen, found, "s" if width else "bins")
+    return seen
+
+
+@dataclass
+class _Found:
+    """What was found in single rows: where, and how much."""
+
+    lead_in: list[tuple[str, float]] = field(default_factory=list)
+    gaps: list[tuple[str, float, float]] = field(default_factory=list)  # row, start, length
+    together: list[tuple[str, float]] = field(default_factory=list)
+    repeated: list[tuple[str, int]] = field(default_factory=list)
+
+
+def _curve(name: str, per_unit: np.ndarray, step: float) -> Curve:
+    """Mean rate over stretches of equal length; what is left at the end is left out."""
+    length = -(-len(per_unit) // POINTS)
+    n = len(per_unit) // length
+    rate = per_unit[: n * length].reshape(n, length).mean(axis=1) / step
+    return Curve(name, rate, n * length * step)
+
+
+def _search(row: Row, name: str, population: np.ndarray, step: float, found: _Found) -> None:
+    """Look for silences and for what units have in common."""
+    at = np.flatnonzero(population)
+    if not len(at):
+        return
+    if at[0] * step > LEAD_IN and row.segment_id.endswith("_0"):
+        found.lead_in.append((name, at[0] * step))
+    rate = population.sum() / ((at[-1] - at[0] + 1) * step)
+    silences = np.diff(at) - 1
+    longest = int(silences.argmax()) if len(silences) else 0
+    if len(silences) and silences[longest] * step > GAP and silences[longest] * step * rate > EXPECTED:
+        found.gaps.append((name, (at[longest] + 1) * step, silences[longest] * step))
+    active = row.counts[row.counts.any(axis=1)]
+    if len(active) >= 10:
+        together = np.count_nonzero(active, axis=0) > TOGETHER * len(active)
+        if together.mean() > OFTEN:
+            found.together.append((name, float(together.mean())))
+    repeated = len(active) - len({unit.tobytes() for unit in active})
+    if repeated and population.sum() > 10 * len(active):
+        found.repeated.append((name, repeated))
+
+
+def _flags(seen: Glance, found: _Found, unit: str) -> list[str]:
+    """What looks wrong, in words, each with its threshold."""
+    said = []
+    if found.lead_in:
+        name, longest = max(found.lead_in, key=lambda item: item[1])
+        said.append(
+            f"{len(found.lead_in)} of {seen.looked_at} rows begin with more than {LEAD_IN:g} {unit} without any spike "
+            f"(up to {longest:,.1f} {unit}: {name}): does the clock begin before the recording? --trim cuts it off"
+        )
+    if found.gaps:
+        name, start, length = max(found.gaps, key=lambda item: item[2])
+        said.append(
+            f"{len(found.gaps)} of {seen.looked_at} rows have more than {GAP:g} {unit} in which no unit spikes, where "
+            f"{EXPECTED} spikes or more were to be expected (longest: {length:,.1f} {unit}, "
+            f"from {start:,.1f} on in {name}): was nothing recorded there?"
+        )
+    if saturated := int(seen.counts[255]):
+        said.append(f"{saturated:,} bins hold 255 spikes, the most that a byte can: there may have been more")
+    if seen.silent > SILENT:
+        said.append(
+            f"{seen.silent:.0%} of the units have no spike in their row (more than {SILENT:.0%}): dead channels?"
+        )
+    spiking = seen.rates[seen.rates > 0]
+    if seen.bin_width and len(spiking) and np.median(spiking) > FAST:
+        median = np.median(spiking)
+        said.append(
+            f"half of the units spike faster than {median:,.0f} Hz (more than {FAST:g}): is the bin width right?"
+        )
+    if found.together:
+        name, share = max(found.together, key=lambda item: item[1])
+        said.append(
+            f"in {len(found.together)} of {seen.looked_at} rows more than {TOGETHER:.0%} of the units spike together "
+            f"in more than {OFTEN:.1%} of the bins (up to {share:.1%}: {name}): artefacts, or very dense counts"
+        )
+    if found.repeated:
+        name, n = max(found.repeated, key=lambda item: item[1])
+        said.append(
+            f"{len(found.repeated)} rows have units with the very same counts (up to {n}: {name}): one channel twice?"
+        )
+    return said
+
+
+def draw(seen: Glance) -> Figure:
+    """Population rates over the session, the distributions of rates and of counts, and what looks wrong."""
+    known = seen.bin_width is not None
+    rate_unit, time_unit = ("Hz", "seconds") if known else ("spikes per bin", "bins")
+    with matplotlib.style.context("default"):
+        figure = Figure((11, 7.2 + 0.22 * len(seen.flags)), dpi=128, layout="constrained")
+        figure.suptitle(f"{seen.name}: {seen.looked_at:,} of {seen.rows:,} rows looked at", fontsize=12)
+        places = figure.subplot_mosaic(
+            [["curves", "curves"], ["rates", "counts"], ["words", "words"]],
+            height_ratios=[4, 4, 0.6 + 0.45 * max(1, len(seen.flags))],
+        )
+        axes = places["curves"]
+        for i, curve in enumerate(seen.curves):
+            time = (np.arange(len(curve.rate)) + 0.5) * curve.seconds / max(1, len(curve.rate))
+            axes.plot(time, curve.rate, lw=0.9, color=BASE, alpha=1 - 0.16 * i, label=curve.name[:60])
+        axes.set(xlabel=time_unit, ylabel=f"population rate, {rate_unit} per unit", title=f"{len(seen.curves)} rows")
+        axes.title.set_fontsize(9)
+        axes.set_ylim(bottom=0)
+        axes = places["rates"]
+        spiking = seen.rates[seen.rates > 0]
+        if len(spiking):
+            edges = np.geomspace(spiking.min(), spiking.max() * 1.001, 41) if spiking.min() < spiking.max() else 10
+            axes.hist(spiking, edges, color=BASE)
+            axes.axvline(np.median(spiking), color=ACCENT, lw=1.5)
+            axes.set_xscale("log")
+        axes.set(xlabel=f"rate of a unit, {rate_unit} (line: median)", ylabel="units")
+        axes.set_title(f"{len(seen.rates):,} units in rows, {seen.silent:.1%} of them silent", fontsize=9)
+        axes = places["counts"]
+        present = np.flatnonzero(seen.counts)
+        axes.bar(present, seen.counts[present], width=1.0, color=[WARNING if n == 255 else BASE for n in present])
+        axes.set(yscale="log", xlabel="spikes in a bin", ylabel="bins")
+        share = seen.counts[0] / max(1, seen.counts.sum())
+        axes.set_title(
+            f"{share:.1%} of the bins are empty; the fullest has {present.max(initial=0)} spikes", fontsize=9
+        )
+        axes = places["words"]
+        axes.set_axis_off()
+        words = [f"⚠ {flag}" for flag in seen.flags] or [
+            "Nothing looks wrong by the thresholds of neuralpile/glance.py."
+        ]
+        axes.text(
+            0,
+            1,
+            "\n".join(words),
+            va="top",
+            fontsize=7.5,
+            color=WARNING if seen.flags else GREY,
+            wrap=True,
+            parse_math=False,
+        )
+    return figure

@@ -1,0 +1,91 @@
+"""A data set at a glance: what is planted in a population is found, and what is not there is not."""
+
+import re
+
+import numpy as np
+import pytest
+
+from neuralpile import glance, rows, store
+from neuralpile.rows import Row
+
+SCRIPT = "visualize_dataset.py"
+
+
+def population(seconds=60, n_units=40, rate=5.0, seed=0):
+    """Poisson counts (units, bins of 20 ms)."""
+    return np.random.default_rng(seed).poisson(rate * 0.02, (n_units, int(seconds * 50))).astype(np.uint8)
+
+
+def write(folder, matrices):
+    made = [Row(counts, "sub", f"ses-{i}", "segment_0") for i, counts in enumerate(matrices)]
+    store.write_rows(folder / "a.arrow", made, rows.SCHEMA)
+    store.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
+    (folder / "report.json").write_text('{"options": {"bin_size": 0.02}}')
+    return store.open_data_set(str(folder))
+
+
+def test_numbers(tmp_path):
+    """Rates in Hz, counts and silent units as they are in the rows."""
+    matrices = [population(seed=i) for i in range(3)]
+    matrices[1][7] = 0
+    seen = glance.look(write(tmp_path / "x", matrices))
+    np.testing.assert_allclose(seen.rates, np.concatenate([counts.mean(axis=1) / 0.02 for counts in matrices]))
+    assert seen.counts.tolist() == np.bincount(np.concatenate(matrices).reshape(-1), minlength=256).tolist()
+    assert seen.silent == pytest.approx(1 / 120)
+    assert seen.curves[0].rate.mean() == pytest.approx(matrices[0].mean() / 0.02, rel=0.01)
+    assert seen.curves[0].seconds == pytest.approx(60, rel=0.01)
+    assert seen.flags == []
+
+
+def planted(kind):
+    counts = population()
+    if kind == "lead-in":
+        counts[:, :600] = 0
+    elif kind == "gap":
+        counts[:, 1000:1100] = 0
+    elif kind == "saturated":
+        counts[3, 77] = 255
+    elif kind == "silent":
+        counts[:12] = 0
+    elif kind == "fast":
+        counts = population(rate=150)[:9]
+    elif kind == "together":
+        counts[:, ::200] = 1
+    elif kind == "repeated":
+        counts[5] = counts[6]
+    return counts
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("lead-in", r"1 of 2 rows begin with more than 10 s .*up to 12\.0 s"),
+        ("gap", r"1 of 2 rows have more than 1 s .*longest: 2\.\d s, from 20\.0 on in sub ses-1"),
+        ("saturated", "1 bins hold 255 spikes"),
+        ("silent", "30% of the units have no spike"),
+        ("fast", "half of the units spike faster than 1[45]"),
+        ("together", "more than 90% of the units spike together"),
+        ("repeated", r"very same counts \(up to 1: sub ses-1"),
+    ],
+)
+def test_what_is_planted_is_flagged(kind, said, tmp_path):
+    clean = [] if kind in ("fast", "silent") else [population(seed=1)]
+    seen = glance.look(write(tmp_path / "x", [*clean, planted(kind)]))
+    flags = "\n".join(seen.flags)
+    assert re.search(said, flags), flags
+    assert len(seen.flags) == 1
+
+
+def test_from_the_command_line(script, tmp_path):
+    write(tmp_path / "build" / "m1-a", [planted("gap")])
+    done = script(SCRIPT, "--repo_name", "m1-a", "--summary", "--format", "png", "--out_dir", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "m1-a_summary.png").stat().st_size > 10_000
+    assert "in which no unit spikes" in done.stdout
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (0, 5), (5, 0)])
+def test_rows_of_hardly_anything(shape, tmp_path):
+    seen = glance.look(write(tmp_path / "x", [np.zeros(shape, np.uint8)]))
+    glance.draw(seen)
+    assert seen.counts.sum() == shape[0] * shape[1]
