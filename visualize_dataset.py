@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from neuralpile import catalog, cli, glance, motifs, rasters, store
+from neuralpile import catalog, cli, glance, motifs, rasters, report, store
 from neuralpile.errors import BadInput
 
 EXAMPLE = "python visualize_dataset.py --repo_name dmfc-rsg --n_examples 4"
@@ -23,6 +23,11 @@ def main() -> int:
     parser.add_argument(
         "--summary", action="store_true", help="draw rates, counts and silences instead, and say what looks wrong"
     )
+    which.add_argument(
+        "--report",
+        action="store_true",
+        help="write one HTML page about all recorded data sets, or those that are built",
+    )
     parser.add_argument("--n_examples", type=cli.positive_int, default=9, help="rows in a figure")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of rows")
     parser.add_argument("--start", type=float, default=0.0, metavar="S", help="draw from this second of a row on")
@@ -34,6 +39,13 @@ def main() -> int:
     if given.seed < 0:
         parser.error(f"--seed: expected a whole number from 0, found {given.seed}")
 
+    if given.report:
+        names = [data_set.name for data_set in catalog.published()]
+        names = names if set(names) & set(store.built()) else store.built() or names
+        path = catalog.BUILD / "report.html"
+        report.write(names, Path("motifs"), path, given.seed)
+        print(f"page: {path}")
+        return 0
     pile = [catalog.PILE] if store.is_finished(catalog.BUILD / catalog.PILE) else []
     references = store.built() + pile if given.plot_all else [given.repo_name]
     if not references:

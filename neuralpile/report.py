@@ -1,0 +1,174 @@
+"""The pile on one page: an HTML file that needs no network and no other file.
+
+What is published comes from the `dataset.toml` files, what is built from the builds; the two are kept apart.
+"""
+
+import base64
+import io
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import jinja2
+import pyarrow.parquet as pq
+from matplotlib.figure import Figure
+from PIL import Image
+
+from neuralpile import __version__, catalog, glance, motifs, rasters, store
+from neuralpile.catalog import DataSet
+from neuralpile.files import write_text
+from neuralpile.motifs import COLOURS, MANY
+
+TEMPLATE = Path(__file__).with_name("report.html")
+# Of the table: name, and whether it is a number
+NUMBERS = ("subjects", "sessions", "published tokens", "built tokens")
+COLUMNS = [(name, name in NUMBERS) for name in ("data set", "species", "area", "task", *NUMBERS, "licence")]
+TOP = 24  # motifs
+CELL = 14  # pixels of a bin of a motif
+
+
+def write(names: list[str], motifs_dir: Path, path: Path, seed: int = 0) -> None:
+    """Write the page about these data sets of the catalog, built or not, and the motifs of the corpus where there are.
+
+    Raises BadInput where a build cannot be read.
+    """
+    components = [_component(catalog.load(name), seed) for name in names]
+    built = [c for c in components if c["tokens"] is not None]
+    title = "neural-pile-primate" if not all(catalog.load(name).simulated for name in names) else "Simulated data sets"
+    top, motifs_of = _motifs(motifs_dir)
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
+    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        title=title,
+        version=__version__,
+        components=components,
+        built=built,
+        tokens_built=sum(c["tokens"] for c in built),
+        tokens_published=sum(c["published"] for c in components),
+        missing=[c["name"] for c in components if c["tokens"] is None],
+        flagged=[f"{c['name']}: {flag}" for c in components for flag in c["flags"]],
+        groups={by: _bars(components, by) for by in ("component", "area", "species")},
+        columns=COLUMNS,
+        motifs=top,
+        motifs_of=motifs_of,
+    )
+    write_text(path, page)
+
+
+def _component(data_set: DataSet, seed: int) -> dict[str, object]:
+    """What the page says of a data set."""
+    facts: dict[str, object] = {
+        "name": data_set.name,
+        "title": data_set.title,
+        "species": ", ".join(data_set.species),
+        "area": data_set.area,
+        "task": data_set.task,
+        "subjects": data_set.subjects,
+        "sessions": data_set.sessions,
+        "published": data_set.tokens,
+        "licence": data_set.licence,
+        "caveat": data_set.caveat,
+        "url": data_set.url,
+        "source": f"{data_set.archive} {data_set.id}, version {data_set.version}",
+        "paper": data_set.paper,
+        "doi": data_set.paper_doi and f"https://doi.org/{data_set.paper_doi}",
+        "data_citation": data_set.data_citation,
+        "tokens": None,
+        "flags": [],
+        "images": [],
+    }
+    facts["text"] = " ".join(str(facts[key]) for key in ("name", "title", "species", "area", "task", "licence")).lower()
+    folder = catalog.BUILD / data_set.name
+    if store.is_finished(folder):
+        facts |= _built(data_set, folder, seed)
+    return facts
+
+
+def _built(data_set: DataSet, folder: Path, seed: int) -> dict[str, object]:
+    rows = store.open_data_set(str(folder))
+    tokens = sum(rows.tokens())
+    sessions = {name[:2] for name in rows.names()}
+    seen = glance.look(rows, seed)
+    flags = list(seen.flags)
+    report = folder / "report.json"
+    failed = json.loads(report.read_text(encoding="utf-8"))["failed"] if report.is_file() else {}
+    if failed:
+        flags.append(f"{len(failed)} session files were not built (see {report.name})")
+    if len(sessions) != data_set.sessions:
+        flags.append(f"{len(sessions):,} of {data_set.sessions:,} published sessions are built")
+    shown = [part for i in range(min(1, len(rows))) if (part := rasters.view(rows, rows.row(i), rasters.View()))]
+    return {
+        "tokens": tokens,
+        "built": f"{len(sessions):,} sessions, {len(rows):,} rows, {tokens:,} tokens",
+        "flags": flags,
+        "images": [
+            _image(rasters.draw_rows(shown, data_set.name, "its first row"), f"raster of a row of {data_set.name}"),
+            _image(glance.draw(seen), f"rates and counts of {data_set.name}: {'; '.join(seen.flags) or 'no flags'}"),
+        ],
+    }
+
+
+def _image(figure: Figure, alt: str) -> dict[str, object]:
+    """A figure within the page, half as large as it is drawn."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    with Image.open(buffer) as image:
+        small = image.convert("RGB").quantize(64)
+        width, height = image.width // 2, image.height // 2
+    out = io.BytesIO()
+    small.save(out, "png", optimize=True)
+    data = f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
+    return {"data": data, "alt": alt, "width": width, "height": height}
+
+
+def _bars(components: list[dict], by: str) -> list[dict[str, object]]:
+    """Tokens as bars, the largest first: of what is built, and of what is not as it is published."""
+    sums: dict[tuple[str, bool], int] = defaultdict(int)
+    for c in components:
+        built = c["tokens"] is not None
+        key = c["name"] if by == "component" else c[by]
+        sums[key, built] += c["tokens"] if built else c["published"]
+    most = max(sums.values())
+    total = sum(sums.values())
+    ordered = sorted(sums.items(), key=lambda item: (-item[1], item[0]))
+    return [
+        {"name": name, "built": built, "width": 100 * n / most, "text": f"{_short(n)} ({motifs.share(n / total)})"}
+        for (name, built), n in ordered
+    ]
+
+
+def _short(n: int) -> str:
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if n >= size:
+            return f"{n / size:.3g} {unit}"
+    return f"{n}"
+
+
+def _motifs(folder: Path) -> tuple[list[dict], str]:
+    """The most frequent motifs of the corpus, from the first table of them that there is."""
+    stem = motifs.file_stem(catalog.PILE, 1, 8).partition("(")[0]
+    paths = sorted(folder.glob(f"{stem}*_motifs.parquet"))
+    if not paths:
+        return [], ""
+    file = pq.ParquetFile(paths[0])
+    facts = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
+    table = next(file.iter_batches(TOP)).to_pylist()
+    of = f"{facts['p_n']} × {facts['p_t']} of {facts['data_set']}: {int(facts['patches']):,} patches"
+    return [_motif(row) for row in table], f"{of}, {file.metadata.num_rows:,} unique"
+
+
+def _motif(row: dict) -> dict[str, object]:
+    patch = row["patch"]
+    return {
+        "cells": list(_cells(patch)),
+        "width": CELL * len(patch[0]),
+        "height": CELL * len(patch),
+        "words": " / ".join(" ".join(map(str, unit)) for unit in patch),
+        "share": motifs.share(row["probability"]),
+    }
+
+
+def _cells(patch: list[list[int]]) -> Iterator[dict[str, object]]:
+    for y, unit in enumerate(patch):
+        for x, n in enumerate(unit):
+            yield {"x": CELL * x, "y": CELL * y, "fill": COLOURS[n] if n < len(COLOURS) else MANY}

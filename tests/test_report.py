@@ -1,0 +1,159 @@
+"""The pile on one page: what it says, that it loads nothing, and that it works in a real browser."""
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from neuralpile import catalog, report, rows, store
+from neuralpile.rows import Row
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+browsers = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="Debian's chromium and chromium-driver are not here")
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    """The page of two builds of the 25, one with a gap; and of motifs."""
+    monkeypatch.setattr(catalog, "BUILD", tmp_path / "build")
+    for name, n in (("m1-a", 3), ("h2", 2)):
+        rng = np.random.default_rng(n)
+        made = [Row(rng.poisson(0.2, (20, 3_000)).astype(np.uint8), "s", f"{i}", "segment_0") for i in range(n)]
+        if name == "h2":
+            made[0].counts[:, 1_000:1_200] = 0
+        folder = tmp_path / "build" / name
+        store.write_rows(folder / "a.arrow", made, rows.SCHEMA)
+        store.finish(folder, [folder / "a.arrow"], rows.SCHEMA, name * 8)
+        (folder / "report.json").write_text(json.dumps({"options": {"bin_size": 0.02}, "failed": {}}))
+    path = tmp_path / "report.html"
+    report.write([data_set.name for data_set in catalog.published()], tmp_path / "motifs", path)
+    return path
+
+
+def test_numbers_and_what_is_missing(page):
+    seen = Page(page.read_text(encoding="utf-8"))
+    text = " ".join(seen.text.split())
+    assert "2 of 25 data sets are built: 300,000 tokens of 40,280,725,744." in text
+    assert "h2: 1 of 2 rows have more than 1 s in which no unit spikes" in text
+    missing = re.search(r"Not built: (.*?)\.", text)[1].split(", ")
+    assert set(missing) == {d.name for d in catalog.published()} - {"m1-a", "h2"}
+    assert sum(tag == "article" for tag, _ in seen.tags) == 25
+    assert all(attributes["alt"] for tag, attributes in seen.tags if tag == "img")
+    assert sum(tag == "img" for tag, _ in seen.tags) == 4
+    assert "redistribution" in text  # the data use agreement of h1
+
+
+def test_it_loads_nothing(page):
+    for tag, attributes in Page(page.read_text(encoding="utf-8")).tags:
+        assert tag not in ("link", "iframe", "object", "embed", "base")
+        assert attributes.get("src", "data:").startswith("data:")
+        assert tag == "a" or "href" not in attributes
+        assert not any(name.startswith("on") for name in attributes)
+    assert "url(" not in page.read_text(encoding="utf-8")
+
+
+def test_texts_are_no_markup(tmp_path, monkeypatch):
+    """What stands in a dataset.toml is text, whatever it holds."""
+    evil = '<script>alert("x")</script>'
+    import dataclasses
+
+    known = dataclasses.replace(catalog.load("m1-a"), title=evil, caveat=evil, paper=evil)
+    monkeypatch.setattr(catalog, "load", lambda name: known)
+    monkeypatch.setattr(catalog, "BUILD", tmp_path)
+    report.write(["m1-a"], tmp_path, tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert evil not in html
+    assert html.count("<script>") == 1
+
+
+def test_from_the_command_line(page, script, tmp_path):
+    done = script("visualize_dataset.py", "--report")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "build" / "report.html").read_bytes()
+
+
+@pytest.fixture
+def browser():
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@browsers
+def test_in_a_browser(page, browser):
+    """Sort, search, switch: as a user does. Nothing is loaded from elsewhere, nothing is logged as an error."""
+    browser.get(page.as_uri())
+
+    def visible(selector):
+        return [element for element in browser.find_elements("css selector", selector) if element.is_displayed()]
+
+    def column(i):
+        return [row.find_elements("css selector", "th, td")[i].text for row in visible("#table tbody tr")]
+
+    heads = browser.find_elements("css selector", "#table thead button")
+    heads[6].click()
+    numbers = [int(text.replace(",", "")) for text in column(6)]
+    assert numbers == sorted(numbers, reverse=True)
+    heads[0].click()
+    assert column(0) == sorted(column(0))
+    assert browser.find_elements("css selector", "#table thead th")[0].get_attribute("aria-sort") == "ascending"
+    heads[0].click()
+    assert column(0) == sorted(column(0), reverse=True)
+
+    search = browser.find_element("id", "search")
+    search.send_keys("MARMOSET prey")
+    assert [article.get_attribute("data-name") for article in visible("article")] == ["moore"]
+    assert column(0) == ["moore"]
+    assert browser.find_element("id", "found").text == "1 found"
+    search.clear()
+    search.send_keys("x\b")
+    assert len(visible("article")) == 25
+
+    from selenium.webdriver.support.select import Select
+
+    Select(browser.find_element("id", "by")).select_by_value("species")
+    assert [bars.get_attribute("id") for bars in visible("ul.bars")] == ["by-species"]
+    before = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    browser.find_element("id", "theme").click()
+    assert browser.execute_script("return getComputedStyle(document.body).backgroundColor") != before
+
+    asked = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    urls = [m["params"]["request"]["url"] for m in asked if m["method"] == "Network.requestWillBeSent"]
+    assert urls
+    assert all(url.startswith(("file://", "data:")) for url in urls)
+    assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+
+
+@browsers
+@pytest.mark.parametrize("width", [320, 1280])
+def test_no_part_is_wider_than_the_screen(page, browser, width):
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    )
+    browser.get(page.as_uri())
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
