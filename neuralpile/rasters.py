@@ -207,20 +207,21 @@ def save(figure: Figure, path: Path) -> None:
         raise BadInput(path, "a file that can be written", str(error), "give another --out_dir") from None
 
 
-def draw_rows(shown: Sequence[Shown], name: str, chosen: str) -> Figure:
+def draw_rows(shown: Sequence[Shown], name: str, chosen: str, pixels: int = WIDTH) -> Figure:
     """The figure of some rows of the data set `name`: a panel each, one colour scale for all.
 
-    `chosen` says how the rows were chosen. Each panel holds one AxesImage: its counts, pooled as its labels say.
+    `chosen` says how the rows were chosen, `pixels` how wide the panels are together. Each panel holds one AxesImage:
+    its counts, pooled as its labels say.
     """
     with matplotlib.style.context("default"):  # not the user's own style: it could crop or scale the figure
-        return _figure(shown, name, chosen)
+        return _figure(shown, name, chosen, pixels)
 
 
-def _figure(shown: Sequence[Shown], name: str, chosen: str) -> Figure:
+def _figure(shown: Sequence[Shown], name: str, chosen: str, pixels: int) -> Figure:
     rows = [part.row for part in shown]
     n_columns = math.ceil(math.sqrt(len(rows)))
     n_lines = math.ceil(len(rows) / n_columns)
-    width = max(NARROWEST, WIDTH // n_columns - LEFT - RIGHT)
+    width = max(NARROWEST, pixels // n_columns - LEFT - RIGHT)
     height = round(ASPECT * width)
     column, line = LEFT + width + RIGHT, ABOVE + height + BELOW
     wide, high = n_columns * column + BAR, HEAD + n_lines * line

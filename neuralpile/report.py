@@ -24,6 +24,7 @@ TEMPLATE = Path(__file__).with_name("report.html")
 # Of the table: name, and whether it is a number
 NUMBERS = ("subjects", "sessions", "published tokens", "built tokens")
 COLUMNS = [(name, name in NUMBERS) for name in ("data set", "species", "area", "task", *NUMBERS, "licence")]
+PIXELS = 860  # width of a raster
 TOP = 24  # motifs
 CELL = 14  # pixels of a bin of a motif
 
@@ -102,19 +103,19 @@ def _built(data_set: DataSet, folder: Path, seed: int) -> dict[str, object]:
         "built": f"{len(sessions):,} sessions, {len(rows):,} rows, {tokens:,} tokens",
         "flags": flags,
         "images": [
-            _image(rasters.draw_rows(shown, data_set.name, "its first row"), f"raster of a row of {data_set.name}"),
+            _image(rasters.draw_rows(shown, data_set.name, "its first row", PIXELS), f"a row of {data_set.name}"),
             _image(glance.draw(seen), f"rates and counts of {data_set.name}: {'; '.join(seen.flags) or 'no flags'}"),
         ],
     }
 
 
 def _image(figure: Figure, alt: str) -> dict[str, object]:
-    """A figure within the page, half as large as it is drawn."""
+    """A figure within the page."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     with Image.open(buffer) as image:
         small = image.convert("RGB").quantize(64)
-        width, height = image.width // 2, image.height // 2
+        width, height = image.size
     out = io.BytesIO()
     small.save(out, "png", optimize=True)
     data = f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
