@@ -94,3 +94,19 @@ def test_data_sets_as_others_write_them(tmp_path):
     opened = store.open_data_set(str(tmp_path / "x"))
     assert sorted(int(row.session_id) for row in opened) == list(range(10))
     assert all((row.counts == int(row.session_id)).all() for row in opened)
+
+
+def test_many_files_are_read_as_quickly_as_one(tmp_path, monkeypatch):
+    """What costs time for each file of a data set is done once, not for each row."""
+    files = [tmp_path / f"{i:03d}.arrow" for i in range(40)]
+    for i, file in enumerate(files):
+        store.write_rows(file, [Row(np.full((2, 3), i, np.uint8), "s", f"{i}", "segment_0")], rows.SCHEMA)
+    store.finish(tmp_path, files, rows.SCHEMA, "0" * 64)
+    data_set = store.open_data_set(str(tmp_path))
+    calls = []
+    formatted = datasets.Dataset.with_format
+    monkeypatch.setattr(datasets.Dataset, "with_format", lambda *a, **k: calls.append(a) or formatted(*a, **k))
+    assert [int(row.counts[0, 0]) for row in data_set] == list(range(40))
+    assert data_set.tokens() == [6] * 40
+    assert [name.session_id for name in data_set.names()] == [f"{i}" for i in range(40)]
+    assert len(calls) == 1
