@@ -106,7 +106,10 @@ def check(folder: Path, references: list[str] | None) -> int:
     corpus = store.open_data_set(str(folder))
     if not corpus.is_merged:
         raise BadInput(folder, "a merged corpus", "a data set", "give the corpus with --out_dir")
-    manifest = json.loads((folder / merge.MANIFEST).read_text(encoding="utf-8"))
+    manifest = merge.made_of(folder)
+    if manifest is None and not references:
+        do = "name its components with --components, or merge again"
+        raise BadInput(folder, f"a {store.MANIFEST} that names its components", "none", do)
     components = [store.open_data_set(reference) for reference in references or manifest["components"]]
     said = merge.check(corpus, components)
     for line in said[:MOST_SAID]:

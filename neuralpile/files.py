@@ -62,9 +62,10 @@ def _fill(path: Path, job: str) -> Iterator[Path]:
             write_text(note, job)
     try:
         yield partial
-        note.unlink(missing_ok=True)
-        for file in [*sorted(partial.rglob("*")), partial]:
+        for file in sorted(partial.rglob("*")):
             _to_disk(file)
+        note.unlink(missing_ok=True)
+        _to_disk(partial)
         if path.exists():
             path.replace(old)
         try:

@@ -3,10 +3,11 @@
 What is found is one commit of the repository: it does not change while it is read.
 """
 
+import re
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +23,7 @@ from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from neuralpile import web
 from neuralpile.errors import BadInput
 from neuralpile.rows import Names, Row, from_table, names_of
+from neuralpile.store import MANIFEST, parse_manifest
 
 T = TypeVar("T")
 
@@ -29,6 +31,7 @@ COUNTS = pa.list_(pa.list_(pa.uint8()))
 GROUPS_KEPT = 4  # row groups: where they hold several rows, these are mostly read one after the other
 AHEAD = 4  # rows that are read and decoded while others are used
 TRIES = 5
+ROOT = r"hf://datasets/[^/]+/[^/@]+@[^/]+"  # of the addresses of a repository's files: up to the commit
 
 
 @dataclass(frozen=True)
@@ -97,13 +100,26 @@ class DataSetOnHub:
             raise BadInput(f"{self.name}, row {i}", "a row of spike counts", str(error), "push it again") from None
 
     def __iter__(self) -> Iterator[Row]:
+        return self.read(range(len(self)))
+
+    def read(self, numbers: Sequence[int]) -> Iterator[Row]:
+        """These rows, the next ones being read ahead."""
         with ThreadPoolExecutor(AHEAD) as pool:
-            coming = [pool.submit(self.row, i) for i in range(min(AHEAD, len(self)))]
-            for i in range(len(self)):
-                row = coming.pop(0).result()
-                if i + AHEAD < len(self):
-                    coming.append(pool.submit(self.row, i + AHEAD))
+            coming = deque(pool.submit(self.row, i) for i in numbers[:AHEAD])
+            for i in range(len(numbers)):
+                row = coming.popleft().result()
+                if i + AHEAD < len(numbers):
+                    coming.append(pool.submit(self.row, numbers[i + AHEAD]))
                 yield row
+
+    def manifest(self) -> dict[str, object] | None:
+        """What it was made of, as its `manifest.json` says; None where it has none that can be read."""
+        root = re.match(ROOT, self.groups[0].url) if self.groups else None
+        if root is None:
+            return None
+        files = HfFileSystem()
+        path = f"{root[0]}/{MANIFEST}"
+        return parse_manifest(_persist(self.name, lambda: files.cat_file(path) if files.exists(path) else b""))
 
     def _group(self, number: int) -> pa.Table:
         with self._lock:

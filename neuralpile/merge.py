@@ -7,9 +7,10 @@ component moves nothing. Only names and sizes of rows are in memory; the rows th
 import hashlib
 import json
 import re
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,19 +20,20 @@ from neuralpile import __version__, rows, store
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_folder, write_text
 from neuralpile.hub import DataSetOnHub
-from neuralpile.rows import MERGED_SCHEMA, Names, Row
+from neuralpile.rows import MERGED_SCHEMA, SCHEMA, Names, Row
 from neuralpile.store import DataSetOnDisk
 
 DataSet = DataSetOnDisk | DataSetOnHub
 
 SHARD = 500_000_000  # tokens in an Arrow file of a merged corpus, a row more at most: near what the Hub advises
 TRAIN, TEST = "train", "test"
-MANIFEST = "manifest.json"
+FETCHED = "fetched"  # folder for what comes from the Hub, while a merge is at work
 
 # FALCON: "held-in-minival" repeats the beginning of "held-in-calib", of the same day and under a subject of its own
 SPLIT_OF_A_SUBJECT = re.compile(r"-held-(in|out)-\w+$")
-# NLB: the two files of one session, and the part before the session's own name
-PART_OF_A_SESSION = re.compile(r"^.*_ses-|_desc-(train|test)")
+# What precedes a session's own name; and NLB's two files of one session, which can differ in what else is in them:
+# sub-Han_desc-train_behavior+ecephys, sub-Han_desc-test_ecephys
+PART_OF_A_SESSION = re.compile(r"^.*_ses-|_desc-(train|test)(_.*)?$")
 
 
 @dataclass(frozen=True)
@@ -78,15 +80,15 @@ def in_test(
         groups.setdefault(GROUPS[split_by](row), []).append(i)
     sizes = {group: sum(tokens[i] for i in its) for group, its in groups.items()}
     target, held = test_size * sum(tokens), 0
-    taken, left = [], sorted(groups, key=lambda group: _place(seed, name, split_by, group))
-    for group in left:
-        if held + sizes[group] <= target:
-            taken.append(group)
-            held += sizes[group]
-    left = [group for group in left if group not in set(taken)]
-    nearest = min(left, key=lambda group: abs(held + sizes[group] - target))
-    if len(left) > 1 and abs(held + sizes[nearest] - target) < abs(held - target):
-        taken.append(nearest)
+    taken, left = [], []
+    for group in sorted(groups, key=lambda group: _place(seed, name, split_by, group)):
+        fits = held + sizes[group] <= target
+        (taken if fits else left).append(group)
+        held += sizes[group] if fits else 0
+    if len(left) > 1:
+        nearest = min(left, key=lambda group: abs(held + sizes[group] - target))
+        if abs(held + sizes[nearest] - target) < abs(held - target):
+            taken.append(nearest)
     found = np.zeros(len(names), bool)
     found[[i for group in taken for i in groups[group]]] = True
     return found
@@ -109,8 +111,34 @@ def merge(
     """
     components = sorted(components, key=lambda component: component.name)
     _check(components, out_dir)
+    options = {"seed": seed, "test_size": test_size, "split_by": split_by}
     fingerprints = {component.name: component.fingerprint for component in components}
-    at: list[tuple[DataSet, int]] = []
+    if (done := _done(out_dir, options, fingerprints)) is not None:
+        return done
+    job = json.dumps([__version__, fingerprints, test_size, seed, split_by, SHARD])
+    with whole_folder(out_dir, job) as folder:
+        local = [_fetched(component, folder / FETCHED / str(n)) for n, component in enumerate(components)]
+        sides = _write(local, folder, job, **options)
+        made = {
+            component.name: {
+                "rows": component.fingerprint,
+                "sides": asdict(sides[component.name]),
+                "manifest": component.manifest(),
+            }
+            for component in components
+        }
+        manifest = {"version": __version__, "options": options, "components": made}
+        write_text(folder / store.MANIFEST, json.dumps(manifest, indent=1) + "\n")
+        write_text(folder / store.SPLITS, json.dumps({"splits": [TRAIN, TEST]}))
+        shutil.rmtree(folder / FETCHED, ignore_errors=True)
+    return sides
+
+
+def _write(
+    components: list[DataSetOnDisk], folder: Path, job: str, test_size: float, seed: int, split_by: str
+) -> dict[str, Sides]:
+    """Write the shards of both splits that are not there yet; what is on both sides."""
+    at: list[tuple[DataSetOnDisk, int]] = []
     test: list[bool] = []
     places: list[bytes] = []
     sizes: list[int] = []
@@ -121,14 +149,10 @@ def merge(
         at += [(component, i) for i in range(len(names))]
         test += chosen.tolist()
         sizes += tokens
-        places += [_place(seed, component.name, *row, i) for i, row in enumerate(names)]
+        places += [_place(seed, component.name, *row) for row in names]
         sides[component.name] = _sides(names, np.array(tokens, np.int64), chosen)
-    order = sorted(range(len(at)), key=places.__getitem__)
-    job = json.dumps([__version__, fingerprints, test_size, seed, split_by, SHARD])
-    with (
-        whole_folder(out_dir, job) as folder,
-        tqdm(total=sum(sizes), unit="token", unit_scale=True, desc="merge", disable=None) as bar,
-    ):
+    order = sorted(range(len(at)), key=places.__getitem__)  # of rows of one name, the first stays the first
+    with _bar("merge", sum(sizes)) as bar:
 
         def made(numbers: list[int]) -> Iterator[Row]:
             for component, i in (at[number] for number in numbers):
@@ -146,14 +170,60 @@ def merge(
                     store.write_rows(files[-1], made(shard), MERGED_SCHEMA)
             digest = hashlib.sha256(f"{job} {split}".encode()).hexdigest()
             store.finish(folder / split, files, MERGED_SCHEMA, digest, split)
-        manifest = {
-            "version": __version__,
-            "options": {"seed": seed, "test_size": test_size, "split_by": split_by},
-            "components": {component.name: _manifest_of(component) for component in components},
-        }
-        write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
-        write_text(folder / store.SPLITS, json.dumps({"splits": [TRAIN, TEST]}))
     return sides
+
+
+def _fetched(component: DataSet, folder: Path) -> DataSetOnDisk:
+    """A component that is on this machine: one on the Hub is read through once, in its order, and kept in `folder`.
+
+    Row by row in the order of the corpus, a row group of many rows would be fetched as many times.
+    """
+    if isinstance(component, DataSetOnDisk):
+        return component
+    files = []
+    sizes = component.tokens()
+    with _bar(f"fetch {component.name}", sum(sizes)) as bar:
+
+        def read(numbers: list[int]) -> Iterator[Row]:
+            for row in component.read(numbers):
+                yield row
+                bar.update(row.counts.size)
+
+        for shard in _shards(list(range(len(component))), sizes):
+            files.append(folder / f"data-{len(files):05d}.arrow")
+            if files[-1].exists():  # of a run that was killed
+                bar.update(sum(sizes[i] for i in shard))
+            else:
+                store.write_rows(files[-1], read(shard), SCHEMA)
+    store.finish(folder, files, SCHEMA, hashlib.sha256(component.fingerprint.encode()).hexdigest())
+    return replace(store.open_data_set(str(folder)), name=component.name)
+
+
+def _bar(what: str, tokens: int) -> tqdm:
+    return tqdm(total=tokens, unit="token", unit_scale=True, desc=what, disable=None)
+
+
+def _done(out_dir: Path, options: dict[str, object], fingerprints: dict[str, str]) -> dict[str, Sides] | None:
+    """What is on both sides of the corpus in a folder, if it is finished and the one that is asked for."""
+    manifest = made_of(out_dir) if (out_dir / store.SPLITS).is_file() else None
+    if manifest is None:
+        return None
+    components = manifest["components"]
+    found = {name: made["rows"] for name, made in components.items()}
+    if (manifest["version"], manifest["options"], found) != (__version__, options, fingerprints):
+        return None
+    return {name: Sides(**made["sides"]) for name, made in components.items()}
+
+
+def made_of(folder: Path) -> dict[str, object] | None:
+    """The manifest of a corpus that `merge` wrote; None where there is none, or another."""
+    path = folder / store.MANIFEST
+    manifest = store.parse_manifest(path.read_bytes()) if path.is_file() else None
+    try:
+        whole = all(made.keys() == {"rows", "sides", "manifest"} for made in manifest["components"].values())
+        return manifest if whole and manifest.keys() == {"version", "options", "components"} else None
+    except (TypeError, KeyError, AttributeError):
+        return None
 
 
 def _check(components: list[DataSet], out_dir: Path) -> None:
@@ -199,21 +269,17 @@ def _shards(numbers: list[int], sizes: list[int]) -> list[list[int]]:
     return shards
 
 
-def _manifest_of(component: DataSet) -> object:
-    """How a component was made: its own manifest, or what is known where it has none."""
-    path = component.folder and component.folder / MANIFEST
-    if path and path.is_file():
-        return json.loads(path.read_text(encoding="utf-8"))
-    return {"rows": component.fingerprint}
-
-
 def check(corpus: DataSetOnDisk, components: list[DataSet]) -> list[str]:
     """What a merged corpus has that its components do not have, and the reverse, in words; one row is in memory."""
+
+    def told(data_set: DataSet) -> Iterator[Row]:
+        return tqdm(data_set, unit="row", desc=f"check {data_set.name}", total=len(data_set), disable=None)
+
     missing: Counter[tuple[str, str]] = Counter()
     for component in components:
-        missing.update((component.name, rows.digest([row])) for row in component)
+        missing.update((component.name, rows.digest([row])) for row in told(component))
     said = []
-    for i, row in enumerate(corpus):
+    for i, row in enumerate(told(corpus)):
         key = row.source_dataset or "", rows.digest([row._replace(source_dataset=None)])
         if missing[key] > 0:
             missing[key] -= 1

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 METADATA = b"neuralpile"  # key of what is kept in the schema of an Arrow file
 INFO = "dataset_info.json"
 SPLITS = "dataset_dict.json"  # of a data set with several splits: names them
+MANIFEST = "manifest.json"  # what the rows were made of
 STATE = "state.json"  # names the data files; where it is missing, the data set is not finished
 
 
@@ -64,6 +65,11 @@ class DataSetOnDisk:
     def tokens(self) -> list[int]:
         """How many tokens each row has."""
         return [row.counts.size for row in self]
+
+    def manifest(self) -> dict[str, object] | None:
+        """What it was made of, as its `manifest.json` says; None where it has none that can be read."""
+        path = self.folder and self.folder / MANIFEST
+        return parse_manifest(path.read_bytes()) if path and path.is_file() else None
 
     def row(self, i: int) -> Row:
         """Row `i`, counted over all splits in their order. Its counts are a read-only view of the file.
@@ -124,6 +130,15 @@ def _checked(name: str, loaded: datasets.Dataset | datasets.DatasetDict, folder:
             do = "take a data set made by this project"
             raise BadInput(name, "a column spike_counts of lists of lists of uint8", str(found), do)
     return DataSetOnDisk(name, splits, folder)
+
+
+def parse_manifest(content: bytes) -> dict[str, object] | None:
+    """What a `manifest.json` says; None where it is not what this project writes."""
+    try:
+        manifest = json.loads(content)
+    except ValueError:
+        return None
+    return manifest if isinstance(manifest, dict) else None
 
 
 def built() -> list[str]:

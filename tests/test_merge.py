@@ -183,8 +183,20 @@ def test_repeated_sessions_stay_together():
     assert (test[::2] == test[1::2]).all()
     assert 6 <= test[::2].sum() <= 10
     assert not merge.in_test("m1-a", names, [100, 10] * 40, 0.2, 0, "subject").any()  # all of one monkey
-    both = [Names("sub-Han", f"sub-Han_desc-{part}_ecephys", "segment_0") for part in ("train", "test")]
-    assert not merge.in_test("area2-bump", both, [90, 10], 0.1, 0, "session").any()
+
+
+# As DANDI lists them: 000127, 000130
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["sub-Han_desc-train_behavior+ecephys", "sub-Han_desc-test_ecephys"],
+        ["sub-Haydn_desc-train_ecephys", "sub-Haydn_desc-test_ecephys"],
+    ],
+)
+def test_two_files_of_a_session_stay_together(files):
+    both = [Names("sub", file, "segment_0") for file in files]
+    assert not merge.in_test("x", both, [90, 10], 0.1, 0, "session").any()
+    assert merge.in_test("x", both, [90, 10], 0.1, 0, "row").tolist() == [False, True]
 
 
 def test_the_table_tells_both_sides(components, script, tmp_path):
@@ -255,6 +267,10 @@ def test_manifest(components, script, tmp_path):
     manifest = json.loads((tmp_path / "build" / catalog.PILE / "manifest.json").read_text())
     assert manifest["options"] == {"seed": 3, "test_size": 0.01, "split_by": "session"}
     assert list(manifest["components"]) == ["area2-bump", "dmfc-rsg", "m1-a"]
+    sides = manifest["components"]["m1-a"]["sides"]
+    assert sum(sides["rows"].values()) == 120
+    assert sum(sides["tokens"].values()) == sum(row.counts.size for row in components["m1-a"])
+    assert manifest["components"]["m1-a"]["manifest"] is None  # these builds have none
 
 
 def test_one_row_is_for_training(script, tmp_path):
@@ -262,6 +278,61 @@ def test_one_row_is_for_training(script, tmp_path):
     assert script(SCRIPT).returncode == 0
     loaded = datasets.load_from_disk(str(tmp_path / "build" / catalog.PILE))
     assert (len(loaded["train"]), len(loaded["test"])) == (1, 0)
+
+
+def test_a_component_without_rows(components, script, tmp_path):
+    write_component(tmp_path / "build" / "kim", 0, 5)
+    done = script(SCRIPT, "--components", "kim", "m1-a")
+    assert done.returncode == 0, done.stderr
+    assert len(store.open_data_set(str(tmp_path / "build" / catalog.PILE))) == 120
+    done = script(SCRIPT, "--components", "kim")
+    assert done.returncode == 2
+    assert "expected data sets with rows, found none" in done.stderr
+
+
+def test_rows_of_one_name_stay_together_and_in_order(tmp_path):
+    """A file that is there twice: its rows are neighbours, on one side."""
+    made = [Row(np.full((1, 5), i, np.uint8), "s", f"{i % 10}", "segment_0") for i in range(20)]
+    store.write_rows(tmp_path / "x" / "a.arrow", made, rows.SCHEMA)
+    store.finish(tmp_path / "x", [tmp_path / "x" / "a.arrow"], rows.SCHEMA, "0" * 64)
+    merge.merge([store.open_data_set(str(tmp_path / "x"))], tmp_path / "out", 0.3, 0)
+    found = [int(row.counts[0, 0]) for row in store.open_data_set(str(tmp_path / "out"))]
+    assert len(found) == 20
+    assert [second - first for first, second in zip(found[::2], found[1::2], strict=True)] == [10] * 10
+
+
+def test_the_same_merge_again_does_nothing(components, script, tmp_path):
+    pile = tmp_path / "build" / catalog.PILE
+
+    def state():
+        return {path: path.stat().st_ino for path in pile.rglob("*")}
+
+    first = script(SCRIPT)
+    made = state()
+    again = script(SCRIPT)
+    assert (again.returncode, again.stdout) == (0, first.stdout)
+    assert state() == made
+    assert script(SCRIPT, "--seed", 1).returncode == 0
+    assert not set(state().values()) & set(made.values())
+    shutil.rmtree(tmp_path / "build" / "m1-a")
+    write_component(tmp_path / "build" / "m1-a", 7, 8)
+    assert script(SCRIPT, "--seed", 1).returncode == 0
+    assert len(store.open_data_set(str(pile))) == 12
+
+
+@pytest.mark.parametrize("manifest", [None, "[]", "{", '{"components": {"m1-a": {}}}'])
+def test_check_of_a_corpus_without_a_manifest(components, script, tmp_path, manifest):
+    assert script(SCRIPT).returncode == 0
+    path = tmp_path / "build" / catalog.PILE / "manifest.json"
+    path.unlink()
+    if manifest is not None:
+        path.write_text(manifest)
+    done = script(SCRIPT, "--check")
+    assert done.returncode == 2
+    assert "expected a manifest.json that names its components, found none" in done.stderr
+    assert script(SCRIPT, "--check", "--components", *components).returncode == 0
+    assert script(SCRIPT).returncode == 0  # and merging makes one again
+    assert script(SCRIPT, "--check").returncode == 0
 
 
 def test_merge_again_replaces_the_corpus(components, script, tmp_path):

@@ -1,0 +1,142 @@
+"""Merging what is on the Hub with what is here, with the real clients against a stand-in, in processes of their own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import datasets
+import numpy as np
+import pytest
+from conftest import ROOT
+from loopback_hub import LoopbackHub
+
+from neuralpile import catalog, rows, store
+from neuralpile.rows import Row
+
+SCRIPT = "merge_datasets.py"
+PUSH = """
+import sys, datasets
+from neuralpile import store
+datasets.DatasetDict(store.open_data_set(sys.argv[1]).splits).push_to_hub(sys.argv[2])
+"""
+PUBLISH = """
+import sys
+from neuralpile import publish, store
+publish.push(store.open_data_set(sys.argv[1]), publish.Hub(publish.Target(sys.argv[2])), {})
+"""
+MANIFEST = {"data_set": "two", "sessions": [{"file": "a.nwb", "bytes": 3, "digest": "sha256:00"}]}
+
+
+@pytest.fixture
+def hub(tmp_path):
+    with LoopbackHub(tmp_path / "hf", user="me") as hub:
+        yield hub
+
+
+def write(folder, n_rows, seed):
+    rng = np.random.default_rng(seed)
+    shapes = rng.integers(1, [30, 500], (n_rows, 2))
+    made = [
+        Row(rng.poisson(1, shape).astype(np.uint8), f"{seed}", f"{i}", "segment_0") for i, shape in enumerate(shapes)
+    ]
+    store.write_rows(folder / "a.arrow", made, rows.SCHEMA)
+    store.finish(folder, [folder / "a.arrow"], rows.SCHEMA, f"{seed}" * 64)
+    return made
+
+
+def run(hub, code, *arguments):
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    subprocess.run(command, cwd=ROOT, env=os.environ | hub.environment(), check=True, capture_output=True)
+
+
+@pytest.fixture
+def mix(hub, tmp_path):
+    """Three data sets: one here; one on the Hub as `datasets` puts it there, many rows a row group; one as we do."""
+    made = {
+        "m1-a": write(tmp_path / "build" / "m1-a", 30, 1),
+        "me/one": write(tmp_path / "one", 40, 2),
+        "me/two": write(tmp_path / "two", 20, 3),
+    }
+    (tmp_path / "two" / "manifest.json").write_text(json.dumps(MANIFEST))
+    run(hub, PUSH, tmp_path / "one", "me/one")
+    run(hub, PUBLISH, tmp_path / "two", "me/two")
+    return made
+
+
+def identity(row):
+    return (*row[1:], row.counts.shape, row.counts.tobytes())
+
+
+def test_mix(hub, mix, script, tmp_path):
+    """Exactly their rows; tokens told exactly; the same bytes when it is merged anew; proved by --check."""
+    done = script(SCRIPT, "--components", *mix, "--test_size", 0.2, **hub.environment())
+    assert done.returncode == 0, done.stderr
+    pile = tmp_path / "build" / catalog.PILE
+    expected = Counter(identity(row._replace(source_dataset=name)) for name, made in mix.items() for row in made)
+    assert Counter(map(identity, store.open_data_set(str(pile)))) == expected
+    for name, made in mix.items():
+        total = sum(row.counts.size for row in made)
+        line = next(line.split() for line in done.stdout.splitlines() if line.startswith(name))
+        assert int(line[3].replace(",", "")) + int(line[6].replace(",", "")) == total
+        test = [row for row in datasets.load_from_disk(str(pile))["test"] if row["source_dataset"] == name]
+        held = sum(len(row["spike_counts"]) * len(row["spike_counts"][0]) for row in test)
+        assert held == int(line[6].replace(",", ""))
+        assert held == pytest.approx(0.2 * total, rel=0.1)
+    manifest = json.loads((pile / "manifest.json").read_text())["components"]
+    assert {name: made["manifest"] for name, made in manifest.items()} == {
+        "m1-a": None,
+        "me/one": None,
+        "me/two": MANIFEST,
+    }
+    assert not (pile / "fetched").exists()
+    options = ["--components", *mix, "--test_size", 0.2, "--out_dir", tmp_path / "again"]
+    assert script(SCRIPT, *options, **hub.environment()).returncode == 0
+    assert contents(tmp_path / "again") == contents(pile)
+    done = script(SCRIPT, "--check", **hub.environment())
+    assert done.returncode == 0, done.stderr
+    assert "90 rows: exactly those of m1-a, me/one, me/two" in done.stdout
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+SLOWLY = """
+import sys, time
+from pathlib import Path
+from neuralpile import merge, store
+write_rows = store.write_rows
+def slowly(path, *more):
+    write_rows(path, *more)
+    print(path.parent.name, path.name, flush=True)
+    time.sleep(float(sys.argv[2]))
+store.write_rows, merge.SHARD = slowly, 20_000
+merge.merge([store.open_data_set(name) for name in ("me/one", "m1-a")], Path(sys.argv[1]), 0.1, 0)
+"""
+
+
+def test_killed_while_it_fetches(hub, mix, tmp_path):
+    """What was fetched is not fetched again, and the corpus is the same to the last byte."""
+    environment = os.environ | hub.environment() | {"NEURALPILE_BUILD": str(tmp_path / "build")}
+    command = [sys.executable, "-c", SLOWLY]
+    whole = subprocess.run(
+        [*command, tmp_path / "undisturbed", "0"], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert whole.returncode == 0, whole.stderr
+    slow = [*command, tmp_path / "out", "0.3"]
+    running = subprocess.Popen(slow, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    fetched = tmp_path / "out.partial" / "fetched"
+    while len(list(fetched.rglob("*.arrow"))) < 3:
+        assert running.poll() is None
+        time.sleep(0.01)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    kept = len(list(fetched.rglob("*.arrow")))
+    again = subprocess.run([*command, tmp_path / "out", "0"], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert whole.stdout.splitlines()[kept:] == again.stdout.splitlines()
+    assert contents(tmp_path / "out") == contents(tmp_path / "undisturbed")
