@@ -100,6 +100,7 @@ class Shown(NamedTuple):
     first_bin: int
     bin_width: float | None  # seconds, where it is known
     label: str  # of the units
+    order: np.ndarray | None = None  # (units,): which unit is on which line, where that is not their own order
 
 
 def bin_width(data_set: DataSet, row: Row) -> float | None:
@@ -125,13 +126,26 @@ def view(data_set: DataSet, row: Row, wanted: View) -> Shown | None:
         if first >= stop:
             return None
         counts = counts[:, first:stop]
-    label = "units"
+    label, order = "units", None
     if wanted.sort == "rate":
-        counts = counts[np.argsort(-counts.sum(axis=1, dtype=np.int64), kind="stable")]
-        label = "units, the most active first"
+        label, order = "units, the most active first", np.argsort(-sums(counts, 1).sum(axis=1), kind="stable")
     elif wanted.sort == "similarity":
-        counts, label = counts[by_similarity(counts)], "units, similar ones together"
-    return Shown(row._replace(counts=counts), first, width, label)
+        label, order = "units, similar ones together", by_similarity(counts)
+    return Shown(row._replace(counts=counts), first, width, label, order)
+
+
+def sums(counts: np.ndarray, n: int) -> np.ndarray:
+    """Sum counts (units, bins) over at most `n` stretches of time of about equal length: (units, stretches), int64.
+
+    Nothing of the size of `counts` is allocated.
+    """
+    n_units, n_bins = counts.shape
+    n = min(n, n_bins)
+    starts = np.arange(n) * n_bins // max(1, n)
+    summed = np.empty((n_units, n), np.int64)
+    for unit, into in zip(counts, summed, strict=True):
+        np.add.reduceat(unit, starts, dtype=np.int64, out=into)
+    return summed
 
 
 def by_similarity(counts: np.ndarray) -> np.ndarray:
@@ -141,10 +155,8 @@ def by_similarity(counts: np.ndarray) -> np.ndarray:
     average linkage, and leaves put in optimal order (Bar-Joseph, Gifford & Jaakkola 2001, Bioinformatics 17:S22) up to
     `MOST_ORDERED` units.
     """
-    n_bins = counts.shape[1]
-    starts = np.arange(min(COARSE, n_bins)) * n_bins // max(1, min(COARSE, n_bins))
-    coarse = np.add.reduceat(counts, starts, axis=1, dtype=np.float32) if n_bins else np.zeros((len(counts), 1))
-    varies = coarse.std(axis=1) > 0
+    coarse = sums(counts, COARSE)
+    varies = (coarse != coarse[:, :1]).any(axis=1)
     active, silent = np.flatnonzero(varies), np.flatnonzero(~varies)
     if len(active) > 2:
         distances = pdist(coarse[active], "correlation").clip(0, 2)
@@ -241,8 +253,10 @@ def _figure(shown: Sequence[Shown], name: str, chosen: str, pixels: int) -> Figu
 
         text.set_text(shorten(parts, fits))
 
-    # Bins first, that makes few of many; then the same for units.
-    images = [pool_max(pool_max(row.counts, width).T, height).T for row in rows]
+    # Bins first, that makes few of many; only then units are put in order and pooled.
+    images = [pool_max(part.row.counts, width) for part in shown]
+    images = [image if part.order is None else image[part.order] for part, image in zip(shown, images, strict=True)]
+    images = [pool_max(image.T, height).T for image in images]
     edges = colour_edges(max(int(image.max(initial=0)) for image in images))
     colours = ScalarMappable(BoundaryNorm(edges, len(edges) - 1), palette(len(edges) - 1))
     for i, (part, image) in enumerate(zip(shown, images, strict=True)):

@@ -1,6 +1,7 @@
 """A data set at a glance: what is planted in a population is found, and what is not there is not."""
 
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -26,15 +27,32 @@ def write(folder, matrices):
 
 def test_numbers(tmp_path):
     """Rates in Hz, counts and silent units as they are in the rows."""
-    matrices = [population(seed=i) for i in range(3)]
+    matrices = [population(seed=i, n_units=n) for i, n in enumerate((40, 64, 150))]
     matrices[1][7] = 0
     seen = glance.look(write(tmp_path / "x", matrices))
     np.testing.assert_allclose(seen.rates, np.concatenate([counts.mean(axis=1) / 0.02 for counts in matrices]))
     assert seen.counts.tolist() == np.bincount(np.concatenate(matrices).reshape(-1), minlength=256).tolist()
-    assert seen.silent == pytest.approx(1 / 120)
+    assert seen.silent == pytest.approx(1 / 254)
     assert seen.curves[0].rate.mean() == pytest.approx(matrices[0].mean() / 0.02, rel=0.01)
     assert seen.curves[0].seconds == pytest.approx(60, rel=0.01)
     assert seen.flags == []
+
+
+def test_a_huge_row_is_looked_at_without_copies_of_it(tmp_path):
+    """Also where all units have as many spikes, and some the very same."""
+    counts = np.zeros((400, 200_000), np.uint8)
+    counts[:, ::5_000] = 1
+    data_set = write(tmp_path / "x", [np.stack([np.roll(unit, i % 300) for i, unit in enumerate(counts)])])
+    glance.look(write(tmp_path / "y", [population()]))  # compiles
+    tracemalloc.start()
+    seen = glance.look(data_set)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < counts.nbytes / 3
+    assert seen.counts[:2].tolist() == [400 * (200_000 - 40), 400 * 40]
+    assert seen.flags[-1] == (
+        "in 1 of 1 rows units have the very same counts as another (up to 100: sub ses-0 segment_0): one channel twice?"
+    )
 
 
 def planted(kind):
@@ -61,11 +79,11 @@ def planted(kind):
     [
         ("lead-in", r"1 of 2 rows begin with more than 10 s .*up to 12\.0 s"),
         ("gap", r"1 of 2 rows have more than 1 s .*longest: 2\.\d s, from 20\.0 on in sub ses-1"),
-        ("saturated", "1 bins hold 255 spikes"),
+        ("saturated", "bins with 255 spikes, the most that a byte can hold: 1;"),
         ("silent", "30% of the units have no spike"),
         ("fast", "half of the units spike faster than 1[45]"),
         ("together", "more than 90% of the units spike together"),
-        ("repeated", r"very same counts \(up to 1: sub ses-1"),
+        ("repeated", r"in 1 of 2 rows .* the very same counts .*up to 1: sub ses-1"),
     ],
 )
 def test_what_is_planted_is_flagged(kind, said, tmp_path):

@@ -371,8 +371,35 @@ def test_width_of_bins_is_that_of_the_build(tmp_path):
 def test_units_by_rate():
     counts = np.array([[0, 1, 0], [0, 0, 0], [3, 0, 1], [0, 2, 2]], np.uint8)
     part = rasters.view(store.DataSetOnDisk("x", {}), Row(counts, "s", "1", "g"), rasters.View(sort="rate"))
-    assert part.row.counts.tolist() == counts[[2, 3, 0, 1]].tolist()
     assert part.label == "units, the most active first"
+    axes, image, _ = next(panels(rasters.draw_rows([part], "x", "")))
+    assert image.tolist() == counts[[2, 3, 0, 1]].tolist()
+    assert axes.get_ylabel() == part.label
+
+
+@given(arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=40)), st.integers(1, 45))
+def test_sums(counts, n):
+    summed = rasters.sums(counts, n)
+    n_bins = counts.shape[1]
+    edges = [i * n_bins // min(n, n_bins) for i in range(min(n, n_bins) + 1)]
+    assert summed.tolist() == [[sum(map(int, unit[a:b])) for a, b in pairwise(edges)] for unit in counts]
+
+
+@pytest.mark.parametrize("sort", rasters.SORTS)
+def test_drawing_a_huge_row_copies_little_of_it(sort, tmp_path):
+    """What is put in order are pixels, not counts."""
+    import tracemalloc
+
+    counts = np.zeros((60, 2_000_000), np.uint8)
+    counts[np.arange(60), np.arange(60) * 30_000] = 1
+    data_set = store.DataSetOnDisk("x", {})
+    rasters.draw_rows([rasters.view(data_set, Row(counts[:, :100], "s", "1", "g"), rasters.View())], "x", "")  # warm
+    tracemalloc.start()
+    part = rasters.view(data_set, Row(counts, "s", "1", "g"), rasters.View(sort=sort))
+    rasters.draw_rows([part], "x", "")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < counts.nbytes / 3
 
 
 @given(st.integers(0, 1000))
