@@ -78,17 +78,12 @@ def count(rows: Iterable[np.ndarray], p_n: int, p_t: int) -> Motifs:
             found = patches.merge(found, tally.table())
         tally.add(counts)
     found = patches.merge(found, tally.table())
-    return _motifs(_most_frequent_first(found), p_n, p_t)
+    return _motifs(patches.most_frequent_first(found), p_n, p_t)
 
 
 def n_patches(shape: tuple[int, int], p_n: int, p_t: int) -> int:
     """How many patches a row of (units, bins) has."""
     return -(-shape[0] // p_n) * -(-shape[1] // p_t)
-
-
-def _most_frequent_first(table: Table) -> Table:
-    order = np.argsort(-table.frequencies, kind="stable")
-    return Table(table.keys[order], table.frequencies[order])
 
 
 def _motifs(table: Table, p_n: int, p_t: int) -> Motifs:
@@ -172,7 +167,7 @@ def ordered(parts: Iterator[Table], folder: Path, memory: int) -> Iterator[Table
     """Parts of a table, the most frequent patches first; `folder` is for what does not fit in memory."""
     first = list(itertools.islice(parts, 2))
     if len(first) == 1 and first[0].nbytes * COPIES <= memory:
-        return iter([_most_frequent_first(first[0])])
+        return iter([patches.most_frequent_first(first[0])])
     return tables.by_frequency(itertools.chain(first, parts), folder, memory)
 
 

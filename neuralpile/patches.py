@@ -14,10 +14,12 @@ import numpy as np
 
 BLOCK = 2048  # patches whose keys are worked out at a time: they stay in the processor's first cache
 BUFFER = 1 << 21  # keys that are sorted at a time
+MOST_BUFFER = 1 << 24  # where most are unique: to sort them takes less time than to merge sorted ones
 DIRECT_BITS = 16  # of an index into the array of patches of small counts: 4 x 256 KiB fit the second cache
 FEW = 32  # patches that are passed over together where none is to be sorted
 LANES = 4  # such arrays, in turn: the same patch often comes twice, and its number is still on its way to memory
 U = np.uint64
+ALL = U(0xFFFFFFFFFFFFFFFF)
 NONE = np.empty(0, np.int64)
 
 
@@ -126,6 +128,12 @@ def merge(a: Table, b: Table) -> Table:
     return Table(*_merge(a.keys, a.frequencies, b.keys, b.frequencies))
 
 
+def most_frequent_first(table: Table) -> Table:
+    """A table in the order of its frequencies, the highest first, those of one frequency as they were."""
+    places = order(~table.frequencies.view(np.uint64)[:, None])
+    return Table(_taken(table.keys, places, ALL), table.frequencies[places])
+
+
 class _Sorter:
     """Keys of some words in any order, and the table of those that were sorted already."""
 
@@ -133,6 +141,7 @@ class _Sorter:
         self.filled = 0
         self._buffer = np.empty((0, words), np.uint64)
         self._tables: list[Table] = []  # each at least twice as long as the next
+        self._mostly_unique = False
 
     @property
     def nbytes(self) -> int:
@@ -142,8 +151,9 @@ class _Sorter:
         """Where the next `n` keys go; then `filled` is to be raised."""
         if self.filled + n > len(self._buffer):
             self._sort()
-            if n > len(self._buffer):
-                self._buffer = np.empty((max(n, BUFFER), self._buffer.shape[1]), np.uint64)
+            size = max(n, BUFFER, min(2 * len(self._buffer), MOST_BUFFER) if self._mostly_unique else 0)
+            if size > len(self._buffer):
+                self._buffer = np.empty((size, self._buffer.shape[1]), np.uint64)
         return self._buffer[self.filled :]
 
     def _sort(self) -> None:
@@ -151,6 +161,7 @@ class _Sorter:
         if not len(keys):
             return
         self._tables.append(_sorted_table(keys))
+        self._mostly_unique = 2 * len(self._tables[-1].keys) > len(keys)
         while len(self._tables) > 1 and len(self._tables[-2].keys) < 2 * len(self._tables[-1].keys):
             self._tables.append(merge(self._tables.pop(), self._tables.pop()))
 
@@ -175,14 +186,22 @@ def _spread(indices: np.ndarray, bits: int, size: int) -> np.ndarray:
     return keys
 
 
-def _widened(keys: np.ndarray, size: int) -> np.ndarray:
+@numba.njit(cache=True, nogil=True)
+def _widened(keys, size):  # type: ignore[no-untyped-def]
     """Keys of a byte a bin from keys of 4 bits a bin; both compare alike."""
-    wide = np.zeros((len(keys), 8 * n_words(size)), np.uint8)
-    for i in range(size):
-        word, place = divmod(i, 16)
-        in_word = min(16, size - 16 * word)
-        wide[:, i] = keys[:, word] >> U(4 * (in_word - 1 - place)) & U(15)
-    return wide.view(">u8").astype(np.uint64)
+    words = (size + 7) // 8
+    wide = np.empty((len(keys), words), np.uint64)
+    for w in range(words):
+        n = min(8, size - 8 * w)  # bins of the wide word
+        below = min(16, size - 16 * (w // 2)) - 8 * (w % 2) - n  # bins of the narrow word that come after them
+        mask, up = (U(1) << U(4 * n)) - U(1), U(8 * (8 - n))
+        for i in range(len(keys)):
+            x = (keys[i, w // 2] >> U(4 * below)) & mask
+            x = (x | (x << U(16))) & U(0x0000FFFF0000FFFF)
+            x = (x | (x << U(8))) & U(0x00FF00FF00FF00FF)
+            x = (x | (x << U(4))) & U(0x0F0F0F0F0F0F0F0F)
+            wide[i, w] = x << up
+    return wide
 
 
 def _sorted_table(keys: np.ndarray) -> Table:
@@ -193,29 +212,57 @@ def _sorted_table(keys: np.ndarray) -> Table:
     # Equal keys are brought together by their hashes, sorted with the place each had, as one word. Where different
     # keys have one hash, equal ones can end up apart: they meet when the few that are left are sorted themselves.
     bits = U(len(keys).bit_length())
-    places = _hashes(keys) >> bits << bits | np.arange(len(keys), dtype=np.uint64)
+    places = _hashes(keys)
+    _put_places(places, bits)
     places.sort()
-    unique, frequencies = _runs(keys[places & U((1 << int(bits)) - 1)], NONE)
-    order = _order(unique)
-    return Table(*_runs(unique[order], frequencies[order]))
+    unique, frequencies = _runs(_taken(keys, places, (U(1) << bits) - U(1)), NONE)
+    places = order(unique)
+    return Table(*_runs(_taken(unique, places, ALL), frequencies[places]))
 
 
-def _order(keys: np.ndarray) -> np.ndarray:
-    """What sorts keys (n, words), fewer than 2**32: their digits of 32 bits, the last first.
+def order(keys: np.ndarray) -> np.ndarray:
+    """What sorts keys (n, words), fewer than 2**32, equal ones as they were: (n,), uint64.
 
-    Each digit is sorted together with the place it had, as one word: numpy sorts words many at a time.
+    Their digits of 32 bits are sorted, the last first, each together with the place it had, as one word: numpy sorts
+    words many at a time.
     """
-    order = np.arange(len(keys), dtype=np.uint32)
-    places = np.arange(len(keys), dtype=np.uint64)
+    found = np.arange(len(keys), dtype=np.uint64)
+    digits = np.empty_like(found)
     for word in reversed(range(keys.shape[1])):
         for shift in (0, 32):
-            digits = keys[:, word] >> U(shift) << U(32)
-            if (digits == digits[0]).all():
-                continue
-            digits = digits[order] | places
-            digits.sort()
-            order = order[digits.astype(np.uint32)]
-    return order
+            if _digits(keys, word, U(shift), found, digits):
+                digits.sort()
+                found = _taken(found[:, None], digits, U(0xFFFFFFFF))[:, 0]
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _digits(keys, word, shift, places, digits):  # type: ignore[no-untyped-def]
+    """Put a digit of the keys at `places` and its own place into each of `digits`; whether the keys differ in it."""
+    differ = U(0)
+    for i in range(len(places)):
+        digit = (keys[places[i], word] >> shift) << U(32)
+        digits[i] = digit | U(i)
+        differ |= digit ^ (digits[0] & U(0xFFFFFFFF00000000))
+    return differ != 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _taken(keys, places, mask):  # type: ignore[no-untyped-def]
+    """The keys (n, words) at the places that stand in some bits of `places`."""
+    taken = np.empty((len(places), keys.shape[1]), np.uint64)
+    for i in range(len(places)):
+        place = places[i] & mask
+        for w in range(keys.shape[1]):
+            taken[i, w] = keys[place, w]
+    return taken
+
+
+@numba.njit(cache=True, nogil=True)
+def _put_places(hashes, bits):  # type: ignore[no-untyped-def]
+    """Put into the lower bits of each hash its place."""
+    for i in range(len(hashes)):
+        hashes[i] = ((hashes[i] >> bits) << bits) | U(i)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -280,7 +327,7 @@ def _merge(a, n_a, b, n_b):  # type: ignore[no-untyped-def]
         keys[k : k + left] = rest[start:]
         frequencies[k : k + left] = n_rest[start:]
         k += left
-    return keys[:k].copy(), frequencies[:k].copy()
+    return keys[:k], frequencies[:k]  # memory beyond them was never written to, and so is not taken
 
 
 @numba.njit(cache=True, nogil=True)

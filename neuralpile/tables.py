@@ -112,9 +112,7 @@ def by_frequency(tables: Iterable[Table], folder: Path, memory: int) -> Iterator
         for number in sorted(files, reverse=True):
             file = files[number]
             if number >= EXACT:
-                table = file.read()
-                order = np.argsort(-table.frequencies, kind="stable")
-                yield Table(table.keys[order], table.frequencies[order])
+                yield patches.most_frequent_first(file.read())
             else:
                 step = max(1, memory // (file.row_bytes * COPIES))
                 for start in range(0, len(file), step):
