@@ -54,6 +54,8 @@ def main() -> int:
         print(f"warning: {line}", file=sys.stderr)
     merged = merge.merge(components, given.out_dir, given.test_size, given.seed, given.split_by)
     print(table(merged))
+    if not any(sides.rows[merge.TEST] for sides in merged.values()) and given.test_size:
+        print(f"no test split: no {given.split_by} is as small as --test_size {given.test_size:g} of its data set asks")
     if not given.components:
         missing = [name for name in recorded if name not in merged]
         if missing:

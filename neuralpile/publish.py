@@ -240,7 +240,7 @@ def push(
     """Publish the rows of a data set, with a card.
 
     Args:
-        data_set: its splits become those of the repository.
+        data_set: its splits become those of the repository, but for empty ones, which `load_dataset` refuses.
         hub: where it goes.
         made: how it was built, as titles and values, for the card.
         described: what is known of its components, by their names; the catalog's, if not given.
@@ -248,8 +248,10 @@ def push(
     Returns:
         The page of what is published.
 
-    Raises BadInput where the Hub refuses.
+    Raises BadInput where the Hub refuses, or there are no rows.
     """
+    if not len(data_set):
+        raise BadInput(data_set.name, "rows to publish", "none", "build it of other sessions")
     hub.ensure()
     schema = published(MERGED_SCHEMA if data_set.is_merged else SCHEMA)
     splits: dict[str, card.Split] = {}
@@ -257,6 +259,8 @@ def push(
     start = 0
     with tqdm(total=len(data_set), unit="row", desc=f"push {hub.target.name}", disable=None) as bar:
         for name, split in data_set.splits.items():
+            if not len(split):
+                continue
             facts = splits[name] = card.Split()
             rows = map(data_set.row, range(start, start := start + len(split)))
             for file in shards(_counted(rows, facts, data_set.name, bar), schema):
@@ -294,12 +298,11 @@ def published(schema: pa.Schema) -> pa.Schema:
 def shards(rows: Iterable[Row], schema: pa.Schema) -> Iterator[BinaryIO]:
     """Parquet files of about SHARD bytes, one row a row group, each gone when the next one is asked for.
 
-    They have no names: nothing is left of them where the process is killed. The same rows give the same bytes. There is
-    at least one file, if need be without rows.
+    They have no names: nothing is left of them where the process is killed. The same rows give the same bytes.
     """
     rows = iter(rows)
     row = next(rows, None)
-    while True:
+    while row is not None:
         with tempfile.TemporaryFile() as file:
             writer = parquet.Writer(file, schema)
             while row is not None and writer.size < SHARD:
@@ -307,8 +310,6 @@ def shards(rows: Iterable[Row], schema: pa.Schema) -> Iterator[BinaryIO]:
                 row = next(rows, None)
             writer.close()
             yield file
-        if row is None:
-            return
 
 
 def _counted(rows: Iterable[Row], facts: card.Split, name: str, bar: tqdm) -> Iterator[Row]:

@@ -40,7 +40,8 @@ def raw(tmp_path):
 
 def load(hub, repository, how="whole"):
     command = [sys.executable, "-c", LOADING, repository, how]
-    done = subprocess.run(command, env=os.environ | hub.environment(), capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env=os.environ | hub.environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     return sorted(done.stdout.splitlines())
 
 
@@ -57,7 +58,8 @@ def test_push_merge_from_the_hub_and_count(hub, raw, script, tmp_path):
         rows = load(hub, "me/one", how)
         assert [row.rpartition(" ")[0] for row in rows] == expected
         assert sum(int(row.split()[-1]) for row in rows) == 10 + 11 + 12 + 3
-    done = script("merge_datasets.py", "--components", "me/one", "me/two", "--hf_repo_name", "me/both", **hubbed)
+    merging = ["merge_datasets.py", "--components", "me/one", "me/two", "--hf_repo_name", "me/both"]
+    done = script(*merging, "--test_size", 0.2, **hubbed)
     assert done.returncode == 0, done.stderr
     rows = load(hub, "me/both")
     assert len(rows) == 18
@@ -72,6 +74,16 @@ def test_push_merge_from_the_hub_and_count(hub, raw, script, tmp_path):
     shard = next(content for path, content in hub.files("me/motifs").items() if path.endswith(".parquet"))
     local = pq.read_table(next((tmp_path / "motifs").glob("*.parquet")))
     assert pq.read_table(io.BytesIO(shard)).to_pylist() == local.to_pylist()
+
+
+def test_a_corpus_too_small_for_a_test_split(hub, raw, script, tmp_path):
+    """`load_dataset` refuses a split without rows: what is published has none."""
+    assert script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "one").returncode == 0
+    merging = ["merge_datasets.py", "--components", tmp_path / "one", "--hf_repo_name", "me/small"]
+    done = script(*merging, **hub.environment())
+    assert done.returncode == 0, done.stderr
+    assert "no test split: no row is as small as --test_size 0.01 of its data set asks" in done.stdout
+    assert [row.split()[0] for row in load(hub, "me/small")] == ["train"] * 3
 
 
 def test_same_push_again_adds_no_commit(hub, raw, script, tmp_path):

@@ -287,6 +287,5 @@ def test_shards(tmp_path, monkeypatch):
         file.seek(0)
         again.append(file.read())
     assert again == made
-    empty = [pq.read_table(file) for file in publish.shards([], schema)]
-    assert [len(table) for table in empty] == [0]
+    assert list(publish.shards([], schema)) == []
     assert (empty[0].schema.types, empty[0].schema.metadata) == (schema.types, schema.metadata)
