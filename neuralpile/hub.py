@@ -8,9 +8,11 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 from typing import TypeVar
 
 import datasets
@@ -28,8 +30,10 @@ from neuralpile.store import MANIFEST, parse_manifest
 T = TypeVar("T")
 
 COUNTS = pa.list_(pa.list_(pa.uint8()))
-GROUPS_KEPT = 4  # row groups: where they hold several rows, these are mostly read one after the other
-AHEAD = 4  # rows that are read and decoded while others are used
+GROUPS_KEPT = 2  # row groups with several rows: these are mostly asked for one after the other
+THREADS = 8  # that wait for answers
+DECODERS = 4  # row groups that are read and decoded at a time,
+AHEAD = 50_000_000  # and tokens, at one byte each, that are while others are used; one row group at least
 TRIES = 5
 ROOT = r"hf://datasets/[^/]+/[^/@]+@[^/]+"  # of the addresses of a repository's files: up to the commit
 
@@ -42,6 +46,11 @@ class Group:
     number: int
     rows: int
     tokens: int
+    footer: pq.FileMetaData = field(repr=False)  # of the file, which is thus read once
+
+    def open(self) -> pq.ParquetFile:
+        """Its file."""
+        return _open(self.url, self.footer)
 
 
 @dataclass
@@ -58,7 +67,7 @@ class DataSetOnHub:
     is_merged: bool
     groups: list[Group]
     folder: None = None
-    _kept: OrderedDict[int, pa.Table] = field(default_factory=OrderedDict)
+    _kept: OrderedDict[int, Future[list[Row]]] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __len__(self) -> int:
@@ -70,19 +79,14 @@ class DataSetOnHub:
         """The row group of each row, and its place there."""
         return [(g, i) for g, group in enumerate(self.groups) for i in range(group.rows)]
 
-    @cached_property
-    def _files(self) -> threading.local:
-        return threading.local()
-
     def names(self) -> list[Names]:
         """What the rows are called, in their order; their counts are not read."""
 
-        def of_a_file(url: str) -> list[Names]:
-            return names_of(_persist(self.name, lambda: _open(url).read(list(Names._fields))))
+        def of(group: Group) -> list[Names]:
+            return names_of(_persist(self.name, lambda: group.open().read_row_group(group.number, [*Names._fields])))
 
-        with ThreadPoolExecutor(2 * AHEAD) as pool:
-            found = pool.map(of_a_file, dict.fromkeys(group.url for group in self.groups))
-        return [name for names in found for name in names]
+        with ThreadPoolExecutor(THREADS) as pool:
+            return [name for names in pool.map(of, self.groups) for name in names]
 
     def tokens(self) -> list[int]:
         """About how many tokens each row has: exactly, where a row group holds one row."""
@@ -93,24 +97,24 @@ class DataSetOnHub:
         if not 0 <= i < len(self):
             raise IndexError(i)
         number, place = self._places[i]
-        table = self._group(number)
-        try:
-            return from_table(table[place : place + 1].combine_chunks())
-        except (ValueError, KeyError) as error:
-            raise BadInput(f"{self.name}, row {i}", "a row of spike counts", str(error), "push it again") from None
+        return self._group(number)[place]
 
     def __iter__(self) -> Iterator[Row]:
         return self.read(range(len(self)))
 
     def read(self, numbers: Sequence[int]) -> Iterator[Row]:
-        """These rows, the next ones being read ahead."""
-        with ThreadPoolExecutor(AHEAD) as pool:
-            coming = deque(pool.submit(self.row, i) for i in numbers[:AHEAD])
-            for i in range(len(numbers)):
-                row = coming.popleft().result()
-                if i + AHEAD < len(numbers):
-                    coming.append(pool.submit(self.row, numbers[i + AHEAD]))
-                yield row
+        """These rows, the next ones being read ahead; neighbours in a row group are read together."""
+        places = groupby((self._places[i] for i in numbers), key=itemgetter(0))
+        left = deque((self.groups[number], [place for _, place in those]) for number, those in places)
+        coming: deque[tuple[Group, list[int], Future[list[Row]]]] = deque()
+        with ThreadPoolExecutor(DECODERS) as pool:
+            while coming or left:
+                while left and (not coming or sum(group.tokens for group, *_ in coming) + left[0][0].tokens <= AHEAD):
+                    group, wanted = left.popleft()
+                    coming.append((group, wanted, pool.submit(self._read, group)))
+                _, wanted, decoded = coming.popleft()
+                group_rows = decoded.result()
+                yield from (group_rows[place] for place in wanted)
 
     def manifest(self) -> dict[str, object] | None:
         """What it was made of, as its `manifest.json` says; None where it has none that can be read."""
@@ -121,23 +125,38 @@ class DataSetOnHub:
         path = f"{root[0]}/{MANIFEST}"
         return parse_manifest(_persist(self.name, lambda: files.cat_file(path) if files.exists(path) else b""))
 
-    def _group(self, number: int) -> pa.Table:
+    def _group(self, number: int) -> list[Row]:
+        """The rows of a row group; whoever asks while another thread reads it waits for that."""
+        if self.groups[number].rows == 1:
+            return self._read(self.groups[number])
         with self._lock:
-            if number in self._kept:
-                return self._kept[number]
-        group = self.groups[number]
-        table = _persist(self.name, lambda: self._file(group.url).read_row_group(group.number))
-        with self._lock:
-            self._kept[number] = table
+            mine = number not in self._kept
+            kept = self._kept.setdefault(number, Future())
+            self._kept.move_to_end(number)
             while len(self._kept) > GROUPS_KEPT:
                 self._kept.popitem(last=False)
-        return table
+        if mine:
+            try:
+                kept.set_result(self._read(self.groups[number]))
+            except BaseException as error:  # also an interrupt: nobody may wait for ever
+                with self._lock:
+                    self._kept.pop(number, None)
+                kept.set_exception(error)
+        return kept.result()
 
-    def _file(self, url: str) -> pq.ParquetFile:
-        """A file of the repository, opened; each thread has its own, and keeps the last one."""
-        if getattr(self._files, "url", None) != url:
-            self._files.file, self._files.url = _open(url), url
-        return self._files.file
+    def _read(self, group: Group) -> list[Row]:
+        """The rows of a row group, decoded one by one: all at once take several times the memory."""
+        return _persist(self.name, lambda: [*map(self._row, group.open().iter_batches(1, [group.number]))])
+
+    def _row(self, batch: pa.RecordBatch) -> Row:
+        table = pa.Table.from_batches([batch])
+        place = table.column_names.index("spike_counts")
+        try:
+            if table.schema.types[place] != COUNTS:
+                table = table.set_column(place, "spike_counts", table.column(place).cast(COUNTS))
+            return from_table(table)
+        except (ValueError, KeyError) as error:
+            raise BadInput(self.name, "rows of spike counts", str(error), "push them again") from None
 
 
 def open_repository(name: str) -> DataSetOnHub:
@@ -149,23 +168,33 @@ def open_repository(name: str) -> DataSetOnHub:
     if not urls:
         raise BadInput(name, "a data set with Parquet files", "none", "give one that was pushed by this project")
     groups: list[Group] = []
-    with ThreadPoolExecutor(2 * AHEAD) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         files = list(pool.map(lambda url: _persist(name, lambda: _open(url)), urls))
     for url, file in zip(urls, files, strict=True):
         schema = file.schema_arrow
         found = schema.field("spike_counts").type if "spike_counts" in schema.names else None
-        if found != COUNTS:
+        if not _is_counts(found):
             raise BadInput(name, "a column spike_counts of lists of lists of uint8", f"{found}", "take another")
         leaf = next(i for i in range(len(file.schema)) if file.schema.column(i).path.startswith("spike_counts."))
         for i in range(file.num_row_groups):
             about = file.metadata.row_group(i)
             if about.num_rows:
-                groups.append(Group(url, i, about.num_rows, about.column(leaf).num_values))
+                groups.append(Group(url, i, about.num_rows, about.column(leaf).num_values, file.metadata))
     return DataSetOnHub(name, " ".join(urls), "source_dataset" in schema.names, groups)
 
 
-def _open(url: str) -> pq.ParquetFile:
-    return pq.ParquetFile(HfFileSystem().open(url, cache_type="readahead", block_size=1 << 20), pre_buffer=True)
+def _is_counts(found: pa.DataType | None) -> bool:
+    """Whether a column holds lists of lists of uint8; other writers count them with 64 bits."""
+    for _ in range(2):
+        if not (pa.types.is_list(found) or pa.types.is_large_list(found)):
+            return False
+        found = found.value_type
+    return found == pa.uint8()
+
+
+def _open(url: str, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
+    """A file, of which only what is asked for is fetched: pyarrow asks for the ranges of its columns, joined."""
+    return pq.ParquetFile(HfFileSystem().open(url, cache_type="none"), metadata=footer, pre_buffer=True)
 
 
 def _persist(name: str, attempt: Callable[[], T]) -> T:

@@ -103,7 +103,8 @@ class LoopbackHub:
     """The server, started on entry and stopped on exit; clients keep their caches under `folder`.
 
     `repos` maps "namespace/name" to its commits, oldest first, of which the first is the empty tree of the creation;
-    `requests` lists the (method, path) seen, unquoted and without query. Whoever has no token may read what is not in
+    `requests` lists the (method, path) seen, unquoted and without query, and `sent` is how many bytes of files were
+    sent in answer. Whoever has no token may read what is not in
     `private`; the one `token` may write what is its user's, or its organizations', and open pull requests elsewhere.
     Branches other than main, pull requests ("refs/pr/1") among them, are in `branches`. `role` is the token's.
     """
@@ -118,6 +119,7 @@ class LoopbackHub:
         self.objects: dict[str, bytes] = {}  # large files by SHA-256, committed or only uploaded
         self.announced: dict[str, str] = {}  # large files to be uploaded, and to which repository
         self.requests: list[tuple[str, str]] = []
+        self.sent = 0
         self.faults: list[Fault] = []
         self.errors: list[Exception] = []  # of this stand-in itself; raised on exit
         self.key = secrets.token_hex(8)  # signs the upload links, which are followed without the token
@@ -440,13 +442,20 @@ class _Handler(BaseHTTPRequestHandler):
         about["ETag"] = f'"{blob.etag}"'
         asked, size = re.fullmatch(r"bytes=(\d+)-(\d*)|bytes=-(\d+)", self.headers.get("Range", "")), len(blob.data)
         if not asked:
-            return self.reply(200, blob.data, **about)
+            return self.send(200, blob.data, about)
         first, last, tail = asked.groups()
         start = max(size - int(tail), 0) if tail else int(first)
         stop = min(int(last) + 1, size) if last else size
         if start >= stop:
             raise _Refused(416, "Range not satisfiable", **about, **{"Content-Range": f"bytes */{size}"})
-        return self.reply(206, blob.data[start:stop], **about, **{"Content-Range": f"bytes {start}-{stop - 1}/{size}"})
+        return self.send(206, blob.data[start:stop], about | {"Content-Range": f"bytes {start}-{stop - 1}/{size}"})
+
+    def send(self, status: int, content: bytes, about: dict[str, str]) -> None:
+        """Answer with a file, or a part of one."""
+        if self.command == "GET":
+            with self.hub.lock:
+                self.hub.sent += len(content)
+        self.reply(status, content, **about)
 
     # Writing: what is large (preupload), the large files (batch, put, verify), then everything at once (commit)
 

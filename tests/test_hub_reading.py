@@ -63,6 +63,14 @@ def test_all_rows_in_their_order(hub, local):
     assert json.loads(run(hub, READ, "[]")) == told(local)
 
 
+def test_nothing_is_read_twice(hub, local):
+    """All rows of a row group are in what is fetched for the first of them."""
+    size = sum(len(content) for path, content in hub.files("me/x").items() if path.endswith(".parquet"))
+    hub.sent = 0
+    run(hub, READ, "[]")
+    assert size * 0.9 < hub.sent < size * 1.1
+
+
 def test_some_rows(hub, local):
     assert json.loads(run(hub, READ, "[24, 0, 7]")) == told([local[i] for i in (24, 0, 7)])
 
