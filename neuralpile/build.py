@@ -406,6 +406,10 @@ def _results(read: Read, tasks: list[Task], jobs: int) -> Iterator[tuple[Task, F
                 except BrokenProcessPool:
                     do = "run again with fewer --jobs"
                     yield task, BadInput(task.source, "a worker process that lives", "one killed, for memory?", do)
+        except BaseException:  # Ctrl-C: no session is waited for; its rows are whole, or not there
+            for worker in multiprocessing.active_children():
+                worker.terminate()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -354,6 +354,7 @@ def count_random(tmp_path, n_rows, memory):
     return tmp_path / memory / "random_(1x8)_motifs.parquet", most
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc on this machine")
 def test_more_unique_patches_than_memory(tmp_path):
     """15 million patches, nearly all unique: 240 MB of table, with 100 MB for it."""
