@@ -1,7 +1,9 @@
 """Draw rasters of random rows: spike counts, units × time bins. Without options, of the merged corpus."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from neuralpile import catalog, cli, glance, motifs, rasters, report, store
 from neuralpile.errors import BadInput
@@ -34,18 +36,16 @@ def main() -> int:
     parser.add_argument("--seconds", type=cli.positive_float, metavar="S", help="draw so many seconds")
     parser.add_argument("--sort", choices=rasters.SORTS, default="none", help="order of the units")
     parser.add_argument("--format", choices=rasters.FORMATS, default="jpg", help="of the figures")
-    parser.add_argument("--out_dir", type=Path, default=Path("rasters"), help="where the figures go")
+    parser.add_argument("--out_dir", type=Path, help="where figures (default: rasters) or the page (build) go")
     given = parser.parse_args()
     if given.seed < 0:
         parser.error(f"--seed: expected a whole number from 0, found {given.seed}")
 
+    if given.start < 0:
+        parser.error(f"--start: expected a number from 0, found {given.start}")
     if given.report:
-        names = [data_set.name for data_set in catalog.published()]
-        names = names if set(names) & set(store.built()) else store.built() or names
-        path = catalog.BUILD / "report.html"
-        report.write(names, Path("motifs"), path, given.seed)
-        print(f"page: {path}")
-        return 0
+        return write_report(given.out_dir or catalog.BUILD, given.seed)
+    out_dir = given.out_dir or Path("rasters")
     pile = [catalog.PILE] if store.is_finished(catalog.BUILD / catalog.PILE) else []
     references = store.built() + pile if given.plot_all else [given.repo_name]
     if not references:
@@ -54,38 +54,66 @@ def main() -> int:
         do = "run merge_datasets.py, or draw a data set with --repo_name or all with --plot_all"
         raise BadInput(catalog.BUILD / catalog.PILE, "the merged corpus", "none", do)
 
-    if given.start < 0:
-        parser.error(f"--start: expected a number from 0, found {given.start}")
     view = rasters.View(given.start, given.seconds, given.sort, given.format)
-    n_failed, drawn = 0, []
+    n_failed, drawn, done = 0, [], []
     for reference in references:
         try:
             data_set = store.open_data_set(reference)
             if given.summary:
-                summarise(data_set, given.seed, given.out_dir, given.format)
-                continue
-            path, n_shown = rasters.draw(data_set, given.n_examples, given.seed, given.out_dir, view)
+                done.append(summarise(data_set, given.seed, out_dir, given.format))
+            else:
+                path, n_shown = rasters.draw(data_set, given.n_examples, given.seed, out_dir, view)
+                done.append(Done(reference, n_shown, len(data_set), path))
         except BadInput as error:
             if not given.plot_all:
                 raise
             print(f"error: {error}", file=sys.stderr)
             n_failed += 1
         else:
-            drawn += [] if data_set.is_merged else [data_set]
-            print(f"{reference}: {n_shown} row{'s'[: n_shown != 1]} in {path}", flush=True)
+            drawn += [] if data_set.is_merged or given.summary else [data_set]
+    print(table(done), end="")
     if given.plot_all and drawn:
-        print(f"overview: {rasters.draw_overview(drawn, given.seed, given.out_dir, view)}")
+        print(f"overview: {rasters.draw_overview(drawn, given.seed, out_dir, view)}")
     return 1 if n_failed else 0
 
 
-def summarise(data_set: motifs.DataSet, seed: int, out_dir: Path, kind: str) -> None:
-    """Draw a data set at a glance, and say what looks wrong in it."""
+class Done(NamedTuple):
+    """A figure of a data set."""
+
+    name: str
+    shown: int
+    rows: int
+    path: Path
+    flags: Sequence[str] = ()
+
+
+def table(done: Sequence[Done]) -> str:
+    """Which figures there are, of how many rows, and what looks wrong in them."""
+    width = max([len("data set"), *(len(figure.name) for figure in done)])
+    lines = [f"{'data set':{width}}  {'rows':>6} {'of':>8}  figure"] if done else []
+    for figure in done:
+        lines.append(f"{figure.name:{width}}  {figure.shown:>6,} {figure.rows:>8,}  {figure.path}")
+        lines += [f"  ⚠ {flag}" for flag in figure.flags]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def summarise(data_set: motifs.DataSet, seed: int, out_dir: Path, kind: str) -> Done:
+    """Draw a data set at a glance, and see what looks wrong in it."""
     seen = glance.look(data_set, seed)
     path = out_dir / f"{data_set.name.replace('/', '--')}_summary.{kind}"
     rasters.save(glance.draw(seen), path)
-    print(f"{data_set.name}: {seen.looked_at} of {seen.rows} rows in {path}", flush=True)
-    for flag in seen.flags:
-        print(f"  {flag}")
+    return Done(data_set.name, seen.looked_at, seen.rows, path, seen.flags)
+
+
+def write_report(out_dir: Path, seed: int) -> int:
+    """Write the page about the recorded data sets; where none of them is built, about what is. The exit status."""
+    recorded, built = [data_set.name for data_set in catalog.published()], store.built()
+    names = recorded if set(recorded) & set(built) else built or recorded
+    path = out_dir / "report.html"
+    flags = report.write(names, Path("motifs"), path, seed)
+    print(f"{len(names)} data sets, {len(set(names) & set(built))} of them built, {flags} things to look at")
+    print(f"page: {path}")
+    return 0
 
 
 if __name__ == "__main__":

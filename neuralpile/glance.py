@@ -10,6 +10,7 @@ import matplotlib.style
 import numba
 import numpy as np
 from matplotlib.figure import Figure
+from tqdm import tqdm
 
 from neuralpile.motifs import DataSet
 from neuralpile.palette import ACCENT, BASE, GREY, WARNING
@@ -66,7 +67,7 @@ def look(data_set: DataSet, seed: int = 0) -> Glance:
     seen, found = Glance(data_set.name, len(data_set), n, width), _Found()
     step = width or 1.0
     rates = []
-    for i in chosen:
+    for i in tqdm(chosen, unit="row", desc=f"look at {data_set.name}", disable=None, leave=False):
         row = data_set.row(int(i))
         name = f"{row.subject_id} {row.session_id} {row.segment_id}"
         if not row.counts.size:

@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import pdist
+from tqdm import tqdm
 
 from neuralpile import catalog
 from neuralpile.errors import BadInput
@@ -186,7 +187,8 @@ def draw(data_set: DataSet, n_examples: int, seed: int, out_dir: Path, wanted: V
     drawn = f"all {n_shown:,} rows"
     if n_shown < len(data_set):
         drawn = f"{n_shown:,} of {len(data_set):,} rows, drawn with seed {seed}"
-    shown = [shown for i in at if (shown := view(data_set, data_set.row(int(i)), wanted))]
+    bar = tqdm(at, unit="row", desc=f"draw {data_set.name}", disable=None, leave=False)
+    shown = [shown for i in bar if (shown := view(data_set, data_set.row(int(i)), wanted))]
     if not shown:
         found = f"rows that end before {wanted.start:g} s"
         raise BadInput("--start", f"a time within the {n_shown} rows", found, "take an earlier one, or another --seed")

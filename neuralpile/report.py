@@ -4,9 +4,11 @@ What is published comes from the `dataset.toml` files, what is built from the bu
 """
 
 import base64
+import hashlib
 import io
 import json
-from collections import defaultdict
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +16,9 @@ import jinja2
 import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 from PIL import Image
+from tqdm import tqdm
 
-from neuralpile import __version__, catalog, glance, motifs, rasters, store
+from neuralpile import __version__, catalog, glance, motifs, rasters, store, verify
 from neuralpile.catalog import DataSet
 from neuralpile.files import write_text
 from neuralpile.motifs import COLOURS, MANY
@@ -24,36 +27,47 @@ TEMPLATE = Path(__file__).with_name("report.html")
 # Of the table: name, and whether it is a number
 NUMBERS = ("subjects", "sessions", "published tokens", "built tokens")
 COLUMNS = [(name, name in NUMBERS) for name in ("data set", "species", "area", "task", *NUMBERS, "licence")]
+GROUPS = {"component": "name", "area": "area", "species": "species"}  # of the bars
 PIXELS = 860  # width of a raster
 TOP = 24  # motifs
 CELL = 14  # pixels of a bin of a motif
+NAMED = 5  # files that could not be built
 
 
-def write(names: list[str], motifs_dir: Path, path: Path, seed: int = 0) -> None:
+def write(names: list[str], motifs_dir: Path, path: Path, seed: int = 0) -> int:
     """Write the page about these data sets of the catalog, built or not, and the motifs of the corpus where there are.
+
+    Returns:
+        How many things look wrong.
 
     Raises BadInput where a build cannot be read.
     """
-    components = [_component(catalog.load(name), seed) for name in names]
+    known = [catalog.load(name) for name in names]
+    components = [_component(data_set, seed) for data_set in tqdm(known, "report", unit="data set", disable=None)]
     built = [c for c in components if c["tokens"] is not None]
-    title = "neural-pile-primate" if not all(catalog.load(name).simulated for name in names) else "Simulated data sets"
-    top, motifs_of = _motifs(motifs_dir)
+    flagged = [f"{c['name']}: {flag}" for c in components for flag in c["flags"]]
+    simulated = all(data_set.simulated for data_set in known)
+    top, motifs_of = _motifs(motifs_dir, simulated)
+    template = TEMPLATE.read_text(encoding="utf-8")
+    script = re.search("<script>(.*?)</script>", template, re.DOTALL)[1]
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
-    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        title=title,
+    page = environment.from_string(template).render(
+        title="Simulated data sets" if simulated else catalog.PILE,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         version=__version__,
         components=components,
         built=built,
         tokens_built=sum(c["tokens"] for c in built),
         tokens_published=sum(c["published"] for c in components),
         missing=[c["name"] for c in components if c["tokens"] is None],
-        flagged=[f"{c['name']}: {flag}" for c in components for flag in c["flags"]],
-        groups={by: _bars(components, by) for by in ("component", "area", "species")},
+        flagged=flagged,
+        groups={title: _bars(components, key) for title, key in GROUPS.items()},
         columns=COLUMNS,
         motifs=top,
         motifs_of=motifs_of,
     )
     write_text(path, page)
+    return len(flagged)
 
 
 def _component(data_set: DataSet, seed: int) -> dict[str, object]:
@@ -87,20 +101,20 @@ def _component(data_set: DataSet, seed: int) -> dict[str, object]:
 
 def _built(data_set: DataSet, folder: Path, seed: int) -> dict[str, object]:
     rows = store.open_data_set(str(folder))
-    tokens = sum(rows.tokens())
-    sessions = {name[:2] for name in rows.names()}
+    held = verify.holdings(rows)
     seen = glance.look(rows, seed)
     flags = list(seen.flags)
     report = folder / "report.json"
     failed = json.loads(report.read_text(encoding="utf-8"))["failed"] if report.is_file() else {}
     if failed:
-        flags.append(f"{len(failed)} session files were not built (see {report.name})")
-    if len(sessions) != data_set.sessions:
-        flags.append(f"{len(sessions):,} of {data_set.sessions:,} published sessions are built")
+        some = ", ".join(list(failed)[:NAMED]) + ", …" * (len(failed) > NAMED)
+        flags.append(f"session files that were not built: {len(failed)} (see {report.name}): {some}")
+    if said := verify.differences(data_set, held):
+        flags.append(f"not what is published: {'; '.join(said)}")
     shown = [part for i in range(min(1, len(rows))) if (part := rasters.view(rows, rows.row(i), rasters.View()))]
     return {
-        "tokens": tokens,
-        "built": f"{len(sessions):,} sessions, {len(rows):,} rows, {tokens:,} tokens",
+        "tokens": held.tokens,
+        "built": f"sessions {held.sessions:,}, rows {len(rows):,}, tokens {held.tokens:,}",
         "flags": flags,
         "images": [
             _image(rasters.draw_rows(shown, data_set.name, "its first row", PIXELS), f"a row of {data_set.name}"),
@@ -122,19 +136,23 @@ def _image(figure: Figure, alt: str) -> dict[str, object]:
     return {"data": data, "alt": alt, "width": width, "height": height}
 
 
-def _bars(components: list[dict], by: str) -> list[dict[str, object]]:
-    """Tokens as bars, the largest first: of what is built, and of what is not as it is published."""
-    sums: dict[tuple[str, bool], int] = defaultdict(int)
+def _bars(components: list[dict], key: str) -> list[dict[str, object]]:
+    """Tokens as bars, the largest first: as they are published, and in it what is built."""
+    published: Counter[str] = Counter()
+    built: Counter[str] = Counter()
     for c in components:
-        built = c["tokens"] is not None
-        key = c["name"] if by == "component" else c[by]
-        sums[key, built] += c["tokens"] if built else c["published"]
-    most = max(sums.values())
-    total = sum(sums.values())
-    ordered = sorted(sums.items(), key=lambda item: (-item[1], item[0]))
+        published[c[key]] += c["published"]
+        built[c[key]] += c["tokens"] or 0
+    most = max(*published.values(), *built.values())
     return [
-        {"name": name, "built": built, "width": 100 * n / most, "text": f"{_short(n)} ({motifs.share(n / total)})"}
-        for (name, built), n in ordered
+        {
+            "name": name,
+            "published": 100 * n / most,
+            "built": 100 * built[name] / most,
+            "text": f"{_short(n)} ({motifs.share(n / published.total())})",
+            "built_text": _short(built[name]) if built[name] else "",
+        }
+        for name, n in sorted(published.items(), key=lambda item: (-item[1], item[0]))
     ]
 
 
@@ -145,9 +163,9 @@ def _short(n: int) -> str:
     return f"{n}"
 
 
-def _motifs(folder: Path) -> tuple[list[dict], str]:
-    """The most frequent motifs of the corpus, from the first table of them that there is."""
-    stem = motifs.file_stem(catalog.PILE, 1, 8).partition("(")[0]
+def _motifs(folder: Path, simulated: bool) -> tuple[list[dict], str]:
+    """The most frequent motifs of the corpus, or of simulated data, from the first table of them that there is."""
+    stem = motifs.file_stem("simulated" if simulated else catalog.PILE, 1, 8).partition("(")[0].rstrip("_")
     paths = sorted(folder.glob(f"{stem}*_motifs.parquet"))
     if not paths:
         return [], ""

@@ -43,16 +43,24 @@ def differences(data_set: DataSet, built: Holdings) -> list[str]:
     if missing:
         said.append(f"no rows of {', '.join(missing)}")
     if built.sessions != data_set.sessions:
-        said.append(f"{built.sessions:,} sessions instead of {data_set.sessions:,}")
+        said.append(f"{_counted(built.sessions, 'session')} instead of {data_set.sessions:,}")
     if data_set.units:
         fewest, most = data_set.units
         if data_set.units_seen:  # a range that is wider is no difference
             fewest, most = min(fewest, built.units[0]), max(most, built.units[1])
         if built.units != (fewest, most):
-            said.append("{:,} to {:,} units".format(*built.units) + " instead of {:,} to {:,}".format(*data_set.units))
+            said.append(f"{_range(built.units)} units instead of {_range(data_set.units)}")
     if built.tokens != data_set.tokens:
         said.append(f"{built.tokens - data_set.tokens:+,} tokens")
     return said
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s'[: n != 1]}"
+
+
+def _range(ends: tuple[int, int]) -> str:
+    return " to ".join(f"{n:,}" for n in dict.fromkeys(ends))
 
 
 def main() -> int:

@@ -171,3 +171,9 @@ def test_which_files_are_wanted(tmp_path):
 def test_unknown_data_set():
     with pytest.raises(BadInput, match=r"choose from .*dmfc-rsg"):
         catalog.load("nope")
+
+
+def test_areas_are_named_in_one_order():
+    """In a table or a picture, "M1, PMd" and "PMd, M1" would be two."""
+    areas = {data_set.area for data_set in map(catalog.load, catalog.names())}
+    assert len({frozenset(area.split(", ")) for area in areas}) == len(areas)

@@ -290,7 +290,7 @@ def test_one_data_set(script, tmp_path):
     write(tmp_path / "build" / "m1-a", some(12))
     done = script(SCRIPT, "--repo_name", "m1-a", "--n_examples", 2, "--out_dir", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"m1-a: 2 rows in {tmp_path}/out/m1-a.jpg\n"
+    assert done.stdout == f"data set    rows       of  figure\nm1-a           2       12  {tmp_path}/out/m1-a.jpg\n"
     assert done.stderr == ""
     with Image.open(tmp_path / "out" / "m1-a.jpg") as image:
         assert image.format == "JPEG"
@@ -306,10 +306,11 @@ def test_all_data_sets_though_one_is_broken(script, tmp_path):
     (build / "xiao" / "a.arrow").unlink()
     done = script(SCRIPT, "--plot_all", "--out_dir", tmp_path / "out")
     assert done.returncode == 1
-    assert done.stdout.splitlines() == [
-        f"m1-a: 1 row in {tmp_path}/out/m1-a.jpg",
-        f"simulated-motor: 3 rows in {tmp_path}/out/simulated-motor.jpg",
-        f"{catalog.PILE}: 3 rows in {tmp_path}/out/{catalog.PILE}.jpg",
+    assert [" ".join(line.split()) for line in done.stdout.splitlines()] == [
+        "data set rows of figure",
+        f"m1-a 1 1 {tmp_path}/out/m1-a.jpg",
+        f"simulated-motor 3 3 {tmp_path}/out/simulated-motor.jpg",
+        f"{catalog.PILE} 3 3 {tmp_path}/out/{catalog.PILE}.jpg",
         f"overview: {tmp_path}/out/overview.jpg",
     ]
     assert len(done.stderr.splitlines()) == 1

@@ -1,9 +1,12 @@
 """The pile on one page: what it says, that it loads nothing, and that it works in a real browser."""
 
+import base64
+import hashlib
 import json
 import re
 import shutil
 from html.parser import HTMLParser
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -42,7 +45,8 @@ def page(tmp_path, monkeypatch):
         folder = tmp_path / "build" / name
         store.write_rows(folder / "a.arrow", made, rows.SCHEMA)
         store.finish(folder, [folder / "a.arrow"], rows.SCHEMA, name * 8)
-        (folder / "report.json").write_text(json.dumps({"options": {"bin_size": 0.02}, "failed": {}}))
+        failed = {"sub-A/9.nwb": "expected a recording"} if name == "m1-a" else {}
+        (folder / "report.json").write_text(json.dumps({"options": {"bin_size": 0.02}, "failed": failed}))
     path = tmp_path / "report.html"
     report.write([data_set.name for data_set in catalog.published()], tmp_path / "motifs", path)
     return path
@@ -82,12 +86,32 @@ def test_texts_are_no_markup(tmp_path, monkeypatch):
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert evil not in html
     assert html.count("<script>") == 1
+    policy = Page(html).tags[4][1]["content"]
+    script = html.partition("<script>")[2].partition("</script>")[0]
+    assert f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" in policy
+
+
+def test_built_and_published_are_told_apart(page):
+    """A bar is as long as what is published; in it is what is built."""
+    items = re.findall(r'<li class="bar">(.*?)</li>', page.read_text(encoding="utf-8"))
+    told = [re.sub("<[^>]*>", " ", item).split() for item in items]
+    assert [words[0] for words in told[:2]] == ["xiao", "neupane-ppc"]
+    assert sum("width" in item and 'class="built"' in item for item in items) == 6  # two data sets, areas and species
+    assert any(words[:1] == ["h2"] and words[-2:] == ["120", "k"] for words in told)
+
+
+def test_what_is_not_built_is_named(page):
+    text = " ".join(Page(page.read_text(encoding="utf-8")).text.split())
+    assert "m1-a: session files that were not built: 1 (see report.json): sub-A/9.nwb" in text
+    assert "m1-a: not what is published: subjects that are not expected: s; no rows of" in text
 
 
 def test_from_the_command_line(page, script, tmp_path):
-    done = script("visualize_dataset.py", "--report")
+    done = script("visualize_dataset.py", "--report", "--out_dir", tmp_path / "page")
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "build" / "report.html").read_bytes()
+    assert done.stderr == ""
+    assert f"page: {tmp_path}/page/report.html" in done.stdout
+    assert (tmp_path / "page" / "report.html").read_bytes() == page.read_bytes()
 
 
 @pytest.fixture
@@ -134,10 +158,11 @@ def test_in_a_browser(page, browser):
     search.send_keys("x\b")
     assert len(visible("article")) == 25
 
-    from selenium.webdriver.support.select import Select
-
-    Select(browser.find_element("id", "by")).select_by_value("species")
-    assert [bars.get_attribute("id") for bars in visible("ul.bars")] == ["by-species"]
+    assert [bars.get_attribute("aria-labelledby") for bars in visible("ul.bars")] == [
+        "by-component",
+        "by-area",
+        "by-species",
+    ]
     before = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     browser.find_element("id", "theme").click()
     assert browser.execute_script("return getComputedStyle(document.body).backgroundColor") != before
@@ -147,6 +172,25 @@ def test_in_a_browser(page, browser):
     assert urls
     assert all(url.startswith(("file://", "data:")) for url in urls)
     assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+
+
+@browsers
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_by_the_rules_of_accessibility(page, browser, theme):
+    """axe-core finds nothing: roles, names, contrasts, order of headings."""
+    browser.get(page.as_uri())
+    browser.execute_script("document.documentElement.dataset.theme = arguments[0]", theme)
+    browser.execute_script((files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8"))
+    found = browser.execute_async_script("axe.run().then(arguments[0])")
+    assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["violations"]] == []
+
+
+@browsers
+def test_on_paper_it_is_light(page, browser):
+    browser.get(page.as_uri())
+    browser.execute_script("document.documentElement.dataset.theme = 'dark'")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert browser.execute_script("return getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
 
 
 @browsers

@@ -34,7 +34,7 @@ def test_fewer_sessions(script, tmp_path):
     write(tmp_path / "build" / "dmfc-rsg", [(np.zeros((54, 240_467), np.uint8), "sub-Haydn", "train")])
     done = script("-m", "neuralpile.verify")
     assert done.returncode == 1
-    assert "1 sessions instead of 2; 54 to 54 units instead of 40 to 54; -1,018,600 tokens" in done.stdout
+    assert "1 session instead of 2; 54 units instead of 40 to 54; -1,018,600 tokens" in done.stdout
 
 
 def test_units_that_were_seen_in_part():
