@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -38,6 +39,13 @@ def simulated_rows(n_tokens: int, mean_rate: float) -> list[np.ndarray]:
     n_rows = max(1, n_tokens // (UNITS * BINS))
     rates = [simulation.lognormal_rates(UNITS, rng, mean_rate) for _ in range(n_rows)]
     return [rng.poisson(rate[:, None] * BIN, (UNITS, BINS)).astype(np.uint8) for rate in rates]
+
+
+def many_unique_rows(n_rows: int) -> list[np.ndarray]:
+    """Rows of which about one patch of eight bins in six is unique: Poisson counts, around one spike a bin."""
+    rng = np.random.default_rng(0)
+    means = [np.minimum(rng.lognormal(np.log(0.9), 0.8, UNITS), 4) for _ in range(n_rows)]
+    return [rng.poisson(mean[:, None], (UNITS, BINS)).astype(np.uint8) for mean in means]
 
 
 def counter_loop(counts: np.ndarray, p_n: int, p_t: int) -> Counts:
@@ -143,6 +151,33 @@ def kernels(few: list[np.ndarray], data: str, shapes: list[tuple[int, int]]) -> 
     return plain
 
 
+def in_two_threads(few: list[np.ndarray], top: float) -> None:
+    """Print how many patches of 1 × 8 two threads count, and for scale the bytes a second that numpy.max reads."""
+    with ThreadPoolExecutor(2) as pool:
+        took = seconds(lambda: list(pool.map(lambda half: motifs.count(half, 1, 8), (few[::2], few[1::2]))), 3)
+    n = sum(motifs.n_patches(counts.shape, 1, 8) for counts in few)
+    print(
+        f"| 5 Hz, 2 threads | 1 × 8 | | | | | | {n / took / 1e6:.1f} | numpy.max is {took * top / (8 * n):.1f} × as fast |"
+    )
+
+
+def many_unique() -> None:
+    """Print what the Counter loop and ours count of a hundred million tokens with many unique patches."""
+    few = many_unique_rows(10)
+    n = sum(motifs.n_patches(counts.shape, 1, 8) for counts in few)
+    start = time.perf_counter()
+    expected: Counter[bytes] = Counter()
+    for counts in few:
+        expected.update(counter_loop(counts, 1, 8))
+    plain = n / (time.perf_counter() - start)
+    counted = motifs.count(few, 1, 8)
+    found = zip(counted.patches, counted.frequencies, strict=True)
+    assert {key.tobytes(): int(m) for key, m in found} == expected
+    rate = n / seconds(lambda: motifs.count(few, 1, 8), 3)
+    name = f"45 Hz, all {n:,} | 1 × 8 | {len(expected):,}"
+    print(f"| {name} | {plain / 1e6:.1f} | | | | {rate / 1e6:.1f} | {rate / plain:.0f} |", flush=True)
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -156,6 +191,10 @@ def main() -> None:
         loops[data] = kernels(few, data, SHAPES)
         top = sum(counts.size for counts in few) / seconds(lambda few=few: [counts.max() for counts in few], 3)
         print(f"| {data} | numpy.max | | | | | | {top / 1e9:.1f} GB/s | |", flush=True)
+        if data == "5 Hz":
+            in_two_threads(few, top)
+        del few
+    many_unique()
     print("\n| data | patch | jobs | whole command, s | M tokens/s | MB | times the Counter |")
     print("|---|---|--:|--:|--:|--:|--:|")
     with tempfile.TemporaryDirectory() as made:

@@ -353,7 +353,13 @@ def _pack(counts, across, p_n, p_t, bits, direct, narrow, wide):  # type: ignore
                 for i in range(len(part)):  # a copy can be read as words; in the row these begin anywhere
                     line[i] = part[i]
                 if p_t == 8:
-                    _add_words(line.view(np.uint64), keys, above, n)
+                    _add_words(line.view(np.uint64), p_t, keys, above, n)
+                elif p_t == 4:
+                    _add_words(line.view(np.uint32), p_t, keys, above, n)
+                elif p_t == 2:
+                    _add_words(line.view(np.uint16), p_t, keys, above, n)
+                elif p_t == 1:
+                    _add_words(line, p_t, keys, above, n)
                 else:
                     _add_bins(line, p_t, keys, above, n)
             if bits:
@@ -383,15 +389,22 @@ def _pack(counts, across, p_n, p_t, bits, direct, narrow, wide):  # type: ignore
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_words(words, keys, above, n):  # type: ignore[no-untyped-def]
-    """Append 8 bins to keys, each a little-endian word of 8 bytes: steps that a processor does for many at a time."""
+def _add_words(words, p_t, keys, above, n):  # type: ignore[no-untyped-def]
+    """Append p_t bins to keys, each a little-endian word of as many bytes: steps that a processor does for many.
+
+    Of patches with counts above 15 the keys are worth nothing.
+    """
+    up = U(4 * p_t)
     for i in range(n):
-        x = words[i]
+        x = U(words[i])
         above[i] |= x & U(0xF0F0F0F0F0F0F0F0)
-        x = ((x << U(4)) | (x >> U(8))) & U(0x00FF00FF00FF00FF)
-        x = ((x << U(8)) | (x >> U(16))) & U(0x0000FFFF0000FFFF)
-        x = ((x << U(16)) | (x >> U(32))) & U(0x00000000FFFFFFFF)
-        keys[i] = (keys[i] << U(32)) | x
+        if p_t > 1:
+            x = ((x << U(4)) | (x >> U(8))) & U(0x00FF00FF00FF00FF)
+        if p_t > 2:
+            x = ((x << U(8)) | (x >> U(16))) & U(0x0000FFFF0000FFFF)
+        if p_t > 4:
+            x = ((x << U(16)) | (x >> U(32))) & U(0x00000000FFFFFFFF)
+        keys[i] = (keys[i] << up) | x
 
 
 @numba.njit(cache=True, nogil=True)
