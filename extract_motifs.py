@@ -56,10 +56,18 @@ def main() -> int:
     print(_told(summary))
     print("\n".join(f"{path}" for path in (table, *outputs)))
     if hub:
-        from neuralpile import publish
+        from neuralpile import card, publish
 
-        print(f"pushed to {given.hf_repo_name}: {publish.push_table(table, hub)}")
+        made = {"command": cli.command()}
+        page = publish.push_table(table, hub, made, card.describe(components(data_set)))
+        print(f"pushed to {given.hf_repo_name}: {page}")
     return 0
+
+
+def components(data_set: motifs.DataSet) -> list[str]:
+    """The names of the data sets that a corpus was merged from, as its manifest has them; else its own."""
+    manifest = data_set.manifest() if data_set.is_merged else None
+    return list((manifest or {}).get("components", {})) or [data_set.name]
 
 
 def _told(summary: Summary) -> str:

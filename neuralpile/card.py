@@ -26,7 +26,7 @@ from neuralpile.rows import Row
 LICENCES = {"CC-BY-4.0": "cc-by-4.0", "CC0-1.0": "cc0-1.0"}
 TAGS = ("neuroscience", "electrophysiology", "spike-counts", "primate", "neuralpile")
 # The Hub's categories of numbers of rows: huggingface/hub-docs, datasetcard.md
-SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M")
+SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B")
 
 
 @dataclass
@@ -81,7 +81,7 @@ def metadata(
         for split, facts in splits.items()
     }
     n_rows = sum(info.num_examples for info in sizes.values())
-    category = int(np.searchsorted([10**3, 10**4, 10**5, 10**6], n_rows, side="right"))
+    category = int(np.searchsorted([10**n for n in range(3, 9)], n_rows, side="right"))
     identifiers = sorted({LICENCES.get(licence, "other") for licence in licences})
     data = DatasetCardData(
         license=identifiers[0] if len(identifiers) == 1 else identifiers or None,
@@ -125,7 +125,7 @@ def write(
     licences = [known[name].licence if name in known else "unknown to neuralpile" for name in names]
     simulated = bool(known) and all(data_set.simulated for data_set in known.values())
     head = metadata(title, licences, splits, schema, ("simulated", "spike-counts") if simulated else TAGS)
-    caveats = {name: data_set.caveat for name, data_set in known.items() if data_set.caveat}
+    caveats = _caveats(known)
     if caveats:
         head.license_details = " ".join(f"{name}: {caveat}" for name, caveat in caveats.items())
     whole = _union(split.whole for split in splits.values())
@@ -147,9 +147,17 @@ def write(
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def write_motifs(repository: str, split: Split, schema: pa.Schema, facts: Mapping[str, object]) -> str:
-    """The card of a table of motifs; `facts` are what it counts, as titles and values."""
-    head = metadata(repository.rpartition("/")[2], (), {"train": split}, schema)
+def write_motifs(
+    repository: str,
+    split: Split,
+    schema: pa.Schema,
+    facts: Mapping[str, object],
+    described: Mapping[str, DataSet],
+    made: Mapping[str, object],
+) -> str:
+    """The card of a table of motifs: `facts` are what it counts, as titles and values, the others as for `write`."""
+    licences = [data_set.licence for data_set in described.values()]
+    head = metadata(repository.rpartition("/")[2], licences, {"train": split}, schema)
     rows = [f"- {name}: {int(facts[name]):,}" for name in ("tokens", "patches")] + [f"- unique: {split.whole.rows:,}"]
     parts = [
         "---\n" + head.to_yaml() + "\n---",
@@ -159,10 +167,16 @@ def write_motifs(repository: str, split: Split, schema: pa.Schema, facts: Mappin
         "\n".join(rows),
         "| column | |\n|---|---|\n| `patch` | spike counts, units × bins |\n| `frequency` | how often it occurs |\n"
         "| `probability` | its share in all patches |",
-        "The licences of the data set from which it is counted hold for this table, too.",
-        _made({}, None),
+        "The licences of the data that were counted hold for this table, too.",
+        _terms(_caveats(described)),
+        _made(made, None),
+        _citing(described.values()),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _caveats(described: Mapping[str, DataSet]) -> dict[str, str]:
+    return {name: data_set.caveat for name, data_set in described.items() if data_set.caveat}
 
 
 def describe(names: Iterable[str]) -> dict[str, DataSet]:
@@ -320,6 +334,4 @@ def _made(made: Mapping[str, object], manifest: str | None) -> str:
 
 def _citing(data_sets: Iterable[DataSet]) -> str:
     entries = bibtex(data_sets)
-    return (
-        f"## Citation\n\nWhoever uses these rows cites the recordings:\n\n```bibtex\n{entries}\n```" if entries else ""
-    )
+    return f"## Citation\n\nWhoever uses them cites the recordings:\n\n```bibtex\n{entries}\n```" if entries else ""

@@ -276,18 +276,52 @@ def push(
     return hub.commit(large, small | {CARD: text.encode()}, f"{sum(s.whole.rows for s in splits.values()):,} rows")
 
 
-def push_table(path: Path, hub: Hub) -> str:
-    """Publish a table of motifs, a Parquet file of `motifs.write_table`, with a card. Returns and raises as `push`."""
+def push_table(path: Path, hub: Hub, made: Mapping[str, object], described: Mapping[str, DataSet]) -> str:
+    """Publish a table of motifs, with a card.
+
+    Args:
+        path: a Parquet file of `motifs.write_table`.
+        hub: where it goes.
+        made: how it was counted, as titles and values, for the card.
+        described: what is known of the data sets that were counted, by their names.
+
+    Returns and raises as `push`.
+    """
     hub.ensure()
     facts = pq.read_metadata(path)
     schema = facts.schema.to_arrow_schema()
-    split = card.Split({"": card.Part(rows=facts.num_rows)}, 0, path.stat().st_size, 1)
+    split = card.Split({"": card.Part(rows=facts.num_rows)})
     split.memory = sum(facts.row_group(i).total_byte_size for i in range(facts.num_row_groups))
-    with path.open("rb") as file:
+    large: dict[str, CommitOperationAdd] = {}
+    for file in tqdm(table_shards(path), unit="file", desc=f"push {hub.target.name}", disable=None):
         addition = hub.send(file)
+        large[f"{DATA}train-{split.shards:05d}.parquet"] = addition
+        split.shards += 1
+        split.files += addition.upload_info.size
     counted = {key.decode(): value.decode() for key, value in schema.metadata.items() if not key.startswith(b"ARROW")}
-    text = card.write_motifs(hub.target.name, split, schema, counted)
-    return hub.commit({f"{DATA}train-00000.parquet": addition}, {CARD: text.encode()}, f"{facts.num_rows:,} motifs")
+    text = card.write_motifs(hub.target.name, split, schema, counted, described, made)
+    return hub.commit(large, {CARD: text.encode()}, f"{facts.num_rows:,} motifs")
+
+
+def table_shards(path: Path) -> Iterator[BinaryIO]:
+    """A Parquet file, or, where it has more than SHARD bytes, its row groups in files of about as many.
+
+    Each is gone when the next one is asked for. The same file gives the same bytes.
+    """
+    if path.stat().st_size <= SHARD:
+        with path.open("rb") as file:
+            yield file
+        return
+    table = pq.ParquetFile(path)
+    left = iter(range(table.num_row_groups))
+    group = next(left, None)
+    while group is not None:
+        with tempfile.TemporaryFile() as file:
+            with pq.ParquetWriter(file, table.schema_arrow, compression="zstd") as writer:
+                while group is not None and file.tell() < SHARD:
+                    writer.write_table(table.read_row_group(group))
+                    group = next(left, None)
+            yield file
 
 
 def published(schema: pa.Schema) -> pa.Schema:

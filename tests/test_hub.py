@@ -71,7 +71,9 @@ def test_push_merge_from_the_hub_and_count(hub, raw, script, tmp_path):
     options = ["--p_n", 1, "--p_t", 8, "--repo_name", "me/both", "--out_dir", tmp_path / "motifs"]
     done = script("extract_motifs.py", *options, "--hf_repo_name", "me/motifs", **hubbed)
     assert done.returncode == 0, done.stderr
-    shard = next(content for path, content in hub.files("me/motifs").items() if path.endswith(".parquet"))
+    table = hub.files("me/motifs")
+    assert b"python extract_motifs.py --p_n 1 --p_t 8 --repo_name me/both" in table["README.md"]
+    shard = next(content for path, content in table.items() if path.endswith(".parquet"))
     local = pq.read_table(next((tmp_path / "motifs").glob("*.parquet")))
     assert pq.read_table(io.BytesIO(shard)).to_pylist() == local.to_pylist()
 
@@ -207,3 +209,22 @@ def test_push_to_an_organization(hub, raw, script):
     done = script(SCRIPT, "--data_dir", raw, "--hf_repo_name", "lab/one", **hub.environment())
     assert done.returncode == 0, done.stderr
     assert len(load(hub, "lab/one")) == 3
+
+
+def test_terms_of_what_was_counted_hold_for_its_motifs(hub, script, tmp_path):
+    """The card of a table of motifs has the licences and the papers of the components of the corpus."""
+    for name in ("m1-a", "h1"):
+        folder = tmp_path / name
+        folder.mkdir()
+        for source, target in (("data/dmfc-rsg/preprocess.py", "preprocess.py"), (f"data/{name}/dataset.toml",) * 2):
+            (folder / target.rpartition("/")[2]).write_text((ROOT / source).read_text())
+        write_units(folder / "raw" / "sub-A" / f"{name}.nwb", [[1.0, len(name)]])
+        assert script(folder / "preprocess.py").returncode == 0
+    done = script("merge_datasets.py", "--components", "m1-a", "h1")
+    assert done.returncode == 0, done.stderr
+    done = script("extract_motifs.py", "--p_n", 1, "--p_t", 8, "--hf_repo_name", "me/motifs", **hub.environment())
+    assert done.returncode == 0, done.stderr
+    card = hub.files("me/motifs")["README.md"].decode()
+    assert "license:\n- cc-by-4.0\n- other\n" in card
+    assert "data use agreement" in card
+    assert "@misc{data-h1," in card

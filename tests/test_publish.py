@@ -9,6 +9,7 @@ import threading
 import time
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
@@ -288,3 +289,27 @@ def test_shards(tmp_path, monkeypatch):
         again.append(file.read())
     assert again == made
     assert list(publish.shards([], schema)) == []
+
+
+def test_a_large_table_of_motifs(tmp_path, monkeypatch):
+    """Its row groups go into files of about the size of a shard, in their order."""
+    from neuralpile import motifs, patches, publish
+
+    counts = np.random.default_rng(0).integers(0, 256, (8, 4000), np.uint8)
+    monkeypatch.setattr(motifs, "ROW_GROUP", 800)
+    tally = patches.Tally(1, 8)
+    tally.add(counts)
+    path = tmp_path / "x.parquet"
+    motifs.write_table([patches.most_frequent_first(tally.table())], path, motifs.Summary("x", 1, 8, 32_000, 4_000), 1)
+    whole = pq.read_table(path)
+    monkeypatch.setattr(publish, "SHARD", path.stat().st_size)
+    (file,) = publish.table_shards(path)
+    monkeypatch.setattr(publish, "SHARD", 10_000)
+    made = []
+    for file in publish.table_shards(path):
+        file.seek(0)
+        made.append(file.read())
+    assert len(made) > 3
+    assert max(map(len, made)) < 16_000  # a row group, and the metadata
+    assert pa.concat_tables([pq.read_table(io.BytesIO(shard)) for shard in made]).equals(whole)
+    assert pq.read_schema(io.BytesIO(made[-1])).equals(whole.schema, check_metadata=True)
