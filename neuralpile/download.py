@@ -130,7 +130,7 @@ def download(data_set: DataSet, given: argparse.Namespace) -> int:
                 chosen = choose(downloads.ask(), given)
             downloads.write()
         missing = [file for file in chosen if not downloads.has(file)]
-        fetch.check_space(folder, sum(file.size or 0 for file in missing))
+        fetch.check_space(folder, sum(fetch.bytes_to_come(file, folder / file.path) for file in missing))
         start, failed = time.monotonic(), 0
         for error in _fetch_all(downloads, missing, given.jobs):
             failed += 1

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,9 @@ import zipfile
 import pytest
 from conftest import ROOT
 from loopback_archives import SECRET, SIGNATURE, TOKEN, LoopbackArchives
+
+from neuralpile import fetch
+from neuralpile.archives import RemoteFile
 
 BODY = random.Random(0).randbytes(300_000)
 NAME = "sub-A/sub-A_ses-1.nwb"
@@ -340,6 +344,25 @@ def test_disk(tmp_path):
         assert download("m1-a", tmp_path, archives).returncode == 0
         assert archives.seen[-1].range == "bytes=100000-"
     assert (tmp_path / NAME).read_bytes() == BODY
+
+
+def test_disk_with_room_for_the_rest(tmp_path):
+    """What is here already needs no more room: a part of a file (a sparse one, in this test), or all of it."""
+    with LoopbackArchives({NAME: BODY}) as archives:
+        size = archives.sizes[NAME] = shutil.disk_usage(tmp_path).free + 10**10
+        file = RemoteFile(NAME, size, f"sha256:{archives.digests_dandi(BODY)['dandi:sha2-256']}", "")
+        part = fetch._part_of(file, tmp_path / NAME)
+        part.parent.mkdir()
+        with part.open("wb") as sparse:
+            sparse.truncate(2 * 10**10)
+        assert fetch.bytes_to_come(file, tmp_path / NAME) == size - 2 * 10**10
+        done = download("m1-a", tmp_path, archives)  # goes on, and finds that this archive has fewer bytes
+        assert "bytes free" not in done.stderr
+        assert archives.asked("/blobs/") > 0
+        part.unlink(missing_ok=True)
+        with part.open("wb") as sparse:
+            sparse.truncate(10**9)
+        assert "bytes free" in download("m1-a", tmp_path, archives).stderr
 
 
 def test_two_downloads_at_once(tmp_path):
