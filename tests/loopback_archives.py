@@ -112,7 +112,7 @@ class LoopbackArchives:
 
         `failure` is a status; (status, headers); "reset" before an answer, "reset headers" or "reset body" within it;
         "cut" (a body too short), "long" (too long), "wrong" (another byte in it), "whole" (ranges ignored), "html",
-        "stall", "shifted" (another range than was asked for).
+        "stall", "shifted" (another range than was asked for); or a dictionary, which is then the answer, as JSON.
         """
         self.faults.append(Fault(match, failure, times, skip))
 
@@ -175,6 +175,8 @@ class Handler(BaseHTTPRequestHandler):
             elif isinstance(self.failure, int | tuple):
                 status, headers = self.failure if isinstance(self.failure, tuple) else (self.failure, {})
                 self.answer(b"", status, **headers)
+            elif isinstance(self.failure, dict):
+                self.json(self.failure)
             elif self.failure == "html":
                 self.answer(b"<html>Please log in</html>", Content_Type="text/html; charset=utf-8")
             else:

@@ -235,6 +235,28 @@ def test_failing_page_of_a_listing(tmp_path):
     assert files_in(tmp_path) == sorted(files)
 
 
+@pytest.mark.parametrize("answer", [{}, {"results": None, "files": 1, "data": [], "_embedded": "x"}])
+@pytest.mark.parametrize("name", ["m1-a", "card", "makin", "lanzarini", "papale"])
+def test_listing_of_another_form(tmp_path, name, answer):
+    """JSON, and no page for browsers, but without what is known to be in it: one line, in each of the archives."""
+    with LoopbackArchives({NAME: BODY}) as archives:
+        archives.fail("GET", answer, EVER)
+        done = download(name, tmp_path, archives)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert ": expected a listing, found " in line
+
+
+def test_listing_with_a_file_twice(tmp_path):
+    """Pages of a draft that changes overlap."""
+    with LoopbackArchives({NAME: BODY, f"{NAME}.again.nwb": BODY}) as archives:
+        archives.listed[f"{NAME}.again.nwb"] = NAME
+        done = download("m1-a", tmp_path, archives)
+        assert done.returncode == 0, done.stderr
+        assert archives.asked("/blobs/") == 1
+    assert (tmp_path / NAME).read_bytes() == BODY
+
+
 def test_one_bad_file_does_not_end_the_others(tmp_path):
     files = {f"a{i}.nwb": b"%d" % i for i in range(5)}
     with LoopbackArchives(files) as archives:
