@@ -178,7 +178,10 @@ def find_remote(data_set: DataSet, duplicates: bool = True) -> dict[str, RemoteR
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """All files below a folder, also by links to folders, each folder once. Raises BadInput: one cannot be read."""
+    """All files below a folder, also by links to folders, each folder once. Raises BadInput: one cannot be read.
+
+    macOS puts a small file `._x` beside each x on disks that are not its own: these are passed over.
+    """
 
     def unreadable(error: OSError) -> None:
         if folder.is_dir():
@@ -191,7 +194,7 @@ def _files(folder: Path) -> Iterator[Path]:
             continue
         seen.add(real)
         folders[:] = [name for name in folders if not name.endswith(files.PARTIAL)]  # being unpacked
-        paths = (Path(place, name) for name in names)
+        paths = (Path(place, name) for name in names if not name.startswith("._"))
         yield from (path for path in paths if path.is_file() or not path.exists())  # a broken link is told of later
 
 
@@ -308,8 +311,11 @@ def _alone(out_dir: Path, name: str) -> Iterator[None]:
 
 
 def _name_in_report(out_dir: Path) -> str | None:
-    report = out_dir / REPORT
-    return json.loads(report.read_text(encoding="utf-8"))["data_set"] if report.is_file() else None
+    """The data set that a folder's report is of; None where it has no report that can be read."""
+    try:
+        return json.loads((out_dir / REPORT).read_text(encoding="utf-8"))["data_set"]
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _mark_unfinished(out_dir: Path) -> None:
@@ -344,7 +350,7 @@ def _take_away_others(out_dir: Path, targets: set[Path]) -> None:
     if others:
         _mark_unfinished(out_dir)
     for path in others:
-        print(f"{path}: its session file is no longer there; taken out", file=sys.stderr)
+        print(f"{path}: its session file is not there any more, or left out by an option; taken out", file=sys.stderr)
         path.unlink()
 
 

@@ -233,3 +233,12 @@ def test_chen_leaves_raw_recordings_out(script, tmp_path):
         file["acquisition/ElectricalSeriesAP/data"] = np.zeros(4)
     rows, _ = rows_of(script, tmp_path, "chen")
     assert [row.session_id for row in rows] == ["a_behavior+ecephys"]
+
+
+def test_chen_a_file_that_cannot_be_read_does_not_end_the_build(script, tmp_path):
+    write_units(tmp_path / "raw" / "sub-Lalo" / "b.nwb", [[1.0], []])
+    (tmp_path / "raw" / "sub-Lalo" / "a.nwb").symlink_to(tmp_path / "nowhere.nwb")
+    done = script("data/chen/preprocess.py", "--data_dir", tmp_path / "raw")
+    assert done.returncode == 1
+    assert "sub-Lalo/a.nwb: expected to read it" in done.stderr
+    assert len(store.open_data_set(str(tmp_path / "build" / "chen"))) == 1
