@@ -246,7 +246,7 @@ def build(
         report = {
             "data_set": data_set.name,
             "options": asdict(options),
-            "totals": totals(sessions),
+            "totals": totals(data_set, sessions),
             "sessions": sessions,
             "failed": {path: failed[path] for path in chosen if path in failed},
         }
@@ -514,16 +514,17 @@ def session_facts(session: Session, n_segments: int) -> Facts:
     }
 
 
-def totals(sessions: list[Facts]) -> Facts:
-    """The facts of all sessions together."""
+def totals(data_set: DataSet, sessions: list[Facts]) -> Facts:
+    """The facts of all session files together; files that are parts of one session count as one."""
 
     def total(key: str) -> int:
         return sum(facts[key] for facts in sessions)
 
-    units = [facts["units"] for facts in sessions if facts["segments"]]
+    with_rows = [facts for facts in sessions if facts["segments"]]
+    units = [facts["units"] for facts in with_rows]
     return {
-        "sessions": sum(1 for facts in sessions if facts["segments"]),
-        "subjects": len({facts["subject_id"] for facts in sessions if facts["segments"]}),
+        "sessions": len({(facts["subject_id"], data_set.session_of(facts["session_id"])) for facts in with_rows}),
+        "subjects": len({facts["subject_id"] for facts in with_rows}),
         "rows": total("segments"),
         "units": [min(units, default=0), max(units, default=0)],
         "bins": total("bins"),

@@ -423,6 +423,7 @@ def test_card_from_the_command_line(script, tmp_path):
         assert (row.counts == np.minimum(counts.T, 255)).mean() > 0.999
         assert (row.counts[3] == np.minimum(counts[:, 3], 255)).all()
         assert not row.counts[5].any()
+    assert "1 of the 45 published sessions are here" in said  # a day; two files
     assert "1 bins above 255 stay at 255" in said
     assert "are constant, or no numbers" in said
     rows, _ = build(script, tmp_path, "card", "--as_published")
