@@ -268,26 +268,43 @@ def _manifest(data_set: DataSet, recipe: Facts, tasks: Sequence["Task"], done: M
     sessions = []
     for task in tasks:
         facts = done[task.path]
-        digest = task.source.file.digest if isinstance(task.source, RemoteRecording) else known.get(task.path)
+        if isinstance(task.source, RemoteRecording):
+            what = "this file, as the archive lists it; read in place, so not verified"
+            digest = _digest_of(task.source.file.digest, what)
+        else:
+            digest = known.get(task.path) or _digest_of("", f"not in {archives.RECORD} of its folder, or changed since")
         names = {key: facts[key] for key in ("subject_id", "session_id", "rows_sha256")}
-        # null: the file did not come by download.py (or came out of an archive), and nobody has verified it
-        sessions.append({"file": task.path, "bytes": task.made_from()["bytes"], "digest": digest or None} | names)
+        sessions.append({"file": task.path, "bytes": task.made_from()["bytes"]} | digest | names)
     source = {"archive": data_set.archive, "id": data_set.id, "version": data_set.version}
     return {"data_set": data_set.name, "source": source, "version": __version__, "recipe": recipe, "sessions": sessions}
 
 
-def _downloaded(task: "Task") -> dict[str, str]:
-    """The digests that download.py verified, by the files' paths; of files that have not been touched since."""
+def _digest_of(digest: str, what: str) -> Facts:
+    """A digest, and what it is of; or none (null), and why."""
+    return {"digest": digest or None, "digest_of": what}
+
+
+def _downloaded(task: "Task") -> dict[str, Facts]:
+    """The digests that download.py verified, by the files' paths; of files that have not been touched since.
+
+    A file that was unpacked has the digest of the archive file that it came out of.
+    """
     if not isinstance(task.source, Path):
         return {}
     folder = task.source.parents[len(Path(task.path).parts) - 1]
-    record = folder / "downloads.json"
+    record = folder / archives.RECORD
+    known = {}
     try:
         kept = json.loads(record.read_text(encoding="utf-8"))["files"] if record.is_file() else {}
-        stamps = {path: entry["here"].get(path) for path, entry in kept.items()}
-        return {path: kept[path]["digest"] for path, stamp in stamps.items() if _untouched(folder / path, stamp)}
-    except (ValueError, KeyError, AttributeError):
+        for path, entry in kept.items():
+            for here, stamp in entry["here"].items():
+                what = "this file" if here == path else f"{path}, out of which this file was unpacked"
+                what += "; verified by download.py" if entry["digest"] else "; the archive tells none"
+                if _untouched(folder / here, stamp):
+                    known[here] = _digest_of(entry["digest"], what)
+    except (ValueError, KeyError, AttributeError, TypeError):
         return {}
+    return known
 
 
 def _untouched(path: Path, stamp: list[int] | None) -> bool:

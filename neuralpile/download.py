@@ -19,12 +19,12 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from neuralpile import archives, catalog, cli, fetch, files, unpack
-from neuralpile.archives import RemoteFile
+from neuralpile.archives import RECORD, RemoteFile
 from neuralpile.catalog import DataSet
 from neuralpile.errors import BadInput
 from neuralpile.web import Web
 
-RECORD, LOCK = "downloads.json", ".download.lock"
+LOCK = ".download.lock"
 JOBS = 4
 
 

@@ -1,6 +1,7 @@
 """download.py of each archive, against stand-ins for the archives that fail on purpose."""
 
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -16,6 +17,7 @@ import tarfile
 import time
 import zipfile
 
+import numpy as np
 import pytest
 from conftest import ROOT
 from loopback_archives import SECRET, SIGNATURE, TOKEN, LoopbackArchives
@@ -550,3 +552,30 @@ def test_downloaded_and_built(tmp_path, script):
     done = script("data/m1-a/preprocess.py", "--data_dir", tmp_path / "raw", "--out_dir", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "out" / "report.json").read_text())["totals"]["sessions"] == len(files) == 2
+    made = json.loads((tmp_path / "out" / "manifest.json").read_text())["sessions"]
+    assert {entry["digest"] for entry in made} == {f"sha256:{hashlib.sha256(b).hexdigest()}" for b in files.values()}
+    assert {entry["digest_of"] for entry in made} == {"this file; verified by download.py"}
+
+
+@pytest.mark.parametrize("digests", [True, False])
+def test_manifest_says_what_a_digest_is_of(tmp_path, script, digests):
+    """A file out of a zip has the zip's digest; one that was put there by hand, or touched since, has none."""
+    npy = io.BytesIO()
+    np.save(npy, np.full((2, 3, 40), 100.0))
+    zips = {f"m1_ses{i}.zip": zipped({f"a{i}.npy": npy.getvalue()}) for i in (1, 2)}
+    with LoopbackArchives(zips, digests=digests) as archives:
+        assert download("wojcik", tmp_path / "raw", archives).returncode == 0
+    (tmp_path / "raw" / "M2").mkdir()
+    (tmp_path / "raw" / "M2" / "b.npy").write_bytes(npy.getvalue())
+    os.utime(tmp_path / "raw" / "m1_ses2" / "a2.npy", (1, 1))
+    done = script("data/wojcik/preprocess.py", "--data_dir", tmp_path / "raw", "--out_dir", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    made = json.loads((tmp_path / "out" / "manifest.json").read_text())["sessions"]
+    nothing = None, "not in downloads.json of its folder, or changed since"
+    digest = f"sha256:{hashlib.sha256(zips['m1_ses1.zip']).hexdigest()}" if digests else None
+    why = "verified by download.py" if digests else "the archive tells none"
+    assert {entry["file"]: (entry["digest"], entry["digest_of"]) for entry in made} == {
+        "M2/b.npy": nothing,
+        "m1_ses1/a1.npy": (digest, f"m1_ses1.zip, out of which this file was unpacked; {why}"),
+        "m1_ses2/a2.npy": nothing,
+    }

@@ -15,6 +15,7 @@ from neuralpile.catalog import DataSet
 from neuralpile.errors import BadInput
 from neuralpile.web import Web
 
+RECORD = "downloads.json"  # in the folder of downloaded files: what download.py fetched and verified
 ARCHIVES = ("DANDI", "Dryad", "Zenodo", "OSF", "GIN")
 
 
