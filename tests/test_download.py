@@ -224,6 +224,18 @@ def test_connection_refused(tmp_path):
     assert "found connection refused, 7 times in a row; see whether the network" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["m1-a", "card", "makin", "lanzarini", "papale"])
+def test_server_that_never_answers(tmp_path, name):
+    """It takes the connection and says nothing: given up after NEURALPILE_TIMEOUT, in each of the archives."""
+    with socket.socket() as silent, LoopbackArchives({NAME: BODY}) as archives:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(100)
+        archives.url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        done = download(name, tmp_path, archives, environment={"NEURALPILE_TIMEOUT": "0.2"})
+    assert done.returncode == 2
+    assert "7 times in a row; see whether the network" in done.stderr
+
+
 def test_failing_page_of_a_listing(tmp_path):
     """A page that fails and passes; and one that fails for ever: then nothing is fetched."""
     files = {f"a{i}.nwb": b"%d" % i for i in range(8)}

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from neuralpile.archives import RemoteFile
 from neuralpile.catalog import DataSet
 from neuralpile.errors import BadInput
-from neuralpile.web import Passing, Web
+from neuralpile.web import SILENT_SECONDS, Passing, Web
 
 BASE = os.environ.get("NEURALPILE_GIN", "https://gin.g-node.org").rstrip("/")
 # https://git-annex.branchable.com/internals/key_format/
@@ -44,15 +44,19 @@ def _head(data_set: DataSet) -> list[tuple[str, bytes]]:
     # takes half a second to import, and no other archive needs it
     from dulwich import porcelain
     from dulwich.client import HTTPUnauthorized
+    from dulwich.config import ConfigDict, StackedConfig
     from dulwich.errors import GitProtocolError, HangupException, NotGitRepository
     from urllib3.exceptions import HTTPError
 
     url = f"{BASE}/{data_set.id}.git"
+    ours = ConfigDict()
+    ours.set(b"http", b"timeout", str(SILENT_SECONDS).encode())  # dulwich itself waits for ever
+    config = StackedConfig([ours, *StackedConfig.default_backends()])
     folder = Path(tempfile.mkdtemp(prefix="neuralpile-"))
     try:
         with (folder / "log").open("wb") as log:
             repository = porcelain.clone(
-                url, folder / "clone", bare=True, depth=1, branch=data_set.version, errstream=log, filter_spec=None
+                url, folder / "clone", bare=True, depth=1, branch=data_set.version, errstream=log, config=config
             )
         with repository:
             tree = repository[repository[b"HEAD"].tree].id
