@@ -11,6 +11,7 @@ Only what is asked for by the project's own code is here. GIN's git is served by
 """
 
 import hashlib
+import io
 import json
 import re
 import socket
@@ -414,9 +415,12 @@ class Api(Handler):
             "HTTP_TRANSFER_ENCODING": self.headers.get("Transfer-Encoding", ""),
             "SERVER_PROTOCOL": "HTTP/1.0",
         }
-        handler = SimpleHandler(body, self.wfile, self.wfile, environ, multithread=True)
+        answer = io.BytesIO()
+        handler = SimpleHandler(body, answer, answer, environ, multithread=True)
         handler.http_version = "1.0"
         handler.run(self.archives.git)
+        content = answer.getvalue()
+        self.wfile.write(content[: len(content) * 3 // 4] if self.failure == "cut" else content)
         self.close_connection = True
 
 

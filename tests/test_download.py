@@ -233,7 +233,7 @@ def test_server_that_never_answers(tmp_path, name):
         archives.url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         done = download(name, tmp_path, archives, environment={"NEURALPILE_TIMEOUT": "0.2"})
     assert done.returncode == 2
-    assert "7 times in a row; see whether the network" in done.stderr
+    assert "found silence for 0.2 s, 7 times in a row; see whether the network" in done.stderr
 
 
 def test_failing_page_of_a_listing(tmp_path):
@@ -259,6 +259,22 @@ def test_listing_of_another_form(tmp_path, name, answer):
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert ": expected a listing, found " in line
+
+
+def test_git_that_fails(tmp_path):
+    """GIN's listing is a git repository: what passes is tried again; what stays is told."""
+    files = {"monkeyF/THINGS_MUA_trials.mat": BODY}
+    with LoopbackArchives(files) as archives:
+        for failure in (503, "reset", "cut"):
+            for request in ("GET .*info/refs", "POST .*git-upload-pack"):
+                archives.fail(request, failure, 2)
+                done = download("papale", tmp_path / str(failure), archives, "--dry_run")
+                assert done.returncode == 0, done.stderr
+                assert all(fault.left == 0 for fault in archives.faults)
+        archives.fail("GET .*info/refs", 503, EVER)
+        done = download("papale", tmp_path, archives)
+    assert done.returncode == 2
+    assert re.search("found unexpected http resp 503 .*, 7 times in a row; see whether", done.stderr)
 
 
 def test_listing_with_a_file_twice(tmp_path):

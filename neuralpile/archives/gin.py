@@ -15,7 +15,7 @@ from urllib.parse import quote
 from neuralpile.archives import RemoteFile
 from neuralpile.catalog import DataSet
 from neuralpile.errors import BadInput
-from neuralpile.web import SILENT_SECONDS, Passing, Web
+from neuralpile.web import SILENT_SECONDS, Passing, Web, reason
 
 BASE = os.environ.get("NEURALPILE_GIN", "https://gin.g-node.org").rstrip("/")
 # https://git-annex.branchable.com/internals/key_format/
@@ -65,6 +65,7 @@ def _head(data_set: DataSet) -> list[tuple[str, bytes]]:
     except (NotGitRepository, HTTPUnauthorized, KeyError) as error:
         raise BadInput(url, "a git repository that can be read", type(error).__name__, f"see {data_set.url}") from None
     except (GitProtocolError, HTTPError, HangupException, ConnectionError) as error:
-        raise Passing(type(error).__name__) from None
+        of_git = isinstance(error, GitProtocolError) and not isinstance(error.__cause__, HTTPError)
+        raise Passing(str(error) if of_git else reason(error)) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
