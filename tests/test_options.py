@@ -238,7 +238,11 @@ def test_chen_leaves_raw_recordings_out(script, tmp_path):
 def test_chen_a_file_that_cannot_be_read_does_not_end_the_build(script, tmp_path):
     write_units(tmp_path / "raw" / "sub-Lalo" / "b.nwb", [[1.0], []])
     (tmp_path / "raw" / "sub-Lalo" / "a.nwb").symlink_to(tmp_path / "nowhere.nwb")
+    damaged = write_units(tmp_path / "raw" / "sub-Lalo" / "c.nwb", [[1.0], []])
+    damaged.write_bytes(damaged.read_bytes().replace(b"TREE", b"tree"))  # HDF5's trees: h5py raises a RuntimeError
     done = script("data/chen/preprocess.py", "--data_dir", tmp_path / "raw")
     assert done.returncode == 1
     assert "sub-Lalo/a.nwb: expected to read it" in done.stderr
+    assert "sub-Lalo/c.nwb: expected a whole NWB file (HDF5), found" in done.stderr
+    assert "Traceback" not in done.stderr
     assert len(store.open_data_set(str(tmp_path / "build" / "chen"))) == 1

@@ -31,7 +31,7 @@ def open_hdf5(path: Recording, kind: str = "HDF5 file") -> Iterator[h5py.File]:
             yield file
     except (FileNotFoundError, PermissionError):
         raise  # nothing is wrong with the content
-    except OSError as error:
+    except (OSError, RuntimeError, KeyError) as error:  # h5py raises any of these where the bytes make no sense
         if remote and remote.failure:
             raise remote.failure from None
         raise BadInput(path, f"a whole {kind}", str(error), "download it again") from None
