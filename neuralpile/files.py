@@ -1,5 +1,6 @@
 """Files and folders that appear under their final name whole or not at all."""
 
+import ctypes
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from filelock import FileLock, Timeout
 from neuralpile.errors import BadInput
 
 PARTIAL = ".partial"  # suffix of whatever is not finished
+MADV_DONTNEED = 4  # madvise(2)
 JOB = ".job"  # what a folder that is not finished is for
 
 
@@ -94,3 +96,23 @@ def _to_disk(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def unmap_pages(folder: Path) -> None:
+    """Have the files of a folder that are mapped into memory no longer count as this process's memory.
+
+    Arrow's tables are maps of their files: what was read once stays, until the machine has no other memory left, and
+    clusters end jobs for it. The pages remain in the system's cache, and are there when they are read again. Where
+    there is no /proc, nothing is done.
+    """
+    root = f"{folder.resolve()}/"
+    try:
+        maps = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    madvise = ctypes.CDLL(None).madvise
+    for line in maps:  # address-address permissions offset device inode path: proc_pid_maps(5)
+        addresses, permissions, _, _, _, *path = line.split(maxsplit=5)
+        if path and path[0].startswith(root) and "w" not in permissions:
+            start, end = (int(address, 16) for address in addresses.split("-"))
+            madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_DONTNEED)

@@ -159,6 +159,8 @@ def _write(
                 row = component.row(i)
                 yield row._replace(source_dataset=component.name)
                 bar.update(row.counts.size)
+            for component in components:
+                component.release()
 
         for split in (TRAIN, TEST):
             files = []

@@ -115,10 +115,9 @@ def count_rows(
 ) -> Table:
     """The patches of some rows of a data set; `advance` is told of tokens that are counted."""
     tally = Tally(p_n, p_t)
-    for i in numbers:
-        counts = data_set.row(i).counts
-        tally.add(counts)
-        advance(counts.size)
+    for row in data_set.read(numbers):
+        tally.add(row.counts)
+        advance(row.counts.size)
     return tally.table()
 
 

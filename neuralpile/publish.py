@@ -262,7 +262,7 @@ def push(
             if not len(split):
                 continue
             facts = splits[name] = card.Split()
-            rows = map(data_set.row, range(start, start := start + len(split)))
+            rows = data_set.read(range(start, start := start + len(split)))
             for file in shards(_counted(rows, facts, data_set.name, bar), schema):
                 addition = hub.send(file)
                 large[f"{DATA}{name}-{facts.shards:05d}.parquet"] = addition

@@ -65,6 +65,7 @@ def write(names: list[str], motifs_dir: Path, path: Path, seed: int = 0) -> int:
         columns=COLUMNS,
         motifs=top,
         motifs_of=motifs_of,
+        legend=[*enumerate(COLOURS), ("more", MANY)],
     )
     write_text(path, page)
     return len(flagged)

@@ -6,7 +6,7 @@ A data set of any size is opened without reading it: the files are mapped into m
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import datasets
 import pyarrow as pa
 
-from neuralpile import catalog
+from neuralpile import catalog, files
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_file, write_text
 from neuralpile.rows import Names, Row, from_table, names_of, to_record_batch
@@ -27,6 +27,7 @@ METADATA = b"neuralpile"  # key of what is kept in the schema of an Arrow file
 INFO = "dataset_info.json"
 SPLITS = "dataset_dict.json"  # of a data set with several splits: names them
 MANIFEST = "manifest.json"  # what the rows were made of
+MAPPED = 50  # rows: half a gigabyte, by the default limit of tokens in a row
 STATE = "state.json"  # names the data files; where it is missing, the data set is not finished
 
 
@@ -64,7 +65,7 @@ class DataSetOnDisk:
 
     def tokens(self) -> list[int]:
         """How many tokens each row has."""
-        return [row.counts.size for row in self]
+        return [self.row(i).counts.size for i in range(len(self))]
 
     def manifest(self) -> dict[str, object] | None:
         """What it was made of, as its `manifest.json` says; None where it has none that can be read."""
@@ -87,7 +88,18 @@ class DataSetOnDisk:
         raise IndexError(i)
 
     def __iter__(self) -> Iterator[Row]:
-        return (self.row(i) for i in range(len(self)))
+        return self.read(range(len(self)))
+
+    def read(self, numbers: Sequence[int]) -> Iterator[Row]:
+        """These rows; what was read of them does not stay in memory."""
+        for start in range(0, len(numbers), MAPPED):
+            yield from map(self.row, numbers[start : start + MAPPED])
+            self.release()
+
+    def release(self) -> None:
+        """Take what was read of the files out of this process's memory. It comes back where it is used again."""
+        if self.folder:
+            files.unmap_pages(self.folder)
 
 
 def open_data_set(reference: str) -> "DataSetOnDisk | DataSetOnHub":

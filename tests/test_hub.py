@@ -222,7 +222,8 @@ def test_terms_of_what_was_counted_hold_for_its_motifs(hub, script, tmp_path):
         assert script(folder / "preprocess.py").returncode == 0
     done = script("merge_datasets.py", "--components", "m1-a", "h1")
     assert done.returncode == 0, done.stderr
-    done = script("extract_motifs.py", "--p_n", 1, "--p_t", 8, "--hf_repo_name", "me/motifs", **hub.environment())
+    options = ["--p_n", 1, "--p_t", 8, "--out_dir", tmp_path / "motifs", "--hf_repo_name", "me/motifs"]
+    done = script("extract_motifs.py", *options, **hub.environment())
     assert done.returncode == 0, done.stderr
     card = hub.files("me/motifs")["README.md"].decode()
     assert "license:\n- cc-by-4.0\n- other\n" in card

