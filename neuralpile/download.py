@@ -70,9 +70,12 @@ class Downloads:
         path = folder / RECORD
         try:
             kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-            self._files: dict[str, dict] = kept.get("files", {})
+            self._files: dict[str, dict] = {
+                name: {"digest": entry["digest"], "size": entry["size"], "here": dict(entry["here"])}
+                for name, entry in kept.get("files", {}).items()
+            }
             self._listing = [RemoteFile(**entry) for entry in kept.get("listing", [])]
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, KeyError):
             raise BadInput(path, "a list that download.py wrote", "something else", "delete it") from None
         if kept.get("source") != self._source:
             self._listing = []

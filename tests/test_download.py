@@ -562,8 +562,9 @@ def test_damaged_gzip(tmp_path):
     assert [p for p in files_in(tmp_path) if p.endswith(".mat")] == ["diagnosticBlocks/t12.a.mat"]
 
 
-def test_list_that_is_no_list(tmp_path):
-    (tmp_path / "downloads.json").write_text("[1]")
+@pytest.mark.parametrize("content", ["[1]", "{", '{"files": [1]}', '{"files": {"a": {}}}', '{"listing": [{"a": 1}]}'])
+def test_list_that_is_no_list(tmp_path, content):
+    (tmp_path / "downloads.json").write_text(content)
     with LoopbackArchives({NAME: BODY}) as archives:
         done = download("m1-a", tmp_path, archives)
     assert done.returncode == 2
