@@ -591,7 +591,8 @@ def test_manifest_says_what_a_digest_is_of(tmp_path, script, digests):
     """A file out of a zip has the zip's digest; one that was put there by hand, or touched since, has none."""
     npy = io.BytesIO()
     np.save(npy, np.full((2, 3, 40), 100.0))
-    zips = {f"m1_ses{i}.zip": zipped({f"a{i}.npy": npy.getvalue()}) for i in (1, 2)}
+    beside = {"__MACOSX/._a.npy": b"Mac OS X", "._a.npy": b"Mac OS X", "__MACOSX/a.npy": b"Mac OS X"}  # passed over
+    zips = {f"m1_ses{i}.zip": zipped({f"a{i}.npy": npy.getvalue()} | beside) for i in (1, 2)}
     with LoopbackArchives(zips, digests=digests) as archives:
         assert download("wojcik", tmp_path / "raw", archives).returncode == 0
     (tmp_path / "raw" / "M2").mkdir()
