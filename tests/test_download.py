@@ -595,6 +595,7 @@ def test_manifest_says_what_a_digest_is_of(tmp_path, script, digests):
     zips = {f"m1_ses{i}.zip": zipped({f"a{i}.npy": npy.getvalue()} | beside) for i in (1, 2)}
     with LoopbackArchives(zips, digests=digests) as archives:
         assert download("wojcik", tmp_path / "raw", archives).returncode == 0
+    assert files_in(tmp_path / "raw") == ["m1_ses1/a1.npy", "m1_ses2/a2.npy"]
     (tmp_path / "raw" / "M2").mkdir()
     (tmp_path / "raw" / "M2" / "b.npy").write_bytes(npy.getvalue())
     os.utime(tmp_path / "raw" / "m1_ses2" / "a2.npy", (1, 1))
