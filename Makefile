@@ -42,6 +42,7 @@ verify: $(VENV)/ready
 	python -m neuralpile.verify
 
 bench: $(VENV)/ready
+	pip install --quiet --disable-pip-version-check --editable ".[bench]"
 	for script in benchmarks/*.py; do python $$script || exit 1; done
 
 # The newest versions that go together, pinned with all that they need.

@@ -178,7 +178,10 @@ def find_remote(data_set: DataSet, duplicates: bool = True) -> dict[str, RemoteR
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """All files below a folder, also by links to folders, each folder once. Raises BadInput: one cannot be read."""
+    """All files below a folder, also by links to folders, each folder once. Raises BadInput: one cannot be read.
+
+    macOS puts a small file `._x` beside each x on disks that are not its own: these are passed over.
+    """
 
     def unreadable(error: OSError) -> None:
         if folder.is_dir():
@@ -191,7 +194,7 @@ def _files(folder: Path) -> Iterator[Path]:
             continue
         seen.add(real)
         folders[:] = [name for name in folders if not name.endswith(files.PARTIAL)]  # being unpacked
-        paths = (Path(place, name) for name in names)
+        paths = (Path(place, name) for name in names if not name.startswith("._"))
         yield from (path for path in paths if path.is_file() or not path.exists())  # a broken link is told of later
 
 
@@ -243,7 +246,7 @@ def build(
         report = {
             "data_set": data_set.name,
             "options": asdict(options),
-            "totals": totals(sessions),
+            "totals": totals(data_set, sessions),
             "sessions": sessions,
             "failed": {path: failed[path] for path in chosen if path in failed},
         }
@@ -265,26 +268,43 @@ def _manifest(data_set: DataSet, recipe: Facts, tasks: Sequence["Task"], done: M
     sessions = []
     for task in tasks:
         facts = done[task.path]
-        digest = task.source.file.digest if isinstance(task.source, RemoteRecording) else known.get(task.path)
+        if isinstance(task.source, RemoteRecording):
+            what = "this file, as the archive lists it; read in place, so not verified"
+            digest = _digest_of(task.source.file.digest, what)
+        else:
+            digest = known.get(task.path) or _digest_of("", f"not in {archives.RECORD} of its folder, or changed since")
         names = {key: facts[key] for key in ("subject_id", "session_id", "rows_sha256")}
-        # null: the file did not come by download.py (or came out of an archive), and nobody has verified it
-        sessions.append({"file": task.path, "bytes": task.made_from()["bytes"], "digest": digest or None} | names)
+        sessions.append({"file": task.path, "bytes": task.made_from()["bytes"]} | digest | names)
     source = {"archive": data_set.archive, "id": data_set.id, "version": data_set.version}
     return {"data_set": data_set.name, "source": source, "version": __version__, "recipe": recipe, "sessions": sessions}
 
 
-def _downloaded(task: "Task") -> dict[str, str]:
-    """The digests that download.py verified, by the files' paths; of files that have not been touched since."""
+def _digest_of(digest: str, what: str) -> Facts:
+    """A digest, and what it is of; or none (null), and why."""
+    return {"digest": digest or None, "digest_of": what}
+
+
+def _downloaded(task: "Task") -> dict[str, Facts]:
+    """The digests that download.py verified, by the files' paths; of files that have not been touched since.
+
+    A file that was unpacked has the digest of the archive file that it came out of.
+    """
     if not isinstance(task.source, Path):
         return {}
     folder = task.source.parents[len(Path(task.path).parts) - 1]
-    record = folder / "downloads.json"
+    record = folder / archives.RECORD
+    known = {}
     try:
         kept = json.loads(record.read_text(encoding="utf-8"))["files"] if record.is_file() else {}
-        stamps = {path: entry["here"].get(path) for path, entry in kept.items()}
-        return {path: kept[path]["digest"] for path, stamp in stamps.items() if _untouched(folder / path, stamp)}
-    except (ValueError, KeyError, AttributeError):
+        for path, entry in kept.items():
+            for here, stamp in entry["here"].items():
+                what = "this file" if here == path else f"{path}, out of which this file was unpacked"
+                what += "; verified by download.py" if entry["digest"] else "; the archive tells none"
+                if _untouched(folder / here, stamp):
+                    known[here] = _digest_of(entry["digest"], what)
+    except (ValueError, KeyError, AttributeError, TypeError):
         return {}
+    return known
 
 
 def _untouched(path: Path, stamp: list[int] | None) -> bool:
@@ -308,8 +328,11 @@ def _alone(out_dir: Path, name: str) -> Iterator[None]:
 
 
 def _name_in_report(out_dir: Path) -> str | None:
-    report = out_dir / REPORT
-    return json.loads(report.read_text(encoding="utf-8"))["data_set"] if report.is_file() else None
+    """The data set that a folder's report is of; None where it has no report that can be read."""
+    try:
+        return json.loads((out_dir / REPORT).read_text(encoding="utf-8"))["data_set"]
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _mark_unfinished(out_dir: Path) -> None:
@@ -344,7 +367,7 @@ def _take_away_others(out_dir: Path, targets: set[Path]) -> None:
     if others:
         _mark_unfinished(out_dir)
     for path in others:
-        print(f"{path}: its session file is no longer there; taken out", file=sys.stderr)
+        print(f"{path}: its session file is not there any more, or left out by an option; taken out", file=sys.stderr)
         path.unlink()
 
 
@@ -508,16 +531,17 @@ def session_facts(session: Session, n_segments: int) -> Facts:
     }
 
 
-def totals(sessions: list[Facts]) -> Facts:
-    """The facts of all sessions together."""
+def totals(data_set: DataSet, sessions: list[Facts]) -> Facts:
+    """The facts of all session files together; files that are parts of one session count as one."""
 
     def total(key: str) -> int:
         return sum(facts[key] for facts in sessions)
 
-    units = [facts["units"] for facts in sessions if facts["segments"]]
+    with_rows = [facts for facts in sessions if facts["segments"]]
+    units = [facts["units"] for facts in with_rows]
     return {
-        "sessions": sum(1 for facts in sessions if facts["segments"]),
-        "subjects": len({facts["subject_id"] for facts in sessions if facts["segments"]}),
+        "sessions": len({(facts["subject_id"], data_set.session_of(facts["session_id"])) for facts in with_rows}),
+        "subjects": len({facts["subject_id"] for facts in with_rows}),
         "rows": total("segments"),
         "units": [min(units, default=0), max(units, default=0)],
         "bins": total("bins"),

@@ -47,6 +47,7 @@ class DataSet:
     subjects: int
     subject_ids: tuple[str, ...]  # as they stand in the rows
     sessions: int
+    session_parts: tuple[str, ...]  # endings of session ids in the rows, where several files are one session
     tokens: int
     units: tuple[int, int] | None  # fewest and most in a session
     units_seen: bool  # of the sessions that were seen only: others can have fewer, or more
@@ -71,6 +72,11 @@ class DataSet:
         exclude = self.exclude if duplicates else self.exclude + self.duplicates
         return any(Path(filename).match(p) for p in self.include) and not any(Path(filename).match(p) for p in exclude)
 
+    def session_of(self, session_id: str) -> str:
+        """The session that a row's `session_id` is of, or a part of, as `sessions` counts them."""
+        ending = next((part for part in self.session_parts if session_id.endswith(part)), "")
+        return session_id.removesuffix(ending)
+
 
 # Where the fields stand in dataset.toml: table -> field -> (type, default); `...` where there is no default.
 LAYOUT: dict[str, dict[str, tuple[type, object]]] = {
@@ -94,6 +100,7 @@ LAYOUT: dict[str, dict[str, tuple[type, object]]] = {
         "subjects": (int, ...),
         "subject_ids": (tuple, ...),
         "sessions": (int, ...),
+        "session_parts": (tuple, ()),
         "tokens": (int, ...),
         "units": (tuple, None),
         "units_seen": (bool, False),

@@ -19,12 +19,12 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from neuralpile import archives, catalog, cli, fetch, files, unpack
-from neuralpile.archives import RemoteFile
+from neuralpile.archives import RECORD, RemoteFile
 from neuralpile.catalog import DataSet
 from neuralpile.errors import BadInput
 from neuralpile.web import Web
 
-RECORD, LOCK = "downloads.json", ".download.lock"
+LOCK = ".download.lock"
 JOBS = 4
 
 
@@ -70,9 +70,12 @@ class Downloads:
         path = folder / RECORD
         try:
             kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-            self._files: dict[str, dict] = kept.get("files", {})
+            self._files: dict[str, dict] = {
+                name: {"digest": entry["digest"], "size": entry["size"], "here": dict(entry["here"])}
+                for name, entry in kept.get("files", {}).items()
+            }
             self._listing = [RemoteFile(**entry) for entry in kept.get("listing", [])]
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, KeyError):
             raise BadInput(path, "a list that download.py wrote", "something else", "delete it") from None
         if kept.get("source") != self._source:
             self._listing = []
@@ -130,7 +133,7 @@ def download(data_set: DataSet, given: argparse.Namespace) -> int:
                 chosen = choose(downloads.ask(), given)
             downloads.write()
         missing = [file for file in chosen if not downloads.has(file)]
-        fetch.check_space(folder, sum(file.size or 0 for file in missing))
+        fetch.check_space(folder, sum(fetch.bytes_to_come(file, folder / file.path) for file in missing))
         start, failed = time.monotonic(), 0
         for error in _fetch_all(downloads, missing, given.jobs):
             failed += 1

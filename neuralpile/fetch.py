@@ -54,10 +54,20 @@ def is_whole(file: RemoteFile, path: Path) -> bool:
     return same_size and _digest(path, file.digest) == file.digest
 
 
+def bytes_to_come(file: RemoteFile, target: Path) -> int:
+    """Bytes that are still to be written of a file, where the archive says its size; else 0."""
+    return max(0, (file.size or 0) - max(_size(_part_of(file, target)), _size(target)))
+
+
+def _part_of(file: RemoteFile, target: Path) -> Path:
+    """Where this version of a file is on its way."""
+    version = hashlib.sha256(f"{file.digest} {file.size}".encode()).hexdigest()[:8]
+    return target.with_name(f"{target.name}.{version}{PART}")
+
+
 def _part(file: RemoteFile, target: Path) -> Path:
     """Where a file is on its way; what is left of another version of it is deleted."""
-    version = hashlib.sha256(f"{file.digest} {file.size}".encode()).hexdigest()[:8]
-    part = target.with_name(f"{target.name}.{version}{PART}")
+    part = _part_of(file, target)
     for other in target.parent.glob(f"{_literal(target.name)}.????????{PART}"):
         if other != part:
             other.unlink()

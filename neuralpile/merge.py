@@ -32,8 +32,9 @@ FETCHED = "fetched"  # folder for what comes from the Hub, while a merge is at w
 # FALCON: "held-in-minival" repeats the beginning of "held-in-calib", of the same day and under a subject of its own
 SPLIT_OF_A_SUBJECT = re.compile(r"-held-(in|out)-\w+$")
 # What precedes a session's own name; and NLB's two files of one session, which can differ in what else is in them:
-# sub-Han_desc-train_behavior+ecephys, sub-Han_desc-test_ecephys
-PART_OF_A_SESSION = re.compile(r"^.*_ses-|_desc-(train|test)(_.*)?$")
+# sub-Han_desc-train_behavior+ecephys, sub-Han_desc-test_ecephys. card's up to three files of a day:
+# t15.2023.08.11_data_train
+PART_OF_A_SESSION = re.compile(r"^.*_ses-|_desc-(train|test)(_.*)?$|_data_(train|val|test)$")
 
 
 @dataclass(frozen=True)

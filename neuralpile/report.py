@@ -102,7 +102,7 @@ def _component(data_set: DataSet, seed: int) -> dict[str, object]:
 
 def _built(data_set: DataSet, folder: Path, seed: int) -> dict[str, object]:
     rows = store.open_data_set(str(folder))
-    held = verify.holdings(rows)
+    held = verify.holdings(data_set, rows)
     seen = glance.look(rows, seed)
     flags = list(seen.flags)
     report = folder / "report.json"

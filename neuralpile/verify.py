@@ -21,9 +21,12 @@ class Holdings:
     tokens: int
 
 
-def holdings(data_set: DataSetOnDisk) -> Holdings:
-    """Count over the rows, of which only the shapes are read. Raises BadInput where a row cannot be read."""
-    shapes = [((row.subject_id, row.session_id), row.counts.shape) for row in data_set]
+def holdings(data_set: DataSet, built: DataSetOnDisk) -> Holdings:
+    """Count over the rows of a build of a data set, of which only the shapes are read.
+
+    Raises BadInput where a row cannot be read.
+    """
+    shapes = [((row.subject_id, data_set.session_of(row.session_id)), row.counts.shape) for row in built]
     units = [n_units for _, (n_units, _) in shapes]
     return Holdings(
         frozenset(subject for (subject, _), _ in shapes),
@@ -72,7 +75,7 @@ def main() -> int:
     wrong = 0
     for name in built:
         data_set = catalog.load(name)
-        found = holdings(store.open_data_set(str(catalog.BUILD / name)))
+        found = holdings(data_set, store.open_data_set(str(catalog.BUILD / name)))
         said = differences(data_set, found)
         wrong += bool(said)
         units = "–".join(f"{n:,}" for n in dict.fromkeys(found.units))

@@ -75,7 +75,7 @@ class Web:
                 self._check(response, url)
                 yield response
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-            raise Passing(_reason(error)) from None
+            raise Passing(reason(error)) from None
         except requests.RequestException as error:
             do = "the archive's answers have changed, or something between answers in its place"
             raise BadInput(plain(url), "an address to read", type(error).__name__, do) from None
@@ -159,8 +159,8 @@ def asked_wait(headers: Mapping[str, str]) -> float:
     return max(seconds, 0.0)
 
 
-def _reason(error: BaseException) -> str:
-    """A few words for a lost connection: requests' own text holds the whole address."""
+def reason(error: BaseException) -> str:
+    """A few words for a lost connection: the clients' own texts hold whole addresses."""
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return f"no connection within {CONNECT_SECONDS:g} s"
     if isinstance(error, requests.Timeout) or "timed out" in str(error):

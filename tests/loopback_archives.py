@@ -11,6 +11,7 @@ Only what is asked for by the project's own code is here. GIN's git is served by
 """
 
 import hashlib
+import io
 import json
 import re
 import socket
@@ -112,7 +113,7 @@ class LoopbackArchives:
 
         `failure` is a status; (status, headers); "reset" before an answer, "reset headers" or "reset body" within it;
         "cut" (a body too short), "long" (too long), "wrong" (another byte in it), "whole" (ranges ignored), "html",
-        "stall", "shifted" (another range than was asked for).
+        "stall", "shifted" (another range than was asked for); or a dictionary, which is then the answer, as JSON.
         """
         self.faults.append(Fault(match, failure, times, skip))
 
@@ -175,6 +176,8 @@ class Handler(BaseHTTPRequestHandler):
             elif isinstance(self.failure, int | tuple):
                 status, headers = self.failure if isinstance(self.failure, tuple) else (self.failure, {})
                 self.answer(b"", status, **headers)
+            elif isinstance(self.failure, dict):
+                self.json(self.failure)
             elif self.failure == "html":
                 self.answer(b"<html>Please log in</html>", Content_Type="text/html; charset=utf-8")
             else:
@@ -412,9 +415,12 @@ class Api(Handler):
             "HTTP_TRANSFER_ENCODING": self.headers.get("Transfer-Encoding", ""),
             "SERVER_PROTOCOL": "HTTP/1.0",
         }
-        handler = SimpleHandler(body, self.wfile, self.wfile, environ, multithread=True)
+        answer = io.BytesIO()
+        handler = SimpleHandler(body, answer, answer, environ, multithread=True)
         handler.http_version = "1.0"
         handler.run(self.archives.git)
+        content = answer.getvalue()
+        self.wfile.write(content[: len(content) * 3 // 4] if self.failure == "cut" else content)
         self.close_connection = True
 
 

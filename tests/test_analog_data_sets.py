@@ -269,11 +269,13 @@ def test_wojcik_odd_rates_and_names(script, tmp_path):
     assert "1 bins of a negative rate count as 0" in said
     save_rates(tmp_path / "raw" / "other" / "a.npy", rates)
     save_rates(tmp_path / "raw" / "M1" / "flat.npy", np.ones(5))
+    (tmp_path / "raw" / "M1" / "empty.npy").touch()
     np.save(tmp_path / "raw" / "M1" / "pickled.npy", np.array([{"a": 1}]), allow_pickle=True)
     done = script("data/wojcik/preprocess.py", "--data_dir", tmp_path / "raw", "--out_dir", tmp_path / "x")
     assert done.returncode == 1
     assert "flat.npy: expected rates (trials, units, samples of 1 ms), found float64 of shape (5,)" in done.stderr
     assert "pickled.npy: expected a whole .npy file of numbers" in done.stderr
+    assert "empty.npy: expected a whole .npy file of numbers" in done.stderr
     assert "other/a.npy: expected a file or folder named after m1, m2" in done.stderr
 
 
@@ -421,6 +423,7 @@ def test_card_from_the_command_line(script, tmp_path):
         assert (row.counts == np.minimum(counts.T, 255)).mean() > 0.999
         assert (row.counts[3] == np.minimum(counts[:, 3], 255)).all()
         assert not row.counts[5].any()
+    assert "1 of the 45 published sessions are here" in said  # a day; two files
     assert "1 bins above 255 stay at 255" in said
     assert "are constant, or no numbers" in said
     rows, _ = build(script, tmp_path, "card", "--as_published")

@@ -108,7 +108,7 @@ def test_what_changed_is_built_again(raw, script, tmp_path):
     assert other.stat().st_ino == kept
     (raw / "sub-A" / "a1.nwb").unlink()
     done = script(SCRIPT, "--data_dir", raw, "--out_dir", out)
-    assert "a1.nwb.arrow: its session file is no longer there" in done.stderr
+    assert "a1.nwb.arrow: its session file is not there any more" in done.stderr
     assert not row.exists()
     assert len(store.open_data_set(str(out))) == 4
     script(SCRIPT, "--data_dir", raw, "--out_dir", out, "--bin_size", "0.1")
@@ -230,6 +230,24 @@ def test_folders_of_others_are_left_alone(raw, script, tmp_path):
     assert script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out").returncode == 0
     done = script("data/m1-a/preprocess.py", "--data_dir", raw, "--out_dir", tmp_path / "out")
     assert "found a build of dmfc-rsg" in done.stderr
+    assert len(store.open_data_set(str(tmp_path / "out"))) == 5
+
+
+def test_report_that_is_damaged(raw, script, tmp_path):
+    """It is made anew, as the rows' folder is a build still."""
+    assert script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out").returncode == 0
+    before = content(tmp_path / "out")
+    for damaged in ("{", "[]", "{}"):
+        (tmp_path / "out" / "report.json").write_text(damaged)
+        done = script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out")
+        assert done.returncode == 0, done.stderr
+        assert content(tmp_path / "out") == before
+
+
+def test_files_that_macos_puts_beside_others(raw, script, tmp_path):
+    (raw / "sub-A" / "._a1.nwb").write_bytes(b"Mac OS X")
+    done = script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
     assert len(store.open_data_set(str(tmp_path / "out"))) == 5
 
 

@@ -1,12 +1,14 @@
 """download.py of each archive, against stand-ins for the archives that fail on purpose."""
 
 import gzip
+import hashlib
 import io
 import json
 import os
 import random
 import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,9 +17,13 @@ import tarfile
 import time
 import zipfile
 
+import numpy as np
 import pytest
 from conftest import ROOT
 from loopback_archives import SECRET, SIGNATURE, TOKEN, LoopbackArchives
+
+from neuralpile import fetch
+from neuralpile.archives import RemoteFile
 
 BODY = random.Random(0).randbytes(300_000)
 NAME = "sub-A/sub-A_ses-1.nwb"
@@ -218,6 +224,18 @@ def test_connection_refused(tmp_path):
     assert "found connection refused, 7 times in a row; see whether the network" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["m1-a", "card", "makin", "lanzarini", "papale"])
+def test_server_that_never_answers(tmp_path, name):
+    """It takes the connection and says nothing: given up after NEURALPILE_TIMEOUT, in each of the archives."""
+    with socket.socket() as silent, LoopbackArchives({NAME: BODY}) as archives:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(100)
+        archives.url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        done = download(name, tmp_path, archives, environment={"NEURALPILE_TIMEOUT": "0.2"})
+    assert done.returncode == 2
+    assert "found silence for 0.2 s, 7 times in a row; see whether the network" in done.stderr
+
+
 def test_failing_page_of_a_listing(tmp_path):
     """A page that fails and passes; and one that fails for ever: then nothing is fetched."""
     files = {f"a{i}.nwb": b"%d" % i for i in range(8)}
@@ -229,6 +247,44 @@ def test_failing_page_of_a_listing(tmp_path):
         archives.fail(ASSETS, 503, 2, skip=1)
         assert download("m1-a", tmp_path, archives).returncode == 0
     assert files_in(tmp_path) == sorted(files)
+
+
+@pytest.mark.parametrize("answer", [{}, {"results": None, "files": 1, "data": [], "_embedded": "x"}])
+@pytest.mark.parametrize("name", ["m1-a", "card", "makin", "lanzarini", "papale"])
+def test_listing_of_another_form(tmp_path, name, answer):
+    """JSON, and no page for browsers, but without what is known to be in it: one line, in each of the archives."""
+    with LoopbackArchives({NAME: BODY}) as archives:
+        archives.fail("GET", answer, EVER)
+        done = download(name, tmp_path, archives)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert ": expected a listing, found " in line
+
+
+def test_git_that_fails(tmp_path):
+    """GIN's listing is a git repository: what passes is tried again; what stays is told."""
+    files = {"monkeyF/THINGS_MUA_trials.mat": BODY}
+    with LoopbackArchives(files) as archives:
+        for failure in (503, "reset", "cut"):
+            for request in ("GET .*info/refs", "POST .*git-upload-pack"):
+                archives.fail(request, failure, 2)
+                done = download("papale", tmp_path / str(failure), archives, "--dry_run")
+                assert done.returncode == 0, done.stderr
+                assert all(fault.left == 0 for fault in archives.faults)
+        archives.fail("GET .*info/refs", 503, EVER)
+        done = download("papale", tmp_path, archives)
+    assert done.returncode == 2
+    assert re.search("found unexpected http resp 503 .*, 7 times in a row; see whether", done.stderr)
+
+
+def test_listing_with_a_file_twice(tmp_path):
+    """Pages of a draft that changes overlap."""
+    with LoopbackArchives({NAME: BODY, f"{NAME}.again.nwb": BODY}) as archives:
+        archives.listed[f"{NAME}.again.nwb"] = NAME
+        done = download("m1-a", tmp_path, archives)
+        assert done.returncode == 0, done.stderr
+        assert archives.asked("/blobs/") == 1
+    assert (tmp_path / NAME).read_bytes() == BODY
 
 
 def test_one_bad_file_does_not_end_the_others(tmp_path):
@@ -340,6 +396,25 @@ def test_disk(tmp_path):
         assert download("m1-a", tmp_path, archives).returncode == 0
         assert archives.seen[-1].range == "bytes=100000-"
     assert (tmp_path / NAME).read_bytes() == BODY
+
+
+def test_disk_with_room_for_the_rest(tmp_path):
+    """What is here already needs no more room: a part of a file (a sparse one, in this test), or all of it."""
+    with LoopbackArchives({NAME: BODY}) as archives:
+        size = archives.sizes[NAME] = shutil.disk_usage(tmp_path).free + 10**10
+        file = RemoteFile(NAME, size, f"sha256:{archives.digests_dandi(BODY)['dandi:sha2-256']}", "")
+        part = fetch._part_of(file, tmp_path / NAME)
+        part.parent.mkdir()
+        with part.open("wb") as sparse:
+            sparse.truncate(2 * 10**10)
+        assert fetch.bytes_to_come(file, tmp_path / NAME) == size - 2 * 10**10
+        done = download("m1-a", tmp_path, archives)  # goes on, and finds that this archive has fewer bytes
+        assert "bytes free" not in done.stderr
+        assert archives.asked("/blobs/") > 0
+        part.unlink(missing_ok=True)
+        with part.open("wb") as sparse:
+            sparse.truncate(10**9)
+        assert "bytes free" in download("m1-a", tmp_path, archives).stderr
 
 
 def test_two_downloads_at_once(tmp_path):
@@ -487,8 +562,9 @@ def test_damaged_gzip(tmp_path):
     assert [p for p in files_in(tmp_path) if p.endswith(".mat")] == ["diagnosticBlocks/t12.a.mat"]
 
 
-def test_list_that_is_no_list(tmp_path):
-    (tmp_path / "downloads.json").write_text("[1]")
+@pytest.mark.parametrize("content", ["[1]", "{", '{"files": [1]}', '{"files": {"a": {}}}', '{"listing": [{"a": 1}]}'])
+def test_list_that_is_no_list(tmp_path, content):
+    (tmp_path / "downloads.json").write_text(content)
     with LoopbackArchives({NAME: BODY}) as archives:
         done = download("m1-a", tmp_path, archives)
     assert done.returncode == 2
@@ -505,3 +581,32 @@ def test_downloaded_and_built(tmp_path, script):
     done = script("data/m1-a/preprocess.py", "--data_dir", tmp_path / "raw", "--out_dir", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "out" / "report.json").read_text())["totals"]["sessions"] == len(files) == 2
+    made = json.loads((tmp_path / "out" / "manifest.json").read_text())["sessions"]
+    assert {entry["digest"] for entry in made} == {f"sha256:{hashlib.sha256(b).hexdigest()}" for b in files.values()}
+    assert {entry["digest_of"] for entry in made} == {"this file; verified by download.py"}
+
+
+@pytest.mark.parametrize("digests", [True, False])
+def test_manifest_says_what_a_digest_is_of(tmp_path, script, digests):
+    """A file out of a zip has the zip's digest; one that was put there by hand, or touched since, has none."""
+    npy = io.BytesIO()
+    np.save(npy, np.full((2, 3, 40), 100.0))
+    beside = {"__MACOSX/._a.npy": b"Mac OS X", "._a.npy": b"Mac OS X", "__MACOSX/a.npy": b"Mac OS X"}  # passed over
+    zips = {f"m1_ses{i}.zip": zipped({f"a{i}.npy": npy.getvalue()} | beside) for i in (1, 2)}
+    with LoopbackArchives(zips, digests=digests) as archives:
+        assert download("wojcik", tmp_path / "raw", archives).returncode == 0
+    assert files_in(tmp_path / "raw") == ["m1_ses1/a1.npy", "m1_ses2/a2.npy"]
+    (tmp_path / "raw" / "M2").mkdir()
+    (tmp_path / "raw" / "M2" / "b.npy").write_bytes(npy.getvalue())
+    os.utime(tmp_path / "raw" / "m1_ses2" / "a2.npy", (1, 1))
+    done = script("data/wojcik/preprocess.py", "--data_dir", tmp_path / "raw", "--out_dir", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    made = json.loads((tmp_path / "out" / "manifest.json").read_text())["sessions"]
+    nothing = None, "not in downloads.json of its folder, or changed since"
+    digest = f"sha256:{hashlib.sha256(zips['m1_ses1.zip']).hexdigest()}" if digests else None
+    why = "verified by download.py" if digests else "the archive tells none"
+    assert {entry["file"]: (entry["digest"], entry["digest_of"]) for entry in made} == {
+        "M2/b.npy": nothing,
+        "m1_ses1/a1.npy": (digest, f"m1_ses1.zip, out of which this file was unpacked; {why}"),
+        "m1_ses2/a2.npy": nothing,
+    }

@@ -185,12 +185,13 @@ def test_repeated_sessions_stay_together():
     assert not merge.in_test("m1-a", names, [100, 10] * 40, 0.2, 0, "subject").any()  # all of one monkey
 
 
-# As DANDI lists them: 000127, 000130
+# As DANDI lists them: 000127, 000130; a day of card
 @pytest.mark.parametrize(
     "files",
     [
         ["sub-Han_desc-train_behavior+ecephys", "sub-Han_desc-test_ecephys"],
         ["sub-Haydn_desc-train_ecephys", "sub-Haydn_desc-test_ecephys"],
+        ["t15.2023.08.11_data_train", "t15.2023.08.11_data_val"],
     ],
 )
 def test_two_files_of_a_session_stay_together(files):

@@ -150,6 +150,17 @@ def test_readme_names_the_commands_and_the_version(name):
     assert f"{data_set.id}/{data_set.version}" in readme
 
 
+@pytest.mark.parametrize("name", WRITERS)
+def test_readme_says_where_sessions_are_cut(name):
+    """A row is a whole file only where files, those that repeat others aside, are far below the limit on average."""
+    data_set = catalog.load(name)
+    readme = " ".join((ROOT / "data" / name / "README.md").read_text(encoding="utf-8").split())
+    n_large = data_set.sessions // 3 * 2 if data_set.duplicates else data_set.sessions
+    if data_set.tokens / n_large > rows.TOKEN_COUNT_LIMIT / 2:
+        assert "A row is a file;" not in readme
+        assert "10 million tokens" in readme
+
+
 @pytest.mark.parametrize("name", ["kim", "xiao", "h2"])
 def test_trim(name, here, raw):
     """Kim's second block begins 80 s late on the clock of its penetration."""

@@ -153,6 +153,16 @@ def test_epochs_of_sorted_spikes_cannot_be_told(script, tmp_path):
     assert "expected spikes in the order of recording, over 2 epochs, found all in the first" in done.stderr
 
 
+def test_epochs_of_trials_that_all_overlap(script, tmp_path):
+    path = write_units(tmp_path / "raw" / "sub-Jenkins" / "sub-Jenkins_ses-1.nwb", [np.arange(100.0)])
+    with h5py.File(path, "a") as file:
+        file["intervals/trials/start_time"] = np.arange(100.0)
+        file["intervals/trials/stop_time"] = np.arange(100.0) + 1.5
+    done = script("data/churchland/preprocess.py", "--data_dir", tmp_path / "raw", "--epochs")
+    assert done.returncode == 2
+    assert "expected a clock that restarts at most 49 times, found 99 trials that start before the one" in done.stderr
+
+
 @given(st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=5), min_size=1, max_size=4), st.integers(0, 2**32 - 1))
 def test_epochs_are_found_again(lengths, seed):
     """Trials one after the other on a clock that restarts between epochs; spikes at both ends of every trial."""
@@ -233,3 +243,16 @@ def test_chen_leaves_raw_recordings_out(script, tmp_path):
         file["acquisition/ElectricalSeriesAP/data"] = np.zeros(4)
     rows, _ = rows_of(script, tmp_path, "chen")
     assert [row.session_id for row in rows] == ["a_behavior+ecephys"]
+
+
+def test_chen_a_file_that_cannot_be_read_does_not_end_the_build(script, tmp_path):
+    write_units(tmp_path / "raw" / "sub-Lalo" / "b.nwb", [[1.0], []])
+    (tmp_path / "raw" / "sub-Lalo" / "a.nwb").symlink_to(tmp_path / "nowhere.nwb")
+    damaged = write_units(tmp_path / "raw" / "sub-Lalo" / "c.nwb", [[1.0], []])
+    damaged.write_bytes(damaged.read_bytes().replace(b"TREE", b"tree"))  # HDF5's trees: h5py raises a RuntimeError
+    done = script("data/chen/preprocess.py", "--data_dir", tmp_path / "raw")
+    assert done.returncode == 1
+    assert "sub-Lalo/a.nwb: expected to read it" in done.stderr
+    assert "sub-Lalo/c.nwb: expected a whole NWB file (HDF5), found" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(store.open_data_set(str(tmp_path / "build" / "chen"))) == 1

@@ -95,6 +95,9 @@ def test_from_the_command_line(name, option, script, tmp_path):
             int(n.replace(",", "")) for n in re.search(r"streamed ([\d,]+) of ([\d,]+)", done.stdout).groups()
         )
         assert n_bytes == sent <= of
+        made = json.loads((tmp_path / "streamed" / "manifest.json").read_text())["sessions"]
+        assert all(entry["digest"].startswith("sha256:") for entry in made)
+        assert all(entry["digest_of"].endswith("read in place, so not verified") for entry in made)
         assert stream(name, archives, tmp_path / "streamed", *option).returncode == 0
         assert archives.sent(BLOBS) == sent
 

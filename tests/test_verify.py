@@ -37,6 +37,22 @@ def test_fewer_sessions(script, tmp_path):
     assert "1 session instead of 2; 54 units instead of 40 to 54; -1,018,600 tokens" in done.stdout
 
 
+def test_files_that_are_parts_of_a_session():
+    """card: a session is a day, of up to three files, each with an id of its own."""
+    days = [f"t15.2023.08.{day:02}" for day in range(1, 32)] + [f"t15.2023.10.{day:02}" for day in range(1, 15)]
+    n_bins = 9_705_698
+    files = [(day, part) for i, day in enumerate(days) for part in ("train", "val", "test")[: 2 + i % 2]]
+    lengths = [10] * (len(files) - 1) + [n_bins - 10 * (len(files) - 1)]
+    made = [
+        (np.broadcast_to(np.uint8(0), (256, n)), "T15", f"{day}_data_{part}")
+        for (day, part), n in zip(files, lengths, strict=True)
+    ]
+    card = catalog.load("card")
+    found = verify.holdings(card, [Row(*row, "segment_0") for row in made])
+    assert found.sessions == 45
+    assert verify.differences(card, found) == []
+
+
 def test_units_that_were_seen_in_part():
     """kim: sessions with 9 to 97 units were seen. A wider range is no difference, a narrower one is."""
     kim = catalog.load("kim")

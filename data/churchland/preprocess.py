@@ -14,6 +14,8 @@ from neuralpile.errors import BadInput
 from neuralpile.recordings import nwb
 from neuralpile.rows import Options, Session
 
+MOST_EPOCHS = 50  # our own bound: time and memory grow with epochs, and trials that all overlap are no restarts
+
 
 def read(path: Path, options: Options) -> Session:
     """Spike times of the units table; with `--epochs`, those within trials, on a clock that never goes back."""
@@ -22,6 +24,9 @@ def read(path: Path, options: Options) -> Session:
     times, ends, _ = nwb.read_spike_trains(path)
     trials = nwb.read_intervals(path, "trials")
     first = epochs.first_trials(trials)
+    if len(first) > MOST_EPOCHS:
+        found = f"{len(first) - 1:,} trials that start before the one before has ended"
+        raise BadInput(path, f"a clock that restarts at most {MOST_EPOCHS - 1} times", found, "build without --epochs")
     epoch = epochs.epoch_of_spikes(times, ends, trials, first)
     if len(first) > 1 and epoch.max(initial=0) == 0:
         do = "build without --epochs"

@@ -22,7 +22,7 @@ def read(path: Path, options: Options) -> Session:
     """Integrate the rates of one unit after the other over bins of `bin_size`."""
     try:
         rates = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
+    except (ValueError, EOFError) as error:
         raise BadInput(path, "a whole .npy file of numbers", str(error), "unpack or download it again") from None
     factor = round(options.bin_size / OWN_BIN)
     if rates.ndim != 3 or rates.dtype.kind != "f" or rates.shape[2] < factor:

@@ -15,6 +15,7 @@ from neuralpile.catalog import DataSet
 from neuralpile.errors import BadInput
 from neuralpile.web import Web
 
+RECORD = "downloads.json"  # in the folder of downloaded files: what download.py fetched and verified
 ARCHIVES = ("DANDI", "Dryad", "Zenodo", "OSF", "GIN")
 
 
@@ -38,13 +39,19 @@ def list_files(data_set: DataSet, web: Web | None = None) -> list[RemoteFile]:
 
     Where session files come packed, these are the archive files that they are in.
 
-    Raises BadInput where the archive does not answer, has no such file, or names one that would leave its folder.
+    Raises BadInput where the archive does not answer, answers in another form than it is known to, has no such file, or
+    names one that would leave its folder.
     """
     patterns = data_set.packed or data_set.include
-    listed = _module(data_set).list_files(data_set, web or connect(data_set))
     wanted = partial(_matches, patterns=patterns) if data_set.packed else data_set.wants
-    found = sorted((file for file in listed if wanted(file.path)), key=lambda file: file.path)
     where = f"{data_set.archive} {data_set.id} {data_set.version}"
+    try:
+        listed = _module(data_set).list_files(data_set, web or connect(data_set))
+        by_path = {file.path: file for file in listed if wanted(file.path)}  # once each: a draft's pages can overlap
+    except (LookupError, TypeError, AttributeError, ValueError) as error:  # of answers that lack what they must have
+        do = "the archive's answers have changed, or something else answers in its place"
+        raise BadInput(where, "a listing", f"{type(error).__name__}: {error}", do) from None
+    found = [by_path[path] for path in sorted(by_path)]
     if not found:
         raise BadInput(where, f"files {' or '.join(patterns)}", "none", f"see {data_set.url}")
     for file in found:

@@ -37,9 +37,9 @@ def _new_token(client: str, secret: str) -> str:
     url = f"{BASE}/oauth/token"
     try:
         answer = requests.post(url, data=form, timeout=SILENT_SECONDS)
-        token = answer.json().get("access_token") if answer.ok else None
+        token = answer.json()["access_token"] if answer.ok else None
         found = f"{answer.status_code} {answer.reason}"
-    except (requests.RequestException, ValueError) as error:
+    except (requests.RequestException, ValueError, LookupError, TypeError) as error:
         token, found = None, type(error).__name__
     if not token:
         raise BadInput(url, "a token for DRYAD_CLIENT_ID and DRYAD_CLIENT_SECRET", found, HOW)

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from neuralpile.archives import RemoteFile
 from neuralpile.catalog import DataSet
 from neuralpile.errors import BadInput
-from neuralpile.web import Passing, Web
+from neuralpile.web import SILENT_SECONDS, Passing, Web, reason
 
 BASE = os.environ.get("NEURALPILE_GIN", "https://gin.g-node.org").rstrip("/")
 # https://git-annex.branchable.com/internals/key_format/
@@ -44,15 +44,19 @@ def _head(data_set: DataSet) -> list[tuple[str, bytes]]:
     # takes half a second to import, and no other archive needs it
     from dulwich import porcelain
     from dulwich.client import HTTPUnauthorized
+    from dulwich.config import ConfigDict, StackedConfig
     from dulwich.errors import GitProtocolError, HangupException, NotGitRepository
     from urllib3.exceptions import HTTPError
 
     url = f"{BASE}/{data_set.id}.git"
+    ours = ConfigDict()
+    ours.set(b"http", b"timeout", str(SILENT_SECONDS).encode())  # dulwich itself waits for ever
+    config = StackedConfig([ours, *StackedConfig.default_backends()])
     folder = Path(tempfile.mkdtemp(prefix="neuralpile-"))
     try:
         with (folder / "log").open("wb") as log:
             repository = porcelain.clone(
-                url, folder / "clone", bare=True, depth=1, branch=data_set.version, errstream=log, filter_spec=None
+                url, folder / "clone", bare=True, depth=1, branch=data_set.version, errstream=log, config=config
             )
         with repository:
             tree = repository[repository[b"HEAD"].tree].id
@@ -61,6 +65,7 @@ def _head(data_set: DataSet) -> list[tuple[str, bytes]]:
     except (NotGitRepository, HTTPUnauthorized, KeyError) as error:
         raise BadInput(url, "a git repository that can be read", type(error).__name__, f"see {data_set.url}") from None
     except (GitProtocolError, HTTPError, HangupException, ConnectionError) as error:
-        raise Passing(type(error).__name__) from None
+        of_git = isinstance(error, GitProtocolError) and not isinstance(error.__cause__, HTTPError)
+        raise Passing(str(error) if of_git else reason(error)) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -15,10 +15,8 @@ Recording = Path | RemoteRecording
 GAP = 1 << 16  # bytes between chunks that cost less than another request
 # Chunks follow one another where from the first to the last there are at most so many times their bytes.
 LOOSE = 1.1
-FIRST_LOOK, AHEAD = (
-    16,
-    4,
-)  # whether they do is looked at after so many chunks, and each time there are so many times more
+FIRST_LOOK = 16  # whether they do is looked at after so many chunks,
+AHEAD = 4  # and again each time that there are so many times more
 
 
 @contextmanager
@@ -33,7 +31,7 @@ def open_hdf5(path: Recording, kind: str = "HDF5 file") -> Iterator[h5py.File]:
             yield file
     except (FileNotFoundError, PermissionError):
         raise  # nothing is wrong with the content
-    except OSError as error:
+    except (OSError, RuntimeError, KeyError) as error:  # h5py raises any of these where the bytes make no sense
         if remote and remote.failure:
             raise remote.failure from None
         raise BadInput(path, f"a whole {kind}", str(error), "download it again") from None

@@ -1,8 +1,7 @@
 """MATLAB files: variables of version 7 and earlier with scipy, cell arrays of version 7.3 (HDF5) with h5py."""
 
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import h5py
@@ -10,6 +9,7 @@ import numpy as np
 import scipy.io
 
 from neuralpile.errors import BadInput
+from neuralpile.recordings.hdf5 import open_hdf5
 
 
 def read_variables(path: Path, names: list[str]) -> dict[str, np.ndarray]:
@@ -50,16 +50,9 @@ def cut_off(path: Path) -> bool:
     return place > size
 
 
-@contextmanager
-def open_73(path: Path) -> Iterator[h5py.File]:
-    """Open a MATLAB 7.3 file. Raises BadInput where it, or what is read of it within the block, is no valid HDF5."""
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except (FileNotFoundError, PermissionError):
-        raise
-    except OSError as error:
-        raise BadInput(path, "a whole MATLAB 7.3 file (HDF5)", str(error), "download it again") from None
+def open_73(path: Path) -> AbstractContextManager[h5py.File]:
+    """Open a MATLAB 7.3 file. Raises BadInput as `open_hdf5` does."""
+    return open_hdf5(path, "MATLAB 7.3 file (HDF5)")
 
 
 def read_cells(path: Path, name: str) -> np.ndarray:

@@ -78,7 +78,7 @@ def has_spike_times(path: Recording) -> bool:
     try:
         with open_nwb(path) as file:
             return any(f"{place}/spike_times" in file for place in UNITS_TABLES)
-    except BadInput:
+    except (BadInput, OSError):
         return True
 
 
