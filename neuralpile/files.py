@@ -52,7 +52,7 @@ def whole_folder(path: Path, job: str = "") -> Iterator[Path]:
 
 
 def _fill(path: Path, job: str) -> Iterator[Path]:
-    partial, old = path.with_name(path.name + PARTIAL), path.with_name(path.name + ".old")
+    partial, old = path.with_name(path.name + PARTIAL), path.with_name(f"{path.name}.old{PARTIAL}")
     if old.exists() and not path.exists():  # killed between the two renames below
         old.replace(path)
     shutil.rmtree(old, ignore_errors=True)

@@ -44,22 +44,38 @@ class Stopped(Exception):
     """The run was interrupted, in another thread."""
 
 
+class _Token(requests.auth.AuthBase):
+    """A bearer token for the hosts of one archive only: a listing can name any host."""
+
+    def __init__(self, token: str, base: str) -> None:
+        self._token = token
+        self._domain = (urlsplit(base).hostname or "").removeprefix("api.")
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        host = urlsplit(request.url).hostname or ""
+        if host == self._domain or host.endswith(f".{self._domain}"):
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
 class Web:
     """Requests to an archive, from any number of threads.
 
     Args:
-        headers: sent with every request, but to no host that a request is redirected to.
+        token: sent to the host of `base` and those below its domain, but to no host that a request is redirected to.
+        base: an address of the archive.
         if_refused: what a user can do where the archive asks for authorisation.
     """
 
-    def __init__(self, headers: Mapping[str, str] = {}, if_refused: str = "see whether it is public") -> None:
+    def __init__(self, token: str = "", base: str = "", if_refused: str = "see whether it is public") -> None:
         self.stop = threading.Event()
         self.if_refused = if_refused
         self._session = requests.Session()
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
         # no compression on the way: sizes and ranges are those of the file
-        self._session.headers.update({"User-Agent": "neuralpile", "Accept-Encoding": "identity", **headers})
+        self._session.headers.update({"User-Agent": "neuralpile", "Accept-Encoding": "identity"})
+        self._session.auth = _Token(token, base) if token else None
 
     @contextmanager
     def open(self, url: str, headers: Mapping[str, str] = {}, **more: object) -> Iterator[requests.Response]:
@@ -96,6 +112,18 @@ class Web:
                 raise BadInput(plain(url), "an answer in JSON", kind, do)
 
         return self.persist(plain(url), attempt)
+
+    def pages(self, url: str, following: Callable[[dict], str | None], **parameters: object) -> Iterator[dict]:
+        """All pages of a listing, the address of each from the one before. Raises BadInput: one was there before."""
+        seen: set[str] = set()
+        while url:
+            if url in seen:
+                do = "the archive's listing goes round in circles: try again later, or tell the archive"
+                raise BadInput(plain(url), "another page of the listing", "one that was read already", do)
+            seen.add(url)
+            page = self.get_json(url, **parameters)
+            yield page
+            url, parameters = following(page) or "", {}
 
     def persist(self, what: str, attempt: Callable[[], T], progress: Callable[[], int] = lambda: 0) -> T:
         """Try until it succeeds, or nothing is gained any more: no `progress` in several tries.

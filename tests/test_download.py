@@ -24,6 +24,7 @@ from loopback_archives import SECRET, SIGNATURE, TOKEN, LoopbackArchives
 
 from neuralpile import fetch
 from neuralpile.archives import RemoteFile
+from neuralpile.errors import BadInput
 
 BODY = random.Random(0).randbytes(300_000)
 NAME = "sub-A/sub-A_ses-1.nwb"
@@ -457,6 +458,39 @@ def test_dryad_token_from_client_id_and_secret(tmp_path, secret):
     assert not any(seen.authorised for seen in blobs)  # the token does not go to another host
     if secret != SECRET:
         assert "expected a token for DRYAD_CLIENT_ID and DRYAD_CLIENT_SECRET, found 401" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "sent"),
+    [
+        ("https://api.osf.io/v2/nodes/", True),
+        ("https://files.osf.io/v1/resources/x", True),
+        ("https://osf.io/download/x", True),
+        ("https://storage.example.org/x", False),
+        ("https://not-osf.io/x", False),
+        ("https://osf.io.example.org/x", False),
+    ],
+)
+def test_a_token_is_for_its_own_archive(monkeypatch, address, sent):
+    """Whatever host a listing names."""
+    import requests
+
+    from neuralpile import web
+
+    asked = []
+    monkeypatch.setattr(requests.Session, "send", lambda self, request, **_: asked.append(request) or 1 / 0)
+    with pytest.raises(ZeroDivisionError), web.Web("a-token", "https://api.osf.io/v2").open(address):
+        pass
+    assert (asked[0].headers.get("Authorization") == "Bearer a-token") == sent
+
+
+def test_a_listing_that_goes_round(monkeypatch):
+    from neuralpile import web
+
+    answers = {"https://x.org/1": "https://x.org/2", "https://x.org/2": "https://x.org/1"}
+    monkeypatch.setattr(web.Web, "get_json", lambda self, url, **_: {"next": answers[url]})
+    with pytest.raises(BadInput, match="expected another page of the listing, found one that was read already"):
+        list(web.Web().pages("https://x.org/1", lambda page: page["next"]))
 
 
 # Archives in archives

@@ -23,16 +23,12 @@ def connect() -> Web:
 def list_files(data_set: DataSet, web: Web) -> Iterator[RemoteFile]:
     """All files of a version; where dataset.toml says what is `measured`, only those that hold this."""
     url = f"{API}/dandisets/{data_set.id}/versions/{data_set.version}/assets/"
-    page = web.get_json(url, metadata="true", page_size=PAGE, order="path")
-    while True:
+    for page in web.pages(url, lambda page: page.get("next"), metadata="true", page_size=PAGE, order="path"):
         for asset in page["results"]:
             metadata = asset.get("metadata") or {}
             if not data_set.measured or data_set.measured in _measured(metadata):
                 address = f"{API}/assets/{asset['asset_id']}/download/"
                 yield RemoteFile(asset["path"], asset["size"], _digest(metadata.get("digest") or {}), address)
-        if not page.get("next"):
-            return
-        page = web.get_json(page["next"])
 
 
 def _digest(digests: dict[str, str]) -> str:

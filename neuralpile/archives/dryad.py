@@ -29,7 +29,7 @@ def connect() -> Web:
     client, secret = (os.environ.get(f"DRYAD_CLIENT_{name}", "").strip() for name in ("ID", "SECRET"))
     if not token and client and secret:
         token = _new_token(client, secret)
-    return Web({"Authorization": f"Bearer {token}"} if token else {}, if_refused=HOW)
+    return Web(token, BASE, HOW)
 
 
 def _new_token(client: str, secret: str) -> str:
@@ -51,13 +51,15 @@ def list_files(data_set: DataSet, web: Web) -> Iterator[RemoteFile]:
     web = Web(if_refused=HOW)  # without the token: with one that has expired, Dryad refuses even its listing
     doi = quote(f"doi:{data_set.id}", safe="")
     versions = web.get_json(f"{BASE}/api/v2/datasets/{doi}/versions")["_embedded"]["stash:versions"]
-    url, parameters = urljoin(BASE, versions[-1]["_links"]["stash:files"]["href"]), {"per_page": PAGE}
-    while url:
-        page = web.get_json(url, **parameters)
+    first = urljoin(BASE, versions[-1]["_links"]["stash:files"]["href"])
+    for page in web.pages(first, _following, per_page=PAGE):
         for file in page["_embedded"]["stash:files"]:
             algorithm = ALGORITHMS.get((file.get("digestType") or "").lower())
             digest = f"{algorithm}:{file['digest']}" if algorithm and file.get("digest") else ""
             address = urljoin(BASE, file["_links"]["stash:download"]["href"])
             yield RemoteFile(file["path"], file.get("size"), digest, address)
-        following = page["_links"].get("next")
-        url, parameters = following and urljoin(BASE, following["href"]), {}
+
+
+def _following(page: dict) -> str | None:
+    following = page["_links"].get("next")
+    return following and urljoin(BASE, following["href"])

@@ -15,7 +15,7 @@ PAGE = 100  # files, the most that OSF gives at once
 def connect() -> Web:
     """Requests to OSF, with the personal access token of OSF_TOKEN where there is one."""
     token = os.environ.get("OSF_TOKEN", "").strip()
-    return Web({"Authorization": f"Bearer {token}"} if token else {}, if_refused="see whether the project is public")
+    return Web(token, API, "see whether the project is public")
 
 
 def list_files(data_set: DataSet, web: Web) -> Iterator[RemoteFile]:
@@ -27,9 +27,7 @@ def list_files(data_set: DataSet, web: Web) -> Iterator[RemoteFile]:
 
 
 def _folder(url: str, web: Web) -> Iterator[RemoteFile]:
-    parameters: dict[str, object] = {"page[size]": PAGE}
-    while url:
-        page = web.get_json(url, **parameters)
+    for page in web.pages(url, lambda page: page["links"].get("next"), **{"page[size]": PAGE}):
         for entry in page["data"]:
             about = entry["attributes"]
             if about["kind"] == "folder":
@@ -39,4 +37,3 @@ def _folder(url: str, web: Web) -> Iterator[RemoteFile]:
             digest = next((f"{name}:{hashes[name]}" for name in ("sha256", "md5") if hashes.get(name)), "")
             path = about["materialized_path"].removeprefix("/")
             yield RemoteFile(path, about.get("size"), digest, entry["links"]["download"])
-        url, parameters = page["links"].get("next"), {}
