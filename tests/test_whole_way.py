@@ -75,7 +75,10 @@ def test_all_25(script, tmp_path):
     assert {row.source_dataset for row in merged} == set(names)
     done = script("visualize_dataset.py", "--plot_all", "--n_examples", 1, "--out_dir", tmp_path / "rasters")
     assert done.returncode == 0, done.stderr
-    assert {path.stem for path in (tmp_path / "rasters").iterdir()} == {*names, catalog.PILE}
+    assert {path.stem for path in (tmp_path / "rasters").iterdir()} == {*names, catalog.PILE, "overview"}
+    done = script("visualize_dataset.py", "--report", "--out_dir", tmp_path / "page")
+    assert done.returncode == 0, done.stderr
+    assert "25 data sets, 25 of them built" in done.stdout
     done = script("extract_motifs.py", "--p_n", 1, "--p_t", 8, "--out_dir", tmp_path / "motifs")
     assert done.returncode == 0, done.stderr
     assert "primate_(1x8)_motifs.jpeg" in {path.name for path in (tmp_path / "motifs").iterdir()}
