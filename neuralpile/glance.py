@@ -4,12 +4,16 @@ What is looked at are rows drawn at random, at most `ROWS` of them, one in memor
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 import matplotlib.style
 import numba
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator
 from tqdm import tqdm
 
 from neuralpile.motifs import DataSet
@@ -38,6 +42,7 @@ class Curve:
     name: str
     rate: np.ndarray  # (points,), float64
     seconds: float
+    silences: list[tuple[float, float]] = field(default_factory=list)  # start and end of those that are flagged
 
 
 @dataclass
@@ -50,7 +55,7 @@ class Glance:
     bin_width: float | None  # seconds; where it is not known, times are in bins, and rates in spikes per bin
     rates: np.ndarray = field(default_factory=lambda: np.empty(0))  # of all units, (units,), Hz
     counts: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))  # bins with so many spikes
-    curves: list[Curve] = field(default_factory=list)
+    curves: list[Curve] = field(default_factory=list)  # at most CURVES: rows with what looks wrong first
     flags: list[str] = field(default_factory=list)
 
     @property
@@ -66,7 +71,7 @@ def look(data_set: DataSet, seed: int = 0) -> Glance:
     width = bin_width(data_set, data_set.row(int(chosen[0]))) if n else None
     seen, found = Glance(data_set.name, len(data_set), n, width), _Found()
     step = width or 1.0
-    rates = []
+    rates, curves = [], []
     for i in tqdm(chosen, unit="row", desc=f"look at {data_set.name}", disable=None, leave=False):
         row = data_set.row(int(i))
         name = f"{row.subject_id} {row.session_id} {row.segment_id}"
@@ -75,10 +80,14 @@ def look(data_set: DataSet, seed: int = 0) -> Glance:
         sums = _sums(row.counts)
         rates.append(sums.units / (row.counts.shape[1] * step))
         seen.counts += sums.counts
-        if len(seen.curves) < CURVES:
-            seen.curves.append(_curve(name, sums.bins / len(row.counts), step))
+        curves.append(_curve(name, sums.bins / len(row.counts), step))
         _search(row, name, sums, step, found)
     seen.rates = np.concatenate(rates) if rates else seen.rates
+    odd = [_worst(kind)[0] for kind in (found.gaps, found.lead_in, found.together, found.repeated) if kind]
+    seen.curves = sorted(curves, key=lambda curve: curve.name not in odd)[:CURVES]
+    for curve in seen.curves:
+        curve.silences += [(0.0, length) for name, length in found.lead_in if name == curve.name]
+        curve.silences += [(start, start + length) for name, start, length in found.gaps if name == curve.name]
     seen.flags = _flags(seen, found, "s" if width else "bins")
     return seen
 
@@ -162,17 +171,22 @@ def _search(row: Row, name: str, sums: _Sums, step: float, found: _Found) -> Non
         found.repeated.append((name, repeated))
 
 
+def _worst(items: Sequence[tuple]) -> tuple:
+    """Of what was found in rows the one where it is most: what is last in it."""
+    return max(items, key=itemgetter(-1))
+
+
 def _flags(seen: Glance, found: _Found, unit: str) -> list[str]:
     """What looks wrong, in words, each with its threshold."""
     said = []
     if found.lead_in:
-        name, longest = max(found.lead_in, key=lambda item: item[1])
+        name, longest = _worst(found.lead_in)
         said.append(
             f"{len(found.lead_in)} of {seen.looked_at} rows begin with more than {LEAD_IN:g} {unit} without any spike "
             f"(up to {longest:,.1f} {unit}: {name}): does the clock begin before the recording? --trim cuts it off"
         )
     if found.gaps:
-        name, start, length = max(found.gaps, key=lambda item: item[2])
+        name, start, length = _worst(found.gaps)
         said.append(
             f"{len(found.gaps)} of {seen.looked_at} rows have more than {GAP:g} {unit} in which no unit spikes, where "
             f"{EXPECTED} spikes or more were to be expected (longest: {length:,.1f} {unit}, "
@@ -191,13 +205,13 @@ def _flags(seen: Glance, found: _Found, unit: str) -> list[str]:
             f"half of the units spike faster than {median:,.0f} Hz (more than {FAST:g}): is the bin width right?"
         )
     if found.together:
-        name, share = max(found.together, key=lambda item: item[1])
+        name, share = _worst(found.together)
         said.append(
             f"in {len(found.together)} of {seen.looked_at} rows more than {TOGETHER:.0%} of the units spike together "
             f"in more than {OFTEN:.1%} of the bins (up to {share:.1%}: {name}): artefacts, or very dense counts"
         )
     if found.repeated:
-        name, n = max(found.repeated, key=lambda item: item[1])
+        name, n = _worst(found.repeated)
         said.append(
             f"in {len(found.repeated)} of {seen.looked_at} rows units have the very same counts as another "
             f"(up to {n}: {name}): one channel twice?"
@@ -209,20 +223,18 @@ def draw(seen: Glance) -> Figure:
     """Population rates over the session, the distributions of rates and of counts, and what looks wrong."""
     known = seen.bin_width is not None
     rate_unit, time_unit = ("Hz", "seconds") if known else ("spikes per bin", "bins")
+    strips = [f"curve {i}" for i in range(max(1, len(seen.curves)))]
     with matplotlib.style.context("default"):
-        figure = Figure((11, 7.2 + 0.22 * len(seen.flags)), dpi=128, layout="constrained")
+        figure = Figure((11, 4.6 + 0.85 * len(strips) + 0.22 * len(seen.flags)), dpi=128, layout="constrained")
         figure.suptitle(f"{seen.name}: {seen.looked_at:,} of {seen.rows:,} rows looked at", fontsize=12)
         places = figure.subplot_mosaic(
-            [["curves", "curves"], ["rates", "counts"], ["words", "words"]],
-            height_ratios=[4, 4, 0.6 + 0.45 * max(1, len(seen.flags))],
+            [*([strip, strip] for strip in strips), ["rates", "counts"], ["words", "words"]],
+            height_ratios=[*(1 for _ in strips), 4, 0.6 + 0.45 * max(1, len(seen.flags))],
         )
-        axes = places["curves"]
-        for i, curve in enumerate(seen.curves):
-            time = (np.arange(len(curve.rate)) + 0.5) * curve.seconds / max(1, len(curve.rate))
-            axes.plot(time, curve.rate, lw=0.9, color=BASE, alpha=1 - 0.16 * i, label=curve.name[:60])
-        axes.set(xlabel=time_unit, ylabel=f"population rate, {rate_unit} per unit", title=f"{len(seen.curves)} rows")
-        axes.title.set_fontsize(9)
-        axes.set_ylim(bottom=0)
+        _draw_curves(seen.curves, [places[strip] for strip in strips])
+        places[strips[-1]].set_xlabel(f"{time_unit} from the beginning of the row")
+        label = f"population rate, {rate_unit} per unit"
+        places[strips[0]].set_title(label, fontsize=9, loc="right", pad=2)
         axes = places["rates"]
         spiking = seen.rates[seen.rates > 0]
         if len(spiking):
@@ -230,12 +242,18 @@ def draw(seen: Glance) -> Figure:
             axes.hist(spiking, edges, color=BASE)
             axes.axvline(np.median(spiking), color=ACCENT, lw=1.5)
             axes.set_xscale("log")
+            axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter("{x:g}")
+            axes.tick_params(axis="x", which="minor", labelsize=7)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel=f"rate of a unit, {rate_unit} (line: median)", ylabel="units")
         axes.set_title(f"{len(seen.rates):,} units in rows, {seen.silent:.1%} of them silent", fontsize=9)
         axes = places["counts"]
         present = np.flatnonzero(seen.counts)
         axes.bar(present, seen.counts[present], width=1.0, color=[WARNING if n == 255 else BASE for n in present])
         axes.set(yscale="log", xlabel="spikes in a bin", ylabel="bins")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         share = seen.counts[0] / max(1, seen.counts.sum())
         axes.set_title(
             f"{share:.1%} of the bins are empty; the fullest has {present.max(initial=0)} spikes", fontsize=9
@@ -256,3 +274,19 @@ def draw(seen: Glance) -> Figure:
             parse_math=False,
         )
     return figure
+
+
+def _draw_curves(curves: Sequence[Curve], strips: Sequence[Axes]) -> None:
+    """One strip for each row, on the same scales: between curves over one another a silence would not be seen."""
+    highest = max((curve.rate.max(initial=0) for curve in curves), default=0) or 1
+    longest = max((curve.seconds for curve in curves), default=0) or 1
+    for axes in strips:
+        axes.set(xlim=(0, longest), ylim=(0, highest * 1.05))
+        axes.tick_params(labelbottom=axes is strips[-1], labelsize=8)
+        axes.yaxis.set_major_locator(MaxNLocator(3))
+    for curve, axes in zip(curves, strips, strict=False):  # without curves one strip is empty
+        edges = np.linspace(0, curve.seconds, len(curve.rate) + 1)
+        axes.stairs(curve.rate, edges, fill=True, color=BASE)
+        for start, end in curve.silences:
+            axes.axvspan(start, end, color=WARNING, alpha=0.35, lw=0)
+        axes.set_title(curve.name, fontsize=7.5, loc="left", pad=2, parse_math=False)

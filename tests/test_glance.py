@@ -94,6 +94,26 @@ def test_what_is_planted_is_flagged(kind, said, tmp_path):
     assert len(seen.flags) == 1
 
 
+def test_rows_that_look_wrong_are_drawn(tmp_path):
+    """However many rows there are: the worst of each kind is among those drawn, its silence marked."""
+    matrices = [population(seed=i) for i in range(20)]
+    matrices[11][:, 1000:1100] = 0  # 2 s from 20 s on
+    matrices[17][:, 500:700] = 0  # 4 s from 10 s on: longer
+    matrices[19][:, :600] = 0
+    seen = glance.look(write(tmp_path / "x", matrices))
+    names = [curve.name for curve in seen.curves]
+    assert names == [f"sub ses-{i} segment_0" for i in (17, 19, 0, 1, 2)]
+    # Poisson counts at 4 spikes a bin: the silences are a bin longer at most
+    ((start, end),) = seen.curves[0].silences
+    assert (start, end) == pytest.approx((10, 14), abs=0.05)
+    ((start, end),) = seen.curves[1].silences
+    assert (start, end) == pytest.approx((0, 12), abs=0.05)
+    assert not any(curve.silences for curve in seen.curves[2:])
+    strips = [axes for axes in glance.draw(seen).axes if axes.get_title(loc="left")]
+    assert [axes.get_title(loc="left") for axes in strips] == names
+    assert len({axes.get_ylim() for axes in strips}) == len({axes.get_xlim() for axes in strips}) == 1
+
+
 def test_from_the_command_line(script, tmp_path):
     write(tmp_path / "build" / "m1-a", [planted("gap")])
     done = script(SCRIPT, "--repo_name", "m1-a", "--summary", "--format", "png", "--out_dir", tmp_path)
