@@ -253,7 +253,7 @@ def draw(seen: Glance) -> Figure:
         present = np.flatnonzero(seen.counts)
         axes.bar(present, seen.counts[present], width=1.0, color=[WARNING if n == 255 else BASE for n in present])
         axes.set(yscale="log", xlabel="spikes in a bin", ylabel="bins")
-        axes.set_ylim(bottom=0.5)  # below one bin: else the rarest count would have no height
+        axes.set_ylim(0.5, 2 * max(1, seen.counts.max()))  # from below one bin: the rarest count has a height, too
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         share = seen.counts[0] / max(1, seen.counts.sum())
         axes.set_title(
