@@ -3,6 +3,7 @@
 What is found is one commit of the repository: it does not change while it is read.
 """
 
+import logging
 import re
 import threading
 import time
@@ -10,17 +11,19 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import groupby
 from operator import itemgetter
 from typing import TypeVar
 
 import datasets
 import httpx2
+import huggingface_hub
 import pyarrow as pa
 import pyarrow.parquet as pq
 from huggingface_hub import HfFileSystem
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.utils._http import hf_request_event_hook
 
 from neuralpile import web
 from neuralpile.errors import BadInput
@@ -159,8 +162,27 @@ class DataSetOnHub:
             raise BadInput(self.name, "rows of spike counts", str(error), "push them again") from None
 
 
+@cache
+def tame_client() -> None:
+    """Have the Hub's client, which would wait for ever, give up a silent server, and log no signed addresses."""
+    huggingface_hub.set_client_factory(_client)
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+
+
+def _client() -> httpx2.Client:
+    """As the Hub's client makes it, but for the end to waiting."""
+    return httpx2.Client(event_hooks={"request": [hf_request_event_hook, _end_waiting]}, follow_redirects=True)
+
+
+def _end_waiting(request: httpx2.Request) -> None:
+    """Give a request our timeouts, whatever it has: some of the Hub's calls ask for none."""
+    timeout = httpx2.Timeout(web.SILENT_SECONDS, connect=web.CONNECT_SECONDS)
+    request.extensions["timeout"] = timeout.as_dict()
+
+
 def open_repository(name: str) -> DataSetOnHub:
     """Open a repository of Parquet files. Raises BadInput where there is none, or it has no spike counts."""
+    tame_client()
     datasets.config.USE_PARQUET_EXPORT = False  # a service beside the Hub, with nothing that is needed here
     builder = _persist(name, lambda: datasets.load_dataset_builder(name))
     urls = [url for files in (builder.config.data_files or {}).values() for url in files]

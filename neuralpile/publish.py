@@ -9,30 +9,27 @@ history tells.
 import hashlib
 import io
 import json
-import logging
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 import datasets
 import httpx2
-import huggingface_hub
 import pyarrow as pa
 import pyarrow.parquet as pq
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import validate_repo_id
-from huggingface_hub.utils._http import hf_request_event_hook
 from tqdm import tqdm
 
 from neuralpile import card, parquet, web
 from neuralpile.catalog import DataSet
 from neuralpile.errors import BadInput
+from neuralpile.hub import tame_client
 from neuralpile.rows import MERGED_SCHEMA, SCHEMA, Row, to_record_batch
 from neuralpile.store import DataSetOnDisk
 from neuralpile.web import Passing
@@ -77,7 +74,7 @@ class Hub:
         self._web = web.Web()
         self._api = HfApi()
         self._where = {"repo_id": target.name, "repo_type": "dataset"}
-        _tame_client()
+        tame_client()
         try:
             validate_repo_id(target.name)
         except HFValidationError:
@@ -353,24 +350,6 @@ def _counted(rows: Iterable[Row], facts: card.Split, name: str, bar: tqdm) -> It
         facts.parts.setdefault(row.source_dataset or name, card.Part()).add(row)
         facts.memory += to_record_batch(row).nbytes
         bar.update()
-
-
-@cache
-def _tame_client() -> None:
-    """Have the Hub's client, which would wait for ever, give up a silent server, and log no signed addresses."""
-    huggingface_hub.set_client_factory(_client)
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-
-
-def _client() -> httpx2.Client:
-    """As the Hub's client makes it, but for the end to waiting."""
-    return httpx2.Client(event_hooks={"request": [hf_request_event_hook, _end_waiting]}, follow_redirects=True)
-
-
-def _end_waiting(request: httpx2.Request) -> None:
-    """Give a request our timeouts, whatever it has: some of the Hub's calls ask for none."""
-    timeout = httpx2.Timeout(web.SILENT_SECONDS, connect=web.CONNECT_SECONDS)
-    request.extensions["timeout"] = timeout.as_dict()
 
 
 def _files_of(content: bytes) -> set[File]:

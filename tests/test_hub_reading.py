@@ -50,7 +50,7 @@ def local(hub, tmp_path):
 
 def run(hub, code, *arguments, status=0):
     command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | hub.environment(), capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | hub.environment(), capture_output=True, text=True, timeout=60)
     assert done.returncode == status, done.stderr
     return done.stdout
 
@@ -75,12 +75,13 @@ def test_some_rows(hub, local):
     assert json.loads(run(hub, READ, "[24, 0, 7]")) == told([local[i] for i in (24, 0, 7)])
 
 
-@pytest.mark.parametrize("failure", [500, 429, "reset"])
-@pytest.mark.parametrize("request_line", ["GET /api/datasets", "GET /datasets/me/x/resolve"])
-def test_passing_faults(hub, local, failure, request_line):
-    hub.fail(request_line, failure)
-    code = "from neuralpile import web; web.RETRY_SECONDS = 0.01" + READ
+@pytest.mark.parametrize("failure", [500, 429, "reset", "stall"])
+def test_passing_faults(hub, local, failure):
+    lines = ["HEAD .*README", "GET /api/datasets/me/x/revision", "GET /api/datasets/me/x/tree", "GET .*parquet$"]
+    faults = [hub.fail(line, failure) for line in lines]
+    code = "from neuralpile import web; web.RETRY_SECONDS, web.SILENT_SECONDS = 0.01, 1" + READ
     assert json.loads(run(hub, code, "[3]")) == told([local[3]])
+    assert [fault.left for fault in faults] == [0, 0, 0, 0]
 
 
 def test_motifs_of_a_repository(hub, local, script, tmp_path):
