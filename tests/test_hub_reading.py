@@ -50,7 +50,8 @@ def local(hub, tmp_path):
 
 def run(hub, code, *arguments, status=0):
     command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | hub.environment(), capture_output=True, text=True, timeout=60)
+    env = os.environ | hub.environment()
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == status, done.stderr
     return done.stdout
 
