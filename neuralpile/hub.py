@@ -158,8 +158,9 @@ class DataSetOnHub:
             if table.schema.types[place] != COUNTS:
                 table = table.set_column(place, "spike_counts", table.column(place).cast(COUNTS))
             return from_table(table)
-        except (ValueError, KeyError) as error:
-            raise BadInput(self.name, "rows of spike counts", str(error), "push them again") from None
+        except ValueError as error:  # pyarrow's have one argument
+            expected, found = error.args if len(error.args) == 2 else ("rows of spike counts", str(error))
+            raise BadInput(self.name, expected, found, "push them again") from None
 
 
 @cache
@@ -194,9 +195,13 @@ def open_repository(name: str) -> DataSetOnHub:
         files = list(pool.map(lambda url: _persist(name, lambda: _open(url)), urls))
     for url, file in zip(urls, files, strict=True):
         schema = file.schema_arrow
-        found = schema.field("spike_counts").type if "spike_counts" in schema.names else None
-        if not _is_counts(found):
+        types = dict(zip(schema.names, schema.types, strict=True))
+        found = types.get("spike_counts")
+        if found is None or not _is_counts(found):
             raise BadInput(name, "a column spike_counts of lists of lists of uint8", f"{found}", "take another")
+        for column in Names._fields:
+            if types.get(column) not in (pa.string(), pa.large_string()):
+                raise BadInput(name, f"a column {column} of strings", f"{types.get(column)}", "take another")
         leaf = next(i for i in range(len(file.schema)) if file.schema.column(i).path.startswith("spike_counts."))
         for i in range(file.num_row_groups):
             about = file.metadata.row_group(i)
@@ -205,7 +210,7 @@ def open_repository(name: str) -> DataSetOnHub:
     return DataSetOnHub(name, " ".join(urls), "source_dataset" in schema.names, groups)
 
 
-def _is_counts(found: pa.DataType | None) -> bool:
+def _is_counts(found: pa.DataType) -> bool:
     """Whether a column holds lists of lists of uint8; other writers count them with 64 bits."""
     for _ in range(2):
         if not (pa.types.is_list(found) or pa.types.is_large_list(found)):

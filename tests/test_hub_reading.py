@@ -99,3 +99,26 @@ def test_no_such_repository(hub, script):
     done = script("extract_motifs.py", "--p_n", 1, "--p_t", 8, "--repo_name", "me/nothing", **hub.environment())
     assert done.returncode == 2
     assert "error: me/nothing: expected a data set on the Hub" in done.stderr
+
+
+OTHERS = """
+import datasets, sys
+from neuralpile import rows
+features = datasets.Features.from_arrow_schema(rows.SCHEMA)
+made = {"spike_counts": [[[1, 2]]], "subject_id": ["a"], "session_id": [None], "segment_id": ["c"]}
+for column in ("spike_counts", "session_id"):
+    datasets.Dataset.from_dict(made, features).remove_columns(column).push_to_hub(f"me/no-{column}")
+datasets.Dataset.from_dict(made, features).push_to_hub("me/null")
+"""
+
+
+def test_data_sets_of_others(hub, script):
+    run(hub, OTHERS)
+    for name, said in {
+        "no-spike_counts": "a column spike_counts of lists of lists of uint8, found None",
+        "no-session_id": "a column session_id of strings, found None",
+        "null": "a session_id of every row, found null",
+    }.items():
+        done = script("merge_datasets.py", "--components", f"me/{name}", **hub.environment())
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"error: me/{name}: expected {said}")
