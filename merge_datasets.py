@@ -36,10 +36,14 @@ def main() -> int:
     )
     cli.add_publishing(parser, "the corpus")
     given = parser.parse_args()
+    if given.check and (given.exclude_restricted or given.hf_repo_name):
+        parser.error("--check: expected neither --exclude_restricted nor --hf_repo_name; name --components to choose")
     if given.seed < 0:
         parser.error(f"--seed: expected a whole number from 0, found {given.seed}")
     hub = cli.hub(given)
 
+    if given.check:
+        return check(given.out_dir, given.components)
     recorded = [data_set.name for data_set in catalog.published()]
     references = given.components or [name for name in recorded if name in store.built()]
     if given.exclude_restricted:
@@ -47,14 +51,12 @@ def main() -> int:
     if not references:
         do = "run data/<name>/preprocess.py of some, or name data sets with --components"
         raise BadInput(catalog.BUILD, "recorded data sets that are built", "none", do)
-    if given.check:
-        return check(given.out_dir, given.components)
     components = [store.open_data_set(reference) for reference in references]
     for line in doubts(components):
         print(f"warning: {line}", file=sys.stderr)
     merged = merge.merge(components, given.out_dir, given.test_size, given.seed, given.split_by)
     print(table(merged))
-    if not any(sides.rows[merge.TEST] for sides in merged.values()) and given.test_size:
+    if not any(sides.rows[merge.TEST] for sides in merged.values()):
         print(f"no test split: no {given.split_by} is as small as --test_size {given.test_size:g} of its data set asks")
     if not given.components:
         missing = [name for name in recorded if name not in merged]
@@ -92,13 +94,17 @@ def doubts(components: list[store.DataSetOnDisk]) -> Iterator[str]:
         report = component.folder and component.folder / build.REPORT
         if report is None or not report.is_file():
             continue
-        content = json.loads(report.read_text(encoding="utf-8"))
-        options = content["options"]
-        published.add(options["as_published"])
-        if content["failed"]:
-            yield f"{component.name}: {len(content['failed'])} of its session files were not built (see {report})"
-        if component.name in catalog.names() and options["bin_size"] != catalog.load(component.name).bin_width:
-            yield f"{component.name}: built with --bin_size {options['bin_size']}"
+        try:
+            content = json.loads(report.read_text(encoding="utf-8"))
+            n_failed, bin_size = len(content["failed"]), content["options"]["bin_size"]
+            published.add(content["options"]["as_published"])
+        except (ValueError, KeyError, TypeError):
+            yield f"{component.name}: its {build.REPORT} is damaged: run its preprocess.py again"
+            continue
+        if n_failed:
+            yield f"{component.name}: {n_failed} of its session files were not built (see {report})"
+        if component.name in catalog.names() and bin_size != catalog.load(component.name).bin_width:
+            yield f"{component.name}: built with --bin_size {bin_size}"
     if len(published) > 1:
         yield "some of the data sets were built with --as_published, others without"
 

@@ -239,15 +239,34 @@ def _check(components: list[DataSet], out_dir: Path) -> None:
         if component.is_merged:
             do = "name the data sets it was merged from"
             raise BadInput(component.name, "a data set, not yet merged with others", "a merged corpus", do)
-        same = [other.name for other in components if other.fingerprint == component.fingerprint]
-        if len(same) > 1:
-            found = f"the same rows in {' and '.join(same)}"
-            raise BadInput("--components", "different data sets", found, f"name {component.name}")
+    held: dict[str, str] = {}  # of digests of rows, the component that has them
+    for component in components:
+        for digest in _digests(component):
+            if (other := held.setdefault(digest, component.name)) != component.name:
+                found = f"the same rows in {other} and {component.name}"
+                raise BadInput("--components", "different data sets", found, f"name {other} or {component.name}")
     if not any(len(component) for component in components):
         raise BadInput("--components", "data sets with rows", "none", "build them first")
-    if out_dir.exists() and not (out_dir / store.SPLITS).is_file() and (not out_dir.is_dir() or any(out_dir.iterdir())):
-        do = "give another --out_dir"
+    if out_dir.exists() and not _is_corpus(out_dir) and (not out_dir.is_dir() or any(out_dir.iterdir())):
+        do = "give another --out_dir, or delete it"
         raise BadInput(out_dir, "a new folder, or a merged corpus to replace", "something else", do)
+
+
+def _is_corpus(folder: Path) -> bool:
+    """Whether there is a merged corpus in a folder."""
+    try:
+        return (folder / store.SPLITS).is_file() and store.open_data_set(str(folder.resolve())).is_merged
+    except BadInput:
+        return False
+
+
+def _digests(component: DataSet) -> set[str]:
+    """What tells a component's rows from others: its fingerprint, and the digests of its sessions' rows, if known."""
+    try:
+        sessions = {session["rows_sha256"] for session in component.manifest()["sessions"]}
+    except (TypeError, KeyError):  # no manifest, or another's
+        sessions = set()
+    return {component.fingerprint, *sessions} - {rows.digest([])}
 
 
 def _sides(names: list[Names], tokens: np.ndarray, test: np.ndarray) -> Sides:

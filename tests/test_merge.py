@@ -263,6 +263,17 @@ def test_check(components, script, tmp_path):
     assert "expected a merged corpus" in done.stderr
 
 
+def test_check_needs_no_recorded_builds(components, script, tmp_path):
+    """The manifest names the components, of whatever kind."""
+    write_component(tmp_path / "build" / "simulated-motor", 4, 9)
+    out = ["--out_dir", tmp_path / "simulated-pile"]
+    assert script(SCRIPT, "--components", "simulated-motor", *out).returncode == 0
+    for name in components:
+        shutil.rmtree(tmp_path / "build" / name)
+    done = script(SCRIPT, "--check", *out)
+    assert (done.returncode, done.stdout) == (0, "4 rows: exactly those of simulated-motor\n"), done.stderr
+
+
 def test_manifest(components, script, tmp_path):
     assert script(SCRIPT, "--seed", 3, "--split_by", "session").returncode == 0
     manifest = json.loads((tmp_path / "build" / catalog.PILE / "manifest.json").read_text())
@@ -353,6 +364,7 @@ def test_merge_again_replaces_the_corpus(components, script, tmp_path):
         (["--test_size", "1"], "expected a number between 0 and 1"),
         (["--test_size", "x"], "expected a number above 0"),
         (["--seed", "-1"], "expected a whole number from 0"),
+        (["--check", "--exclude_restricted"], "--check: expected neither --exclude_restricted nor --hf_repo_name"),
     ],
 )
 def test_wrong_arguments(components, script, arguments, message):
@@ -373,6 +385,41 @@ def test_corpora_and_repeated_rows_are_refused(components, script, tmp_path):
     done = script(SCRIPT, "--components", tmp_path / "copied", "m1-a")
     assert "expected different data sets, found the same rows in copied and m1-a" in done.stderr
     assert contents(tmp_path / "build" / catalog.PILE) == before
+
+
+def test_a_session_in_two_components_is_refused(components, script, tmp_path):
+    """One built of all files and one of some of them: the digests in their manifests tell."""
+    for name, digests in {"m1-a": ["aa", "bb"], "dmfc-rsg": ["cc", rows.digest([])], "area2-bump": ["bb"]}.items():
+        manifest = {"sessions": [{"rows_sha256": digest} for digest in digests]}
+        (tmp_path / "build" / name / "manifest.json").write_text(json.dumps(manifest))
+    done = script(SCRIPT)
+    assert done.returncode == 2
+    assert "expected different data sets, found the same rows in area2-bump and m1-a" in done.stderr
+    manifest = {"sessions": [{"rows_sha256": rows.digest([])}]}  # a session without rows
+    (tmp_path / "build" / "area2-bump" / "manifest.json").write_text(json.dumps(manifest))
+    assert script(SCRIPT).returncode == 0
+
+
+def test_other_data_sets_are_not_replaced(components, script, tmp_path):
+    """A folder of splits, as `datasets` saves any: it stays as it is."""
+    made = datasets.load_from_disk(str(tmp_path / "build" / "m1-a"))
+    for name, data in {"text": datasets.Dataset.from_dict({"text": ["precious"]}), "counts": made}.items():
+        folder = tmp_path / name
+        datasets.DatasetDict({"train": data}).save_to_disk(str(folder))
+        before = contents(folder)
+        done = script(SCRIPT, "--components", "m1-a", "--out_dir", folder)
+        assert done.returncode == 2
+        assert "expected a new folder, or a merged corpus to replace, found something else" in done.stderr
+        assert contents(folder) == before
+
+
+def test_damaged_reports_are_told(components, script, tmp_path):
+    for name, report in zip(components, ("{", "[]", '{"failed": {}, "options": 3}'), strict=True):
+        (tmp_path / "build" / name / "report.json").write_text(report)
+    done = script(SCRIPT)
+    assert done.returncode == 0, done.stderr
+    for name in components:
+        assert f"warning: {name}: its report.json is damaged" in done.stderr
 
 
 def test_doubts_are_told(components, script, tmp_path):
