@@ -31,14 +31,13 @@ from neuralpile.catalog import DataSet
 from neuralpile.errors import BadInput
 from neuralpile.hub import tame_client
 from neuralpile.rows import MERGED_SCHEMA, SCHEMA, Row, to_record_batch
-from neuralpile.store import DataSetOnDisk
+from neuralpile.store import MANIFEST, DataSetOnDisk
 from neuralpile.web import Passing
 
 T = TypeVar("T")
 
 SHARD = 500_000_000  # bytes in a Parquet file, a row more at most: what the Hub advises
 DATA = "data/"  # where the files are in a repository
-BESIDE = ("manifest.json", "report.json")  # files of a build that say how it was made; the first there is goes along
 CARD = "README.md"
 CONFLICTS = {409, 412}  # another commit came first
 WRITABLE = "a Hub repository that you can write"
@@ -112,10 +111,9 @@ class Hub:
     def send(self, file: BinaryIO) -> CommitOperationAdd:
         """Upload a file, without a name yet, unless the Hub has its bytes already."""
         file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        file.seek(0)
+        addition = CommitOperationAdd(f"{DATA}new.parquet", file)
         # A name that no file there has: then nothing in the client compares it with an older one.
-        addition = CommitOperationAdd(f"{DATA}{digest}.parquet", file)
+        addition.path_in_repo = f"{DATA}{addition.upload_info.sha256.hex()}.parquet"
 
         def upload() -> None:
             file.seek(0)  # a try that failed leaves it anywhere
@@ -265,8 +263,8 @@ def push(
                 large[f"{DATA}{name}-{facts.shards:05d}.parquet"] = addition
                 facts.shards += 1
                 facts.files += addition.upload_info.size
-    small = {name: data_set.folder / name for name in BESIDE if data_set.folder and (data_set.folder / name).is_file()}
-    small = {path.name: path.read_bytes() for path in list(small.values())[:1]}
+    manifest = data_set.folder and data_set.folder / MANIFEST
+    small = {MANIFEST: manifest.read_bytes()} if manifest and manifest.is_file() else {}
     names = {name for facts in splits.values() for name in facts.parts}
     known = card.describe(names) if described is None else described
     text = card.write(hub.target.name, splits, schema, known, made, next(iter(small), None))

@@ -45,6 +45,7 @@ STEPS = {
     "batch": "POST /datasets/{}.git/info/lfs/objects/batch",
     "upload": "PUT /lfs/[0-9a-f]+ in {}$",
     "verify": "POST /lfs/[0-9a-f]+/verify in {}$",
+    "validate": "POST /api/validate-yaml in {}$",
     "tree": "GET /api/datasets/{}/tree/",
     "commit": "POST /api/datasets/{}/commit/",
 }
@@ -244,12 +245,12 @@ def test_load_dataset_gives_exactly_the_local_rows(hub, tmp_path):
     assert done.stdout.split() == ["train", train, "test", test] * 2, done.stderr
 
 
-def test_a_report_too_large_for_git(hub, tmp_path):
+def test_a_manifest_too_large_for_git(hub, tmp_path):
     build = write_build(tmp_path / "one", 3, 1)
-    (build / "report.json").write_bytes(b"[" + b"1, " * 4_000_000 + b"1]")
+    (build / "manifest.json").write_bytes(b"[" + b"1, " * 4_000_000 + b"1]")
     for _ in range(2):
         assert not push(hub, (build, "me/x"))["me/x"].startswith("error")
-    assert hub.files("me/x")["report.json"] == (build / "report.json").read_bytes()
+    assert hub.files("me/x")["manifest.json"] == (build / "manifest.json").read_bytes()
     assert len(hub.commits("me/x")) == 2
 
 
