@@ -27,7 +27,7 @@ METADATA = b"neuralpile"  # key of what is kept in the schema of an Arrow file
 INFO = "dataset_info.json"
 SPLITS = "dataset_dict.json"  # of a data set with several splits: names them
 MANIFEST = "manifest.json"  # what the rows were made of
-MAPPED = 50  # rows: half a gigabyte, by the default limit of tokens in a row
+MAPPED = 20  # rows: a fifth of a gigabyte, by the default limit of tokens in a row
 STATE = "state.json"  # names the data files; where it is missing, the data set is not finished
 
 
