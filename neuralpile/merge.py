@@ -1,7 +1,7 @@
 """One corpus of many data sets: rows shuffled with a seed, a part of each data set set aside as a test split.
 
-Which side a row is on, and its place among others, follow from its own name, its data set's and the seed: another
-component moves nothing. Only names and sizes of rows are in memory; the rows themselves go from file to file.
+Which side a row is on follows from the names and sizes of its data set's rows and the seed, its place among others from
+its own name, its data set's and the seed: another component moves nothing. Only names and sizes of rows are in memory; the rows themselves go from file to file.
 """
 
 import hashlib
@@ -31,10 +31,12 @@ FETCHED = "fetched"  # folder for what comes from the Hub, while a merge is at w
 
 # FALCON: "held-in-minival" repeats the beginning of "held-in-calib", of the same day and under a subject of its own
 SPLIT_OF_A_SUBJECT = re.compile(r"-held-(in|out)-\w+$")
-# What precedes a session's own name; and NLB's two files of one session, which can differ in what else is in them:
-# sub-Han_desc-train_behavior+ecephys, sub-Han_desc-test_ecephys. card's up to three files of a day:
-# t15.2023.08.11_data_train
-PART_OF_A_SESSION = re.compile(r"^.*_ses-|_desc-(train|test)(_.*)?$|_data_(train|val|test)$")
+# The day in a session's name: 20120924, 2020-10-19, t15.2023.08.11_data_train, 06242019 (neupane). The recordings of a
+# day are of the same units: kim's blocks of one penetration, 20190101SL and 20190101TX, say.
+DAY = re.compile(r"(?<!\d)\d{4}[-.]?\d\d[-.]?\d\d(?!\d)")
+# NLB's two files of one session, which can differ in what else is in them: sub-Han_desc-train_behavior+ecephys,
+# sub-Han_desc-test_ecephys
+PART_OF_A_SESSION = re.compile(r"_desc-(train|test)(_.*)?$")
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,9 @@ def _subject(names: Names) -> tuple[str, ...]:
 
 
 def _session(names: Names) -> tuple[str, ...]:
-    return (*_subject(names), PART_OF_A_SESSION.sub("", names.session_id))
+    own = names.session_id.rpartition("_ses-")[2]  # what precedes it names the subject
+    day = DAY.search(own)
+    return (*_subject(names), day[0] if day else PART_OF_A_SESSION.sub("", own))
 
 
 # What stays on one side: the choices of --split_by

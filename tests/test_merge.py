@@ -185,19 +185,37 @@ def test_repeated_sessions_stay_together():
     assert not merge.in_test("m1-a", names, [100, 10] * 40, 0.2, 0, "subject").any()  # all of one monkey
 
 
-# As DANDI lists them: 000127, 000130; a day of card
+# As DANDI lists them: 000127, 000130, 000954, 001357, 001201; days of card and willett
 @pytest.mark.parametrize(
     "files",
     [
         ["sub-Han_desc-train_behavior+ecephys", "sub-Han_desc-test_ecephys"],
         ["sub-Haydn_desc-train_ecephys", "sub-Haydn_desc-test_ecephys"],
         ["t15.2023.08.11_data_train", "t15.2023.08.11_data_val"],
+        ["sub-HumanPitt-held-in-calib_ses-19250101T111111", "sub-HumanPitt-held-in-calib_ses-19250101T121212"],
+        ["sub-Z08115_ses-20190101SL", "sub-Z08115_ses-20190101TX"],
+        ["sub-Monkey-N_ses-20200127_obj-1abc2d_ecephys", "sub-Monkey-N_ses-20200127_obj-9e3f_ecephys"],
+        ["t12.2022.04.28_sentences", "t12.2022.04.28_diagnosticBlocks"],
     ],
 )
 def test_two_files_of_a_session_stay_together(files):
     both = [Names("sub", file, "segment_0") for file in files]
     assert not merge.in_test("x", both, [90, 10], 0.1, 0, "session").any()
     assert merge.in_test("x", both, [90, 10], 0.1, 0, "row").tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["sub-Z08115_ses-20190101SL", "sub-Z08115_ses-20190102SL"],
+        ["sub-MonkeyN-held-in-calib_ses-2020-10-19-Run1", "sub-MonkeyN-held-in-calib_ses-2020-10-20-Run1"],
+        ["sub-monk-g_ses-session0", "sub-monk-g_ses-session1"],
+        ["x_ses-1234567890", "x_ses-1234567891"],  # numbers that are no days
+    ],
+)
+def test_two_sessions_are_two(files):
+    both = [Names("sub", file, "segment_0") for file in files]
+    assert merge.in_test("x", both, [90, 10], 0.1, 0, "session").tolist() == [False, True]
 
 
 def test_the_table_tells_both_sides(components, script, tmp_path):
