@@ -1,7 +1,8 @@
 """One corpus of many data sets: rows shuffled with a seed, a part of each data set set aside as a test split.
 
 Which side a row is on follows from the names and sizes of its data set's rows and the seed, its place among others from
-its own name, its data set's and the seed: another component moves nothing. Only names and sizes of rows are in memory; the rows themselves go from file to file.
+its own name, its data set's and the seed: another component moves nothing. Only names and sizes of rows are in memory;
+the rows themselves go from file to file.
 """
 
 import hashlib
