@@ -46,12 +46,12 @@ def main() -> int:
         return check(given.out_dir, given.components)
     recorded = [data_set.name for data_set in catalog.published()]
     references = given.components or [name for name in recorded if name in store.built()]
+    components = [store.open_data_set(reference) for reference in references]
     if given.exclude_restricted:
-        references = list(unrestricted(references))
-    if not references:
+        components = list(unrestricted(components))
+    if not components:
         do = "run data/<name>/preprocess.py of some, or name data sets with --components"
         raise BadInput(catalog.BUILD, "recorded data sets that are built", "none", do)
-    components = [store.open_data_set(reference) for reference in references]
     for line in doubts(components):
         print(f"warning: {line}", file=sys.stderr)
     merged = merge.merge(components, given.out_dir, given.test_size, given.seed, given.split_by)
@@ -64,30 +64,27 @@ def main() -> int:
             print(f"not built, so not in it: {', '.join(missing)}")
     print(f"corpus: {given.out_dir}")
     if hub:
-        for name, data_set in card.describe(merged).items():
+        corpus = store.open_data_set(str(given.out_dir))
+        for name, data_set in card.describe(merged, corpus.manifest()).items():
             if data_set.caveat:
                 print(f"before you pass these rows on: {name}: {data_set.caveat}", file=sys.stderr)
         made = {"command": cli.command(), "seed": given.seed, "test size": given.test_size, "split by": given.split_by}
-        page = publish.push(store.open_data_set(str(given.out_dir)), hub, made)
+        page = publish.push(corpus, hub, made)
         print(f"pushed to {given.hf_repo_name}: {page}")
     return 0
 
 
-def unrestricted(references: list[str]) -> Iterator[str]:
-    """Those data sets whose terms do not restrict passing their rows on; says which are left out.
-
-    They are known by name: the last part of a Hub repository's, or of a path.
-    """
-    known = {data_set.name: data_set for data_set in catalog.published()}
-    for reference in references:
-        data_set = known.get(Path(reference).name)
+def unrestricted(components: list[merge.DataSet]) -> Iterator[merge.DataSet]:
+    """Those data sets whose terms do not restrict passing their rows on; says which are left out."""
+    for component in components:
+        data_set = card.describe([component.name], component.manifest()).get(component.name)
         if data_set is not None and data_set.restricted:
-            print(f"left out: {reference}: {data_set.caveat}")
+            print(f"left out: {component.name}: {data_set.caveat}")
         else:
-            yield reference
+            yield component
 
 
-def doubts(components: list[store.DataSetOnDisk]) -> Iterator[str]:
+def doubts(components: list[merge.DataSet]) -> Iterator[str]:
     """What a user should know of the local builds before they are merged: missing sessions, unusual options."""
     published = set()
     for component in components:

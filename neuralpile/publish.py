@@ -266,7 +266,7 @@ def push(
     manifest = data_set.folder and data_set.folder / MANIFEST
     small = {MANIFEST: manifest.read_bytes()} if manifest and manifest.is_file() else {}
     names = {name for facts in splits.values() for name in facts.parts}
-    known = card.describe(names) if described is None else described
+    known = card.describe(names, data_set.manifest()) if described is None else described
     text = card.write(hub.target.name, splits, schema, known, made, next(iter(small), None))
     return hub.commit(large, small | {CARD: text.encode()}, f"{sum(s.whole.rows for s in splits.values()):,} rows")
 
