@@ -151,11 +151,12 @@ def _write(
     sides: dict[str, Sides] = {}
     for component in components:
         names, tokens = component.names(), component.tokens()
-        chosen = in_test(component.name, names, tokens, test_size, seed, split_by)
+        own = component.name.rpartition("/")[2]  # here and on the Hub the same rows are for testing
+        chosen = in_test(own, names, tokens, test_size, seed, split_by)
         at += [(component, i) for i in range(len(names))]
         test += chosen.tolist()
         sizes += tokens
-        places += [_place(seed, component.name, *row) for row in names]
+        places += [_place(seed, own, *row) for row in names]
         sides[component.name] = _sides(names, np.array(tokens, np.int64), chosen)
     order = sorted(range(len(at)), key=places.__getitem__)  # of rows of one name, the first stays the first
     with _bar("merge", sum(sizes)) as bar:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 
 import datasets
 import numpy as np
@@ -170,6 +171,16 @@ def test_another_component_moves_nothing(components, tmp_path):
     alone = placed(["m1-a"], 0)
     assert placed(["m1-a", "dmfc-rsg", "area2-bump"], 0) == alone
     assert placed(["m1-a"], 1) != alone
+
+
+def test_from_the_hub_or_not_the_split_is_the_same(components, tmp_path):
+    opened, found = store.open_data_set(str(tmp_path / "build" / "m1-a")), []
+    for component in (opened, replace(opened, name="me/m1-a")):
+        merge.merge([component], tmp_path / "out", 0.1, 0)
+        corpus = datasets.load_from_disk(str(tmp_path / "out"))
+        assert set(corpus["test"]["source_dataset"]) == {component.name}
+        found.append({split: corpus[split]["session_id"][:] for split in corpus})
+    assert found[0] == found[1]
 
 
 def test_repeated_sessions_stay_together():
