@@ -214,7 +214,7 @@ def _bar(what: str, tokens: int) -> tqdm:
 
 def _done(out_dir: Path, options: dict[str, object], fingerprints: dict[str, str]) -> dict[str, Sides] | None:
     """What is on both sides of the corpus in a folder, if it is finished and the one that is asked for."""
-    manifest = made_of(out_dir) if (out_dir / store.SPLITS).is_file() else None
+    manifest = made_of(out_dir) if _opened(out_dir) is not None else None
     if manifest is None:
         return None
     components = manifest["components"]
@@ -259,11 +259,17 @@ def _check(components: list[DataSet], out_dir: Path) -> None:
 
 
 def _is_corpus(folder: Path) -> bool:
-    """Whether there is a merged corpus in a folder."""
+    """Whether there is a merged corpus in a folder, whole or damaged."""
+    corpus = _opened(folder)
+    return made_of(folder) is not None or (corpus is not None and corpus.is_merged)
+
+
+def _opened(folder: Path) -> DataSetOnDisk | None:
+    """The data set of several splits in a folder; None where there is none, or it is damaged."""
     try:
-        return (folder / store.SPLITS).is_file() and store.open_data_set(str(folder.resolve())).is_merged
+        return store.open_data_set(str(folder.resolve())) if (folder / store.SPLITS).is_file() else None
     except BadInput:
-        return False
+        return None
 
 
 def _digests(component: DataSet) -> set[str]:

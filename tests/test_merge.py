@@ -361,6 +361,19 @@ def test_the_same_merge_again_does_nothing(components, script, tmp_path):
     assert len(store.open_data_set(str(pile))) == 12
 
 
+def test_a_damaged_corpus_is_made_again(components, script, tmp_path):
+    assert script(SCRIPT).returncode == 0
+    pile = tmp_path / "build" / catalog.PILE
+    whole, file = contents(pile), pile / "train" / "data-00000.arrow"
+    for damage in (file.unlink, lambda: file.write_bytes(file.read_bytes()[:-500])):
+        damage()
+        done = script(SCRIPT, "--check")
+        assert done.returncode == 2
+        assert "merge_datasets.py again" in done.stderr
+        assert script(SCRIPT).returncode == 0
+        assert contents(pile) == whole
+
+
 def test_check_of_a_corpus_without_a_manifest(components, script, tmp_path):
     assert script(SCRIPT).returncode == 0
     path = tmp_path / "build" / catalog.PILE / "manifest.json"
