@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from neuralpile import build, card, catalog, cli, merge, publish, store
@@ -128,18 +128,20 @@ def check(folder: Path, references: list[str] | None) -> int:
 
 def table(merged: dict[str, merge.Sides]) -> str:
     """Rows, sessions and tokens of every component on both sides of the split, and in all."""
-    lines = [f"\n{'':20}{'train rows':>11}{'sessions':>9}{'tokens':>17}{'test rows':>11}{'sessions':>9}{'tokens':>15}"]
+    width = max(20, *(len(name) + 1 for name in merged))
+    headings = "train rows", "sessions", "tokens", "test rows", "sessions", "tokens"
+    lines = ["", _line("", headings, width)]
     totals = [0] * 6
     for name, sides in merged.items():
         kinds = sides.rows, sides.sessions, sides.tokens
         numbers = [kind[split] for split in (merge.TRAIN, merge.TEST) for kind in kinds]
         totals = [total + n for total, n in zip(totals, numbers, strict=True)]
-        lines.append(_line(name, numbers))
-    return "\n".join([*lines, _line("all", totals)])
+        lines.append(_line(name, [f"{n:,}" for n in numbers], width))
+    return "\n".join([*lines, _line("all", [f"{n:,}" for n in totals], width)])
 
 
-def _line(name: str, numbers: list[int]) -> str:
-    return f"{name:20}" + "".join(f"{n:>{width},}" for n, width in zip(numbers, (11, 9, 17, 11, 9, 15), strict=True))
+def _line(name: str, cells: Sequence[str], width: int) -> str:
+    return f"{name:{width}}" + "".join(f"{cell:>{n}}" for cell, n in zip(cells, (11, 9, 17, 11, 9, 15), strict=True))
 
 
 if __name__ == "__main__":

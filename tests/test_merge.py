@@ -255,6 +255,14 @@ merge.merge([store.open_data_set(sys.argv[1])], Path(sys.argv[2]), 0.1, 0)
 """
 
 
+def test_the_table_has_room_for_long_names(components, script, tmp_path):
+    (tmp_path / "build" / "m1-a").rename(tmp_path / "a-folder-with-a-long-name")
+    done = script(SCRIPT, "--components", tmp_path / "a-folder-with-a-long-name", "dmfc-rsg")
+    lines = done.stdout.splitlines()[1:5]
+    assert [line.split()[0] for line in lines] == ["train", "a-folder-with-a-long-name", "dmfc-rsg", "all"]
+    assert len({len(line) for line in lines}) == 1
+
+
 def test_killed_and_run_again(components, tmp_path):
     """The files that were complete are kept, and the corpus is the same to the last byte."""
     source = str(tmp_path / "build" / "m1-a")
