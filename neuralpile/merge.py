@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from neuralpile import __version__, rows, store
 from neuralpile.errors import BadInput
-from neuralpile.files import whole_folder, write_text
+from neuralpile.files import take_away_old, whole_folder, write_text
 from neuralpile.hub import DataSetOnHub
 from neuralpile.rows import MERGED_SCHEMA, SCHEMA, Names, Row
 from neuralpile.store import DataSetOnDisk
@@ -120,6 +120,7 @@ def merge(
     options = {"seed": seed, "test_size": test_size, "split_by": split_by}
     fingerprints = {component.name: component.fingerprint for component in components}
     if (done := _done(out_dir, options, fingerprints)) is not None:
+        take_away_old(out_dir)
         return done
     job = json.dumps([__version__, fingerprints, test_size, seed, split_by, SHARD])
     with whole_folder(out_dir, job) as folder:

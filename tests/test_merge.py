@@ -245,12 +245,14 @@ SLOWLY = """
 import sys, time
 from pathlib import Path
 from neuralpile import merge, store
-write_rows = store.write_rows
-def slowly(path, *more):
+write_rows, to_record_batch = store.write_rows, store.to_record_batch
+def told(path, *more):
     print(path.name, flush=True)
     write_rows(path, *more)
+def slowly(row):
     time.sleep(float(sys.argv[3]))
-store.write_rows, merge.SHARD = slowly, 500
+    return to_record_batch(row)
+store.write_rows, store.to_record_batch, merge.SHARD = told, slowly, 500
 merge.merge([store.open_data_set(sys.argv[1])], Path(sys.argv[2]), 0.1, 0)
 """
 
@@ -264,18 +266,22 @@ def test_the_table_has_room_for_long_names(components, script, tmp_path):
 
 
 def test_killed_and_run_again(components, tmp_path):
-    """The files that were complete are kept, and the corpus is the same to the last byte."""
+    """In the midst of a file: those that were complete are kept, and the corpus is the same to the last byte."""
     source = str(tmp_path / "build" / "m1-a")
     command = [sys.executable, "-c", SLOWLY, source]
     subprocess.run([*command, str(tmp_path / "undisturbed"), "0"], cwd=ROOT, check=True, capture_output=True)
     out = tmp_path / "out"
-    running = subprocess.Popen([*command, str(out), "0.2"], cwd=ROOT, stdout=subprocess.DEVNULL)
+    running = subprocess.Popen([*command, str(out), "0.05"], cwd=ROOT, stdout=subprocess.DEVNULL)
     partial = tmp_path / "out.partial"
-    while len(list(partial.glob("train/*.arrow"))) < 3:
+    while len(list(partial.glob("train/*.arrow"))) < 3 or not list(partial.glob("train/*.partial")):
+        running.send_signal(signal.SIGCONT)
+        time.sleep(0.03)
         assert running.poll() is None
+        running.send_signal(signal.SIGSTOP)
         time.sleep(0.01)
     running.send_signal(signal.SIGKILL)
     running.wait()
+    assert list(partial.glob("train/*.partial"))
     assert not out.exists()
     kept = {path.name for path in partial.glob("train/*.arrow")}
     again = subprocess.run([*command, str(out), "0"], cwd=ROOT, check=True, capture_output=True, text=True)
@@ -511,6 +517,20 @@ def test_nothing_is_built(script):
     done = script(SCRIPT)
     assert done.returncode == 2
     assert "expected recorded data sets that are built, found none" in done.stderr
+
+
+def test_killed_while_it_deletes_the_old_corpus(components, tmp_path, monkeypatch):
+    """The new one is in its place and complete; the same merge again deletes what is left of the old one."""
+    opened = store.open_data_set(str(tmp_path / "build" / "m1-a"))
+    merge.merge([opened], tmp_path / "out", 0.1, 0)
+    with monkeypatch.context() as killed:
+        killed.setattr(shutil, "rmtree", lambda *_, **__: None)
+        merge.merge([opened], tmp_path / "out", 0.1, 1)
+    before = {path.name for path in tmp_path.iterdir()}
+    made = contents(tmp_path / "out")
+    merge.merge([opened], tmp_path / "out", 0.1, 1)
+    assert before - {path.name for path in tmp_path.iterdir()} == {"out.old.partial"}
+    assert contents(tmp_path / "out") == made
 
 
 def test_interrupted_merge_leaves_the_old_corpus(components, tmp_path, monkeypatch):
