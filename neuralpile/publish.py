@@ -74,12 +74,8 @@ class Hub:
         self._api = HfApi()
         self._where = {"repo_id": target.name, "repo_type": "dataset"}
         tame_client()
-        try:
-            validate_repo_id(target.name)
-        except HFValidationError:
-            target = Target("")
-        if target.name.count("/") != 1:
-            raise BadInput("--hf_repo_name", "a name like someone/name", repr(self.target.name), "mend it")
+        if not _is_name(target.name):
+            raise BadInput("--hf_repo_name", "a name like someone/name", repr(target.name), "mend it")
         self._check()
 
     def _check(self) -> None:
@@ -348,6 +344,15 @@ def _counted(rows: Iterable[Row], facts: card.Split, name: str, bar: tqdm) -> It
         facts.parts.setdefault(row.source_dataset or name, card.Part()).add(row)
         facts.memory += to_record_batch(row).nbytes
         bar.update()
+
+
+def _is_name(text: str) -> bool:
+    """Whether this can be the name of a repository, its owner's included."""
+    try:
+        validate_repo_id(text)
+    except HFValidationError:
+        return False
+    return text.count("/") == 1
 
 
 def _files_of(content: bytes) -> set[File]:
