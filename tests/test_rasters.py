@@ -332,6 +332,8 @@ def test_the_merged_corpus_is_the_default(script, tmp_path):
         (["--repo_name", "nope"], "nope: expected a data set, found none of this name"),
         (["--n_examples", "0"], "--n_examples: expected a whole number from 1, found '0'"),
         (["--seed", "-1"], "--seed: expected a whole number from 0, found -1"),
+        (["--report", "--start", "1"], "--report: expected none of the options of other figures, found --start"),
+        (["--summary", "--sort", "rate"], "--summary: expected none of the options of other figures, found --sort"),
         (["--plot_all", "--repo_name", "x"], "not allowed with"),
     ],
 )
