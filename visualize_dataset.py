@@ -41,7 +41,7 @@ def main() -> int:
     if given.seed < 0:
         parser.error(f"--seed: expected a whole number from 0, found {given.seed}")
 
-    if given.start < 0:
+    if not 0 <= given.start < float("inf"):
         parser.error(f"--start: expected a number from 0, found {given.start}")
     if given.report:
         return write_report(given.out_dir or catalog.BUILD, given.seed)
