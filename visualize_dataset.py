@@ -44,7 +44,7 @@ def main() -> int:
     given = parser.parse_args()
     if given.seed < 0:
         parser.error(f"--seed: expected a whole number from 0, found {given.seed}")
-    if given.start < 0:
+    if not 0 <= given.start < float("inf"):
         parser.error(f"--start: expected a number from 0, found {given.start}")
     for kind, others in IDLE.items():
         found = [f"--{name}" for name in others if getattr(given, name) != parser.get_default(name)]

@@ -27,8 +27,8 @@ POINTS = 400  # of such a curve
 BLOCK = 64  # units that are looked at together
 
 # What looks wrong. Thresholds are where one begins to wonder, not where something must be wrong.
-LEAD_IN = 10.0  # seconds before the first spike of any unit
-GAP = 1.0  # seconds in which no unit spikes, between spikes,
+LEAD_IN = 10.0  # seconds before the first spike of any unit, in a session's first row; or of a row without spikes
+GAP = 1.0  # seconds in which no unit spikes, after the lead-in and to the end of the row,
 EXPECTED = 100  # while so many spikes were to be expected of the row's mean rate
 SILENT = 0.2  # share of units without a spike
 FAST = 100.0  # Hz: median rate of units that spike
@@ -83,10 +83,11 @@ def look(data_set: DataSet, seed: int = 0) -> Glance:
         curves.append(_curve(name, sums.bins / len(row.counts), step))
         _search(row, name, sums, step, found)
     seen.rates = np.concatenate(rates) if rates else seen.rates
-    odd = [_worst(kind)[0] for kind in (found.gaps, found.lead_in, found.together, found.repeated) if kind]
+    odd = [_worst(kind)[0] for kind in (found.empty, found.gaps, found.lead_in, found.together, found.repeated) if kind]
     seen.curves = sorted(curves, key=lambda curve: curve.name not in odd)[:CURVES]
     for curve in seen.curves:
-        curve.silences += [(0.0, length) for name, length in found.lead_in if name == curve.name]
+        begins = found.empty + found.lead_in
+        curve.silences += [(0.0, length) for name, length in begins if name == curve.name]
         curve.silences += [(start, start + length) for name, start, length in found.gaps if name == curve.name]
     seen.flags = _flags(seen, found, "s" if width else "bins")
     return seen
@@ -136,6 +137,7 @@ def _repeated(counts: np.ndarray, spikes: np.ndarray) -> int:
 class _Found:
     """What was found in single rows: where, and how much."""
 
+    empty: list[tuple[str, float]] = field(default_factory=list)
     lead_in: list[tuple[str, float]] = field(default_factory=list)
     gaps: list[tuple[str, float, float]] = field(default_factory=list)  # row, start, length
     together: list[tuple[str, float]] = field(default_factory=list)
@@ -153,16 +155,21 @@ def _curve(name: str, per_unit: np.ndarray, step: float) -> Curve:
 def _search(row: Row, name: str, sums: _Sums, step: float, found: _Found) -> None:
     """Look for silences and for what units have in common."""
     at = np.flatnonzero(sums.bins)
+    n_bins, begins = len(sums.bins), row.segment_id.endswith("_0")
     if not len(at):
+        if n_bins * step > LEAD_IN:
+            found.empty.append((name, n_bins * step))
         return
-    if at[0] * step > LEAD_IN and row.segment_id.endswith("_0"):
+    if at[0] * step > LEAD_IN and begins:
         found.lead_in.append((name, at[0] * step))
     n_spikes, n_active = sums.units.sum(), np.count_nonzero(sums.units)
     rate = n_spikes / ((at[-1] - at[0] + 1) * step)
-    silences = np.diff(at) - 1
-    longest = int(silences.argmax()) if len(silences) else 0
-    if len(silences) and silences[longest] * step > GAP and silences[longest] * step * rate > EXPECTED:
-        found.gaps.append((name, (at[longest] + 1) * step, silences[longest] * step))
+    # A session is cut into rows wherever it may be: a gap can reach to the edges of a row.
+    borders = np.concatenate([[at[0] if begins else -1], at, [n_bins]])
+    silences = np.diff(borders) - 1
+    longest = int(silences.argmax())
+    if silences[longest] * step > GAP and silences[longest] * step * rate > EXPECTED:
+        found.gaps.append((name, (borders[longest] + 1) * step, silences[longest] * step))
     if n_active >= 10:
         together = np.mean(sums.spiking > TOGETHER * n_active)
         if together > OFTEN:
@@ -179,6 +186,12 @@ def _worst(items: Sequence[tuple]) -> tuple:
 def _flags(seen: Glance, found: _Found, unit: str) -> list[str]:
     """What looks wrong, in words, each with its threshold."""
     said = []
+    if found.empty:
+        name, longest = _worst(found.empty)
+        said.append(
+            f"{len(found.empty)} of {seen.looked_at} rows of more than {LEAD_IN:g} {unit} have no spike at all "
+            f"(up to {longest:,.1f} {unit}: {name}): was nothing recorded there?"
+        )
     if found.lead_in:
         name, longest = _worst(found.lead_in)
         said.append(

@@ -114,6 +114,32 @@ def test_rows_that_look_wrong_are_drawn(tmp_path):
     assert len({axes.get_ylim() for axes in strips}) == len({axes.get_xlim() for axes in strips}) == 1
 
 
+@pytest.mark.parametrize(("first", "last"), [(0, 1000), (1800, 2500)])
+def test_a_gap_that_reaches_to_the_edge_of_a_row(first, last, tmp_path):
+    """A session is cut into rows wherever it may be, within a gap too."""
+    counts = population()
+    counts[:, first:last] = 0
+    folder = tmp_path / "x"
+    made = [Row(part, "sub", "ses", f"segment_{i}") for i, part in enumerate((population(seed=1), counts[:, :2500]))]
+    store.write_rows(folder / "a.arrow", made, rows.SCHEMA)
+    store.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
+    (folder / "report.json").write_text('{"options": {"bin_size": 0.02}}')
+    seen = glance.look(store.open_data_set(str(folder)))
+    (flag,) = seen.flags
+    assert re.search(rf"1 of 2 rows have more than 1 s .* from {first / 50:,.1f} on in sub ses segment_1", flag)
+    ((start, end),) = seen.curves[0].silences
+    assert (start, end) == pytest.approx((first / 50, last / 50), abs=0.05)
+
+
+def test_a_row_without_any_spike(tmp_path):
+    seen = glance.look(write(tmp_path / "x", [*(population(seed=i) for i in range(9)), np.zeros((5, 1000), np.uint8)]))
+    assert seen.flags == [
+        "1 of 10 rows of more than 10 s have no spike at all (up to 20.0 s: sub ses-9 segment_0): "
+        "was nothing recorded there?"
+    ]
+    assert (seen.curves[0].name, seen.curves[0].silences) == ("sub ses-9 segment_0", [(0.0, 20.0)])
+
+
 def test_from_the_command_line(script, tmp_path):
     write(tmp_path / "build" / "m1-a", [planted("gap")])
     done = script(SCRIPT, "--repo_name", "m1-a", "--summary", "--format", "png", "--out_dir", tmp_path)
