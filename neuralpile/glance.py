@@ -70,13 +70,14 @@ def look(data_set: DataSet, seed: int = 0) -> Glance:
     chosen = np.sort(np.random.default_rng(seed).choice(len(data_set), n, replace=False))
     width = bin_width(data_set, data_set.row(int(chosen[0]))) if n else None
     seen, found = Glance(data_set.name, len(data_set), n, width), _Found()
-    step = width or 1.0
     rates, curves = [], []
     for i in tqdm(chosen, unit="row", desc=f"look at {data_set.name}", disable=None, leave=False):
         row = data_set.row(int(i))
         name = f"{row.subject_id} {row.session_id} {row.segment_id}"
         if not row.counts.size:
             continue
+        # a merged corpus can have rows of several widths
+        step = (bin_width(data_set, row) or width) if width else 1.0
         sums = _sums(row.counts)
         rates.append(sums.units / (row.counts.shape[1] * step))
         seen.counts += sums.counts

@@ -1,12 +1,13 @@
 """A data set at a glance: what is planted in a population is found, and what is not there is not."""
 
+import json
 import re
 import tracemalloc
 
 import numpy as np
 import pytest
 
-from neuralpile import glance, rows, store
+from neuralpile import catalog, glance, rows, store
 from neuralpile.rows import Row
 
 SCRIPT = "visualize_dataset.py"
@@ -92,6 +93,23 @@ def test_what_is_planted_is_flagged(kind, said, tmp_path):
     flags = "\n".join(seen.flags)
     assert re.search(said, flags), flags
     assert len(seen.flags) == 1
+
+
+def test_a_corpus_of_several_bin_widths(tmp_path, monkeypatch):
+    """Each row has the rates and times of its own data set's bins."""
+    monkeypatch.setattr(catalog, "BUILD", tmp_path / "build")
+    for name, width in (("one", 0.02), ("two", 0.05)):
+        (tmp_path / "build" / name).mkdir(parents=True)
+        (tmp_path / "build" / name / "report.json").write_text(json.dumps({"options": {"bin_size": width}}))
+    counts = population()
+    made = [Row(counts, "sub", name, "segment_0", name) for name in ("one", "two")]
+    folder = tmp_path / "corpus"
+    store.write_rows(folder / "a.arrow", made, rows.MERGED_SCHEMA)
+    store.finish(folder, [folder / "a.arrow"], rows.MERGED_SCHEMA, "0" * 64)
+    seen = glance.look(store.open_data_set(str(folder)))
+    per_bin = counts.mean(axis=1)
+    np.testing.assert_allclose(seen.rates, np.concatenate([per_bin / 0.02, per_bin / 0.05]))
+    assert [curve.seconds for curve in seen.curves] == pytest.approx([60, 150], rel=0.01)
 
 
 def test_rows_that_look_wrong_are_drawn(tmp_path):
