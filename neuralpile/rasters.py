@@ -204,7 +204,7 @@ def draw(data_set: DataSet, n_examples: int, seed: int, out_dir: Path, wanted: V
     if n_shown > MAX_EXAMPLES:
         raise BadInput("--n_examples", f"at most {MAX_EXAMPLES} in a figure", f"{n_shown:,}", "ask for fewer")
     at = np.sort(np.random.default_rng(seed).choice(len(data_set), n_shown, replace=False))
-    drawn = f"all {n_shown:,} rows" if n_shown > 1 else "its only row"
+    drawn = f"all {n_shown:,} rows"
     if n_shown < len(data_set):
         drawn = f"{n_shown:,} of {len(data_set):,} rows, drawn with seed {seed}"
     bar = tqdm(at, unit="row", desc=f"draw {data_set.name}", disable=None, leave=False)
@@ -215,7 +215,8 @@ def draw(data_set: DataSet, n_examples: int, seed: int, out_dir: Path, wanted: V
     if len(shown) < n_shown:
         drawn += f", of which {n_shown - len(shown)} end before {wanted.start:g} s"
     path = out_dir / f"{data_set.name.replace('/', '--')}.{wanted.format}"  # the name of a Hub repository has a slash
-    save(draw_rows(shown, data_set.name, f"{drawn}, in the order of the data set"), path)
+    said = f"{drawn}, in the order of the data set" if len(data_set) > 1 else "its only row"
+    save(draw_rows(shown, data_set.name, said), path)
     return path, len(shown)
 
 
