@@ -52,8 +52,10 @@ def extract(
     reference = str(data_set.folder.resolve()) if data_set.folder else data_set.name
     threads, tokens = sum(client.nthreads().values()), data_set.tokens()
     parts = motifs.blocks(tokens, p_n * p_t, memory, threads)
-    counted = {submit(_count, reference, part, p_n, p_t): part for part in parts}
-    limits = submit(_splitters, next(iter(counted)), RANGES_PER_WORKER * threads)
+    count = partial(submit, _count, reference, data_set.fingerprint)
+    counted = {count(part, p_n, p_t): part for part in parts}
+    samples = [submit(_sample, table) for table in counted]
+    limits = submit(_limits, samples, RANGES_PER_WORKER * threads)
     divided = [submit(_divided, table, limits) for table in counted]
     totals = {submit(_total, table): part for table, part in counted.items()}
     n_patches = 0
@@ -77,18 +79,25 @@ def _total(table: Table) -> int:
 
 
 @lru_cache(maxsize=1)
-def _open(reference: str) -> DataSet:
-    return store.open_data_set(reference)
+def _open(reference: str, fingerprint: str) -> DataSet:
+    """The data set; a worker that had another one of this name open opens it anew."""
+    data_set = store.open_data_set(reference)
+    if data_set.fingerprint != fingerprint:
+        do = "wait until it has been written, and see that all machines have the same files"
+        raise BadInput(reference, "on a worker the rows that this command found", "others", do)
+    return data_set
 
 
-def _count(reference: str, numbers: range, p_n: int, p_t: int) -> Table:
-    return motifs.count_rows(_open(reference), numbers, p_n, p_t)
+def _count(reference: str, fingerprint: str, numbers: range, p_n: int, p_t: int) -> Table:
+    return motifs.count_rows(_open(reference, fingerprint), numbers, p_n, p_t)
 
 
-def _splitters(table: Table, n_ranges: int) -> list[tuple[int, ...]]:
-    """Keys that divide a table into so many equal ranges."""
-    places = {i * len(table.keys) // n_ranges for i in range(1, n_ranges)}
-    return sorted({tuple(table.keys[i].tolist()) for i in places})
+def _sample(table: Table) -> tables.Sample:
+    return tables.sample(table.keys)
+
+
+def _limits(samples: list[tables.Sample], n_ranges: int) -> list[tuple[int, ...]]:
+    return tables.splitters(itertools.chain.from_iterable(samples), n_ranges)
 
 
 def _divided(table: Table, limits: list[tuple[int, ...]]) -> list[Table]:

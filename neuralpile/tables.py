@@ -1,5 +1,6 @@
 """Tables of patches that need not fit in memory: kept in files, merged range by range, put in order of frequency."""
 
+import itertools
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from neuralpile import patches
 from neuralpile.files import whole_file
 from neuralpile.patches import Table
 
-SAMPLES = 256  # keys of each file by which ranges of about equal size are found
+Sample = list[tuple[tuple[int, ...], float]]  # some keys, and how many each stands for
+
+SAMPLES = 256  # keys of each table by which ranges of about equal size are found
 COPIES = 10  # of a range of keys that are in memory at a time: as read, merged, and on the way to a file
 EXACT = 16  # frequencies below have a file each; those above share one with others of as many binary digits
 
@@ -71,20 +74,23 @@ def merge_files(files: Sequence[TableFile], size: int, memory: int) -> Iterator[
     rows = sum(map(len, files))
     n_ranges = -(-rows * 8 * (patches.n_words(size) + 1) * COPIES // memory)
     starts = [0] * len(files)
-    for limit in [*splitters(files, n_ranges), None]:
+    samples = itertools.chain.from_iterable(map(sample, files)) if n_ranges > 1 else ()
+    for limit in [*splitters(samples, n_ranges), None]:
         stops = [len(file) if limit is None else patches.place(file, limit) for file in files]
         parts = zip(files, starts, stops, strict=True)
         yield merged((file.read(start, stop) for file, start, stop in parts), size)
         starts = stops
 
 
-def splitters(files: Sequence[TableFile], n_ranges: int) -> list[tuple[int, ...]]:
-    """Keys that divide the patches of files into so many ranges of about equal size."""
-    found: list[tuple[tuple[int, ...], float]] = []
-    for file in files:
-        n = min(SAMPLES, len(file))
-        found += [(tuple(file[i * len(file) // n].tolist()), len(file) / n) for i in range(n)]
-    found.sort()
+def sample(keys: Sequence[np.ndarray]) -> Sample:
+    """Some of the sorted keys of a table, in memory or in a file."""
+    n = min(SAMPLES, len(keys))
+    return [(tuple(keys[i * len(keys) // n].tolist()), len(keys) / n) for i in range(n)]
+
+
+def splitters(samples: Iterable[tuple[tuple[int, ...], float]], n_ranges: int) -> list[tuple[int, ...]]:
+    """Keys that divide the patches of sampled tables into so many ranges of about equal size."""
+    found = sorted(samples)
     weights = np.cumsum([weight for _, weight in found])
     if n_ranges < 2 or not found:
         return []
