@@ -38,7 +38,7 @@ def extract(
     Raises BadInput where there is no such scheduler, or no worker.
     """
     try:
-        from distributed import Client, as_completed
+        from distributed import Client
     except ImportError:
         raise BadInput("--scheduler", "the package distributed", "none", "pip install distributed") from None
     try:
@@ -48,6 +48,20 @@ def extract(
         found = str(error) or type(error).__name__
         do = "see whether its scheduler and workers run, and are reached from here"
         raise BadInput(address, "a Dask scheduler with workers, like tcp://host:8786", found, do) from None
+    try:
+        n_patches, ranges = _submit(client, data_set, p_n, p_t, memory, advance)
+    except BaseException:
+        client.close()  # what it would otherwise say at the end hides the error
+        raise
+    return n_patches, motifs.ordered(_gathered(client, ranges), work, memory)
+
+
+def _submit(
+    client: "distributed.Client", data_set: DataSet, p_n: int, p_t: int, memory: int, advance: Callable[[int], object]
+) -> "tuple[int, list[distributed.Future]]":
+    """Have all blocks counted: the number of patches, and the tables of ranges, which are then merged."""
+    from distributed import as_completed
+
     submit = partial(client.submit, pure=False)  # "pure" tasks bring back what was counted of rows as they were
     reference = str(data_set.folder.resolve()) if data_set.folder else data_set.name
     threads, tokens = sum(client.nthreads().values()), data_set.tokens()
@@ -64,7 +78,7 @@ def extract(
         advance(sum(tokens[i] for i in totals[future]))
     pieces = [[submit(operator.getitem, block, i) for block in divided] for i in range(len(limits.result()) + 1)]
     ranges = [submit(tables.merged, of_a_range, p_n * p_t) for of_a_range in pieces]
-    return n_patches, motifs.ordered(_gathered(client, ranges), work, memory)
+    return n_patches, ranges
 
 
 def _gathered(client: "distributed.Client", ranges: "list[distributed.Future]") -> Iterator[Table]:

@@ -101,8 +101,9 @@ def test_rows_that_change_while_the_cluster_goes_on(dask, tmp_path):
         cluster.extract(dask[0], data_set, 1, 8, tmp_path / "work", 10**8)
 
 
-def test_first_rows_without_tokens_or_spikes(dask, tmp_path):
+def test_first_rows_without_tokens_or_spikes(dask, tmp_path, monkeypatch):
     """What the first block has, nothing or one silent patch, does not decide how the others are divided."""
+    monkeypatch.setattr(motifs, "BLOCK_TOKENS", 1)
     rng = np.random.default_rng(0)
     loud = [rng.integers(0, 9, (20, 803), np.uint8) for _ in range(30)]
     for digest, first in (("a", np.zeros((0, 0), np.uint8)), ("b", np.zeros((20, 4_000), np.uint8))):
@@ -113,8 +114,8 @@ def test_first_rows_without_tokens_or_spikes(dask, tmp_path):
 
 
 def test_ranges_of_sampled_tables_are_about_equal():
-    tables_keys = [np.zeros((1, 1), np.uint64), np.arange(9_000, dtype=np.uint64)[:, None], np.empty((0, 1), np.uint64)]
-    limits = tables.splitters([key for keys in tables_keys for key in tables.sample(keys)], 9)
+    several = [np.zeros((1, 1), np.uint64), np.arange(9_000, dtype=np.uint64)[:, None], np.empty((0, 1), np.uint64)]
+    limits = tables.splitters([key for keys in several for key in tables.sample(keys)], 9)
     sizes = np.diff([0, *(limit[0] for limit in limits), 9_000])
     assert len(sizes) == 9
     assert sizes.max() < 1_100

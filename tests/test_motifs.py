@@ -318,6 +318,7 @@ def test_share():
         (["--p_n", "1", "--p_t", "8", "--top", "401"], "--top: expected at most 400, found 401"),
         (["--p_n", "1", "--p_t", "8", "--top", "0"], "argument --top: expected a whole number from 1"),
         (["--p_n", "1", "--p_t", "8", "--memory", "lots"], "argument --memory: expected at least 1MB, like 2GB"),
+        (["--p_n", "1", "--p_t", "8", "--memory", "1e999"], "argument --memory: expected at least 1MB, like 2GB"),
         (["--p_n", "1", "--p_t", "8", "--scheduler", "x"], "x: expected a Dask scheduler with workers"),
     ],
 )
