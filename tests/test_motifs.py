@@ -330,6 +330,14 @@ def test_wrong_arguments(corpus, script, tmp_path, arguments, message):
     assert not (tmp_path / "out").exists()
 
 
+def test_no_rows(script, tmp_path):
+    store.write_rows(tmp_path / "x" / "a.arrow", [], rows.SCHEMA)
+    store.finish(tmp_path / "x", [tmp_path / "x" / "a.arrow"], rows.SCHEMA, "0" * 64)
+    done = script("extract_motifs.py", "--p_n", 1, "--p_t", 8, "--repo_name", tmp_path / "x")
+    assert done.returncode == 2
+    assert done.stderr == "error: x: expected a data set with rows, found none; build it again, or take another\n"
+
+
 def anonymous(pid):
     """Bytes of memory that a process has now, but for mapped files, whose pages the system takes back at need."""
     status = Path(f"/proc/{pid}/status").read_text()
