@@ -137,6 +137,21 @@ def test_blocks_have_every_row_once_and_fit(tokens, memory, at_once):
         assert len(block) == 1 or n * 16 * motifs.COPIES * at_once <= memory
 
 
+@pytest.mark.parametrize("frequencies", [[16] * 9_000, [*range(1_000, 10_000)], [1 << 40, (1 << 40) + 1] * 4_500])
+def test_order_of_many_frequent_patches_in_little_memory(tmp_path, frequencies):
+    """What a run with little memory has at a time is little, whatever the frequencies are."""
+    frequencies = np.random.default_rng(0).permutation(np.array(frequencies, np.int64))
+    keys = np.arange(len(frequencies), dtype=np.uint64)[:, None]
+    parts = [patches.Table(keys[i : i + 500], frequencies[i : i + 500]) for i in range(0, len(keys), 500)]
+    memory = 16 * tables.COPIES * 500
+    found = list(tables.by_frequency(parts, tmp_path, memory))
+    assert max(len(part.keys) for part in found) <= 500
+    places = np.lexsort([keys[:, 0], -frequencies])
+    assert np.concatenate([part.keys for part in found]).tolist() == keys[places].tolist()
+    assert np.concatenate([part.frequencies for part in found]).tolist() == frequencies[places].tolist()
+    assert not any(tmp_path.iterdir())
+
+
 def pixels(figure):
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
