@@ -281,12 +281,12 @@ def test_killed_and_run_again(corpus, tmp_path):
     folder, work = tmp_path / "build" / catalog.PILE, tmp_path / "work"
     command = [sys.executable, "-c", SLOWLY, str(folder), str(work)]
     running = subprocess.Popen([*command, "0.3"], cwd=ROOT, stdout=subprocess.PIPE)
-    while len(list(work.glob("block-*.patches"))) < 3:
+    while len(list(work.rglob("block-*.patches"))) < 3:
         assert running.poll() is None
         time.sleep(0.01)
     running.send_signal(signal.SIGKILL)
     running.wait()
-    kept = len(list(work.glob("block-*.patches")))
+    kept = len(list(work.rglob("block-*.patches")))
     said = subprocess.run([*command, "0"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     assert said[:-1] == [f"{i}" for i in range(kept, 6)]
     assert said[-1] == f"unique {len(plainly(corpus, 1, 8))}"
@@ -294,7 +294,31 @@ def test_killed_and_run_again(corpus, tmp_path):
     again = []
     motifs.extract(data_set, 1, 4, work, 10**9, 1, again.append)
     assert sum(again) == 2490
-    assert (work / "job.json").read_text().count('"shape": [1, 4]') == 1
+    assert len(list(work.rglob("block-*.patches"))) == 6
+
+
+def test_killed_while_an_older_run_still_writes(corpus, tmp_path, monkeypatch):
+    """What a run that counts other rows, since built again, writes into the same folder is not taken for ours."""
+    old = store.open_data_set(str(tmp_path / "build" / catalog.PILE))
+    store.write_rows(tmp_path / "x" / "a.arrow", [Row(np.ones_like(c), "s", "a", "b") for c in corpus], rows.SCHEMA)
+    store.finish(tmp_path / "x", [tmp_path / "x" / "a.arrow"], rows.SCHEMA, "1" * 64)
+    new = store.open_data_set(str(tmp_path / "x"))
+    count_rows = motifs.count_rows
+
+    def disturbed(data_set, *more):
+        if data_set is new:
+            raise KeyboardInterrupt
+        if not list((tmp_path / "work").rglob("block-*")):
+            with pytest.raises(KeyboardInterrupt):
+                motifs.extract(new, 1, 1, tmp_path / "work", 10**9, 1)
+        return count_rows(data_set, *more)
+
+    monkeypatch.setattr(motifs, "count_rows", disturbed)
+    motifs.extract(old, 1, 1, tmp_path / "work", 10**9, 1)
+    monkeypatch.undo()
+    monkeypatch.setattr(motifs, "BLOCK_TOKENS", 1)
+    total, parts = motifs.extract(new, 1, 1, tmp_path / "work", 10**9, 1)
+    assert [part.frequencies.tolist() for part in parts] == [[total]]
 
 
 def test_table_in_row_groups(tmp_path, monkeypatch):
