@@ -58,7 +58,7 @@ def main() -> int:
         from neuralpile import card, publish
 
         made = {"command": cli.command()}
-        page = publish.push_table(table, hub, made, card.describe(components(data_set)))
+        page = publish.push_table(table, hub, made, card.describe(components(data_set), data_set.manifest()))
         print(f"pushed to {given.hf_repo_name}: {page}")
     shutil.rmtree(work, ignore_errors=True)
     return 0

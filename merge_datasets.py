@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from neuralpile import build, card, catalog, cli, merge, publish, store
@@ -36,25 +36,27 @@ def main() -> int:
     )
     cli.add_publishing(parser, "the corpus")
     given = parser.parse_args()
+    if given.check and (given.exclude_restricted or given.hf_repo_name):
+        parser.error("--check: expected neither --exclude_restricted nor --hf_repo_name; name --components to choose")
     if given.seed < 0:
         parser.error(f"--seed: expected a whole number from 0, found {given.seed}")
     hub = cli.hub(given)
 
-    recorded = [data_set.name for data_set in catalog.published()]
-    references = given.components or [name for name in recorded if name in store.built()]
-    if given.exclude_restricted:
-        references = list(unrestricted(references))
-    if not references:
-        do = "run data/<name>/preprocess.py of some, or name data sets with --components"
-        raise BadInput(catalog.BUILD, "recorded data sets that are built", "none", do)
     if given.check:
         return check(given.out_dir, given.components)
+    recorded = [data_set.name for data_set in catalog.published()]
+    references = given.components or [name for name in recorded if name in store.built()]
     components = [store.open_data_set(reference) for reference in references]
+    if given.exclude_restricted:
+        components = list(unrestricted(components))
+    if not components:
+        do = "run data/<name>/preprocess.py of some, or name data sets with --components"
+        raise BadInput(catalog.BUILD, "recorded data sets that are built", "none", do)
     for line in doubts(components):
         print(f"warning: {line}", file=sys.stderr)
     merged = merge.merge(components, given.out_dir, given.test_size, given.seed, given.split_by)
     print(table(merged))
-    if not any(sides.rows[merge.TEST] for sides in merged.values()) and given.test_size:
+    if not any(sides.rows[merge.TEST] for sides in merged.values()):
         print(f"no test split: no {given.split_by} is as small as --test_size {given.test_size:g} of its data set asks")
     if not given.components:
         missing = [name for name in recorded if name not in merged]
@@ -62,43 +64,44 @@ def main() -> int:
             print(f"not built, so not in it: {', '.join(missing)}")
     print(f"corpus: {given.out_dir}")
     if hub:
-        for name, data_set in card.describe(merged).items():
+        corpus = store.open_data_set(str(given.out_dir))
+        for name, data_set in card.describe(merged, corpus.manifest()).items():
             if data_set.caveat:
                 print(f"before you pass these rows on: {name}: {data_set.caveat}", file=sys.stderr)
         made = {"command": cli.command(), "seed": given.seed, "test size": given.test_size, "split by": given.split_by}
-        page = publish.push(store.open_data_set(str(given.out_dir)), hub, made)
+        page = publish.push(corpus, hub, made)
         print(f"pushed to {given.hf_repo_name}: {page}")
     return 0
 
 
-def unrestricted(references: list[str]) -> Iterator[str]:
-    """Those data sets whose terms do not restrict passing their rows on; says which are left out.
-
-    They are known by name: the last part of a Hub repository's, or of a path.
-    """
-    known = {data_set.name: data_set for data_set in catalog.published()}
-    for reference in references:
-        data_set = known.get(Path(reference).name)
+def unrestricted(components: list[merge.DataSet]) -> Iterator[merge.DataSet]:
+    """Those data sets whose terms do not restrict passing their rows on; says which are left out."""
+    for component in components:
+        data_set = card.describe([component.name], component.manifest()).get(component.name)
         if data_set is not None and data_set.restricted:
-            print(f"left out: {reference}: {data_set.caveat}")
+            print(f"left out: {component.name}: {data_set.caveat}")
         else:
-            yield reference
+            yield component
 
 
-def doubts(components: list[store.DataSetOnDisk]) -> Iterator[str]:
+def doubts(components: list[merge.DataSet]) -> Iterator[str]:
     """What a user should know of the local builds before they are merged: missing sessions, unusual options."""
     published = set()
     for component in components:
         report = component.folder and component.folder / build.REPORT
         if report is None or not report.is_file():
             continue
-        content = json.loads(report.read_text(encoding="utf-8"))
-        options = content["options"]
-        published.add(options["as_published"])
-        if content["failed"]:
-            yield f"{component.name}: {len(content['failed'])} of its session files were not built (see {report})"
-        if component.name in catalog.names() and options["bin_size"] != catalog.load(component.name).bin_width:
-            yield f"{component.name}: built with --bin_size {options['bin_size']}"
+        try:
+            content = json.loads(report.read_text(encoding="utf-8"))
+            n_failed, bin_size = len(content["failed"]), content["options"]["bin_size"]
+            published.add(content["options"]["as_published"])
+        except (ValueError, KeyError, TypeError):
+            yield f"{component.name}: its {build.REPORT} is damaged: run its preprocess.py again"
+            continue
+        if n_failed:
+            yield f"{component.name}: {n_failed} of its session files were not built (see {report})"
+        if component.name in catalog.names() and bin_size != catalog.load(component.name).bin_width:
+            yield f"{component.name}: built with --bin_size {bin_size}"
     if len(published) > 1:
         yield "some of the data sets were built with --as_published, others without"
 
@@ -125,18 +128,20 @@ def check(folder: Path, references: list[str] | None) -> int:
 
 def table(merged: dict[str, merge.Sides]) -> str:
     """Rows, sessions and tokens of every component on both sides of the split, and in all."""
-    lines = [f"\n{'':20}{'train rows':>11}{'sessions':>9}{'tokens':>17}{'test rows':>11}{'sessions':>9}{'tokens':>15}"]
+    width = max(20, *(len(name) + 1 for name in merged))
+    headings = "train rows", "sessions", "tokens", "test rows", "sessions", "tokens"
+    lines = ["", _line("", headings, width)]
     totals = [0] * 6
     for name, sides in merged.items():
         kinds = sides.rows, sides.sessions, sides.tokens
         numbers = [kind[split] for split in (merge.TRAIN, merge.TEST) for kind in kinds]
         totals = [total + n for total, n in zip(totals, numbers, strict=True)]
-        lines.append(_line(name, numbers))
-    return "\n".join([*lines, _line("all", totals)])
+        lines.append(_line(name, [f"{n:,}" for n in numbers], width))
+    return "\n".join([*lines, _line("all", [f"{n:,}" for n in totals], width)])
 
 
-def _line(name: str, numbers: list[int]) -> str:
-    return f"{name:20}" + "".join(f"{n:>{width},}" for n, width in zip(numbers, (11, 9, 17, 11, 9, 15), strict=True))
+def _line(name: str, cells: Sequence[str], width: int) -> str:
+    return f"{name:{width}}" + "".join(f"{cell:>{n}}" for cell, n in zip(cells, (11, 9, 17, 11, 9, 15), strict=True))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,10 @@ from neuralpile.errors import BadInput
 
 EXAMPLE = "python visualize_dataset.py --repo_name dmfc-rsg --n_examples 4"
 
+# Options without a meaning beside others
+RASTERS_ONLY = ["n_examples", "start", "seconds", "sort"]
+IDLE = {"summary": RASTERS_ONLY, "report": ["summary", "format", *RASTERS_ONLY]}
+
 
 def main() -> int:
     """Parse the command line, draw, print where the figures are."""
@@ -40,9 +44,12 @@ def main() -> int:
     given = parser.parse_args()
     if given.seed < 0:
         parser.error(f"--seed: expected a whole number from 0, found {given.seed}")
-
-    if given.start < 0:
+    if not 0 <= given.start < float("inf"):
         parser.error(f"--start: expected a number from 0, found {given.start}")
+    for kind, others in IDLE.items():
+        found = [f"--{name}" for name in others if getattr(given, name) != parser.get_default(name)]
+        if getattr(given, kind) and found:
+            parser.error(f"--{kind}: expected none of the options of other figures, found {' '.join(found)}")
     if given.report:
         return write_report(given.out_dir or catalog.BUILD, given.seed)
     out_dir = given.out_dir or Path("rasters")

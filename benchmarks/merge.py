@@ -83,7 +83,7 @@ def main() -> None:
                 out = folder / f"{number}-{run}"
                 out.mkdir()
                 command = [sys.executable, __file__, "--one", way, str(folder), str(out)]
-                done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+                done = subprocess.run(command, check=True, capture_output=True, text=True)
                 runs.append([float(figure) for figure in done.stdout.split()])
                 shutil.rmtree(out.with_suffix(".merged"), ignore_errors=True)
             expected = expected or digests(out)

@@ -179,10 +179,21 @@ def _caveats(described: Mapping[str, DataSet]) -> dict[str, str]:
     return {name: data_set.caveat for name, data_set in described.items() if data_set.caveat}
 
 
-def describe(names: Iterable[str]) -> dict[str, DataSet]:
-    """What the catalog says of components: local builds by their names, Hub repositories by the part after the /."""
+def describe(names: Iterable[str], manifest: Mapping[str, object] | None = None) -> dict[str, DataSet]:
+    """What the catalog says of the components of these names; `manifest` is that of their rows, if there is one."""
     known = set(catalog.names())
-    return {name: catalog.load(last) for name in names if (last := name.rpartition("/")[2]) in known}
+    return {name: catalog.load(own) for name in names if (own := data_set_of(name, manifest)) in known}
+
+
+def data_set_of(name: str, manifest: Mapping[str, object] | None) -> str:
+    """The data set that a component is of, which its manifest, or the corpus's, names, whatever its folder is called.
+
+    Where these do not tell, it is its name, or the part of it after the /.
+    """
+    try:
+        return str((manifest["components"][name]["manifest"] if "components" in manifest else manifest)["data_set"])
+    except (TypeError, KeyError):
+        return name.rpartition("/")[2]
 
 
 def bibtex(data_sets: Iterable[DataSet]) -> str:

@@ -44,24 +44,53 @@ def whole_folder(path: Path, job: str = "") -> Iterator[Path]:
     """
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(path):
+        yield from _fill(path, job)
+
+
+def take_away_old(path: Path) -> None:
+    """Finish what a killed `whole_folder` left to do: delete the folder whose place another took.
+
+    Raises BadInput as `whole_folder` does.
+    """
+    path = path.resolve()
+    if _old(path).exists():
+        with _alone(path):
+            _settle(path)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other processes off a folder. Raises BadInput where one is at work on it."""
     try:
         with FileLock(path.with_name(f".{path.name}.lock"), timeout=0):
-            yield from _fill(path, job)
+            yield
     except Timeout:
         raise BadInput(path, "no other process at work on this folder", "one", "wait for it") from None
 
 
+def _old(path: Path) -> Path:
+    """Where a folder is while another takes its place."""
+    return path.with_name(f"{path.name}.old{PARTIAL}")
+
+
+def _settle(path: Path) -> None:
+    if _old(path).exists() and not path.exists():  # killed between the two renames of `_fill`
+        _old(path).replace(path)
+    shutil.rmtree(_old(path), ignore_errors=True)
+
+
 def _fill(path: Path, job: str) -> Iterator[Path]:
-    partial, old = path.with_name(path.name + PARTIAL), path.with_name(f"{path.name}.old{PARTIAL}")
-    if old.exists() and not path.exists():  # killed between the two renames below
-        old.replace(path)
-    shutil.rmtree(old, ignore_errors=True)
+    _settle(path)
+    partial, old = path.with_name(path.name + PARTIAL), _old(path)
     note = partial / JOB
     if not job or not note.is_file() or note.read_text(encoding="utf-8") != job:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         if job:
             write_text(note, job)
+    for left in sorted(partial.rglob(f"*{PARTIAL}")):  # by a killed `whole_file`
+        left.unlink()
     try:
         yield partial
         for file in sorted(partial.rglob("*")):

@@ -3,6 +3,7 @@
 What is found is one commit of the repository: it does not change while it is read.
 """
 
+import logging
 import re
 import threading
 import time
@@ -10,17 +11,19 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import groupby
 from operator import itemgetter
 from typing import TypeVar
 
 import datasets
 import httpx2
+import huggingface_hub
 import pyarrow as pa
 import pyarrow.parquet as pq
 from huggingface_hub import HfFileSystem
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.utils._http import hf_request_event_hook
 
 from neuralpile import web
 from neuralpile.errors import BadInput
@@ -155,12 +158,32 @@ class DataSetOnHub:
             if table.schema.types[place] != COUNTS:
                 table = table.set_column(place, "spike_counts", table.column(place).cast(COUNTS))
             return from_table(table)
-        except (ValueError, KeyError) as error:
-            raise BadInput(self.name, "rows of spike counts", str(error), "push them again") from None
+        except ValueError as error:  # pyarrow's have one argument
+            expected, found = error.args if len(error.args) == 2 else ("rows of spike counts", str(error))
+            raise BadInput(self.name, expected, found, "push them again") from None
+
+
+@cache
+def tame_client() -> None:
+    """Have the Hub's client, which would wait for ever, give up a silent server, and log no signed addresses."""
+    huggingface_hub.set_client_factory(_client)
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+
+
+def _client() -> httpx2.Client:
+    """As the Hub's client makes it, but for the end to waiting."""
+    return httpx2.Client(event_hooks={"request": [hf_request_event_hook, _end_waiting]}, follow_redirects=True)
+
+
+def _end_waiting(request: httpx2.Request) -> None:
+    """Give a request our timeouts, whatever it has: some of the Hub's calls ask for none."""
+    timeout = httpx2.Timeout(web.SILENT_SECONDS, connect=web.CONNECT_SECONDS)
+    request.extensions["timeout"] = timeout.as_dict()
 
 
 def open_repository(name: str) -> DataSetOnHub:
     """Open a repository of Parquet files. Raises BadInput where there is none, or it has no spike counts."""
+    tame_client()
     datasets.config.USE_PARQUET_EXPORT = False  # a service beside the Hub, with nothing that is needed here
     builder = _persist(name, lambda: datasets.load_dataset_builder(name))
     urls = [url for files in (builder.config.data_files or {}).values() for url in files]
@@ -172,9 +195,13 @@ def open_repository(name: str) -> DataSetOnHub:
         files = list(pool.map(lambda url: _persist(name, lambda: _open(url)), urls))
     for url, file in zip(urls, files, strict=True):
         schema = file.schema_arrow
-        found = schema.field("spike_counts").type if "spike_counts" in schema.names else None
-        if not _is_counts(found):
+        types = dict(zip(schema.names, schema.types, strict=True))
+        found = types.get("spike_counts")
+        if found is None or not _is_counts(found):
             raise BadInput(name, "a column spike_counts of lists of lists of uint8", f"{found}", "take another")
+        for column in Names._fields:
+            if types.get(column) not in (pa.string(), pa.large_string()):
+                raise BadInput(name, f"a column {column} of strings", f"{types.get(column)}", "take another")
         leaf = next(i for i in range(len(file.schema)) if file.schema.column(i).path.startswith("spike_counts."))
         for i in range(file.num_row_groups):
             about = file.metadata.row_group(i)
@@ -183,7 +210,7 @@ def open_repository(name: str) -> DataSetOnHub:
     return DataSetOnHub(name, " ".join(urls), "source_dataset" in schema.names, groups)
 
 
-def _is_counts(found: pa.DataType | None) -> bool:
+def _is_counts(found: pa.DataType) -> bool:
     """Whether a column holds lists of lists of uint8; other writers count them with 64 bits."""
     for _ in range(2):
         if not (pa.types.is_list(found) or pa.types.is_large_list(found)):

@@ -1,7 +1,8 @@
 """One corpus of many data sets: rows shuffled with a seed, a part of each data set set aside as a test split.
 
-Which side a row is on, and its place among others, follow from its own name, its data set's and the seed: another
-component moves nothing. Only names and sizes of rows are in memory; the rows themselves go from file to file.
+Which side a row is on follows from the names and sizes of its data set's rows and the seed, its place among others from
+its own name, its data set's and the seed: another component moves nothing. Only names and sizes of rows are in memory;
+the rows themselves go from file to file.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from tqdm import tqdm
 
 from neuralpile import __version__, rows, store
 from neuralpile.errors import BadInput
-from neuralpile.files import whole_folder, write_text
+from neuralpile.files import take_away_old, whole_folder, write_text
 from neuralpile.hub import DataSetOnHub
 from neuralpile.rows import MERGED_SCHEMA, SCHEMA, Names, Row
 from neuralpile.store import DataSetOnDisk
@@ -31,10 +32,12 @@ FETCHED = "fetched"  # folder for what comes from the Hub, while a merge is at w
 
 # FALCON: "held-in-minival" repeats the beginning of "held-in-calib", of the same day and under a subject of its own
 SPLIT_OF_A_SUBJECT = re.compile(r"-held-(in|out)-\w+$")
-# What precedes a session's own name; and NLB's two files of one session, which can differ in what else is in them:
-# sub-Han_desc-train_behavior+ecephys, sub-Han_desc-test_ecephys. card's up to three files of a day:
-# t15.2023.08.11_data_train
-PART_OF_A_SESSION = re.compile(r"^.*_ses-|_desc-(train|test)(_.*)?$|_data_(train|val|test)$")
+# The day in a session's name: 20120924, 2020-10-19, t15.2023.08.11_data_train, 06242019 (neupane). The recordings of a
+# day are of the same units: kim's blocks of one penetration, 20190101SL and 20190101TX, say.
+DAY = re.compile(r"(?<!\d)\d{4}[-.]?\d\d[-.]?\d\d(?!\d)")
+# NLB's two files of one session, which can differ in what else is in them: sub-Han_desc-train_behavior+ecephys,
+# sub-Han_desc-test_ecephys
+PART_OF_A_SESSION = re.compile(r"_desc-(train|test)(_.*)?$")
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,9 @@ def _subject(names: Names) -> tuple[str, ...]:
 
 
 def _session(names: Names) -> tuple[str, ...]:
-    return (*_subject(names), PART_OF_A_SESSION.sub("", names.session_id))
+    own = names.session_id.rpartition("_ses-")[2]  # what precedes it names the subject
+    day = DAY.search(own)
+    return (*_subject(names), day[0] if day else PART_OF_A_SESSION.sub("", own))
 
 
 # What stays on one side: the choices of --split_by
@@ -115,6 +120,7 @@ def merge(
     options = {"seed": seed, "test_size": test_size, "split_by": split_by}
     fingerprints = {component.name: component.fingerprint for component in components}
     if (done := _done(out_dir, options, fingerprints)) is not None:
+        take_away_old(out_dir)
         return done
     job = json.dumps([__version__, fingerprints, test_size, seed, split_by, SHARD])
     with whole_folder(out_dir, job) as folder:
@@ -146,11 +152,12 @@ def _write(
     sides: dict[str, Sides] = {}
     for component in components:
         names, tokens = component.names(), component.tokens()
-        chosen = in_test(component.name, names, tokens, test_size, seed, split_by)
+        own = component.name.rpartition("/")[2]  # here and on the Hub the same rows are for testing
+        chosen = in_test(own, names, tokens, test_size, seed, split_by)
         at += [(component, i) for i in range(len(names))]
         test += chosen.tolist()
         sizes += tokens
-        places += [_place(seed, component.name, *row) for row in names]
+        places += [_place(seed, own, *row) for row in names]
         sides[component.name] = _sides(names, np.array(tokens, np.int64), chosen)
     order = sorted(range(len(at)), key=places.__getitem__)  # of rows of one name, the first stays the first
     with _bar("merge", sum(sizes)) as bar:
@@ -208,7 +215,7 @@ def _bar(what: str, tokens: int) -> tqdm:
 
 def _done(out_dir: Path, options: dict[str, object], fingerprints: dict[str, str]) -> dict[str, Sides] | None:
     """What is on both sides of the corpus in a folder, if it is finished and the one that is asked for."""
-    manifest = made_of(out_dir) if (out_dir / store.SPLITS).is_file() else None
+    manifest = made_of(out_dir) if _opened(out_dir) is not None else None
     if manifest is None:
         return None
     components = manifest["components"]
@@ -239,15 +246,40 @@ def _check(components: list[DataSet], out_dir: Path) -> None:
         if component.is_merged:
             do = "name the data sets it was merged from"
             raise BadInput(component.name, "a data set, not yet merged with others", "a merged corpus", do)
-        same = [other.name for other in components if other.fingerprint == component.fingerprint]
-        if len(same) > 1:
-            found = f"the same rows in {' and '.join(same)}"
-            raise BadInput("--components", "different data sets", found, f"name {component.name}")
+    held: dict[str, str] = {}  # of digests of rows, the component that has them
+    for component in components:
+        for digest in _digests(component):
+            if (other := held.setdefault(digest, component.name)) != component.name:
+                found = f"the same rows in {other} and {component.name}"
+                raise BadInput("--components", "different data sets", found, f"name {other} or {component.name}")
     if not any(len(component) for component in components):
         raise BadInput("--components", "data sets with rows", "none", "build them first")
-    if out_dir.exists() and not (out_dir / store.SPLITS).is_file() and (not out_dir.is_dir() or any(out_dir.iterdir())):
-        do = "give another --out_dir"
+    if out_dir.exists() and not _is_corpus(out_dir) and (not out_dir.is_dir() or any(out_dir.iterdir())):
+        do = "give another --out_dir, or delete it"
         raise BadInput(out_dir, "a new folder, or a merged corpus to replace", "something else", do)
+
+
+def _is_corpus(folder: Path) -> bool:
+    """Whether there is a merged corpus in a folder, whole or damaged."""
+    corpus = _opened(folder)
+    return made_of(folder) is not None or (corpus is not None and corpus.is_merged)
+
+
+def _opened(folder: Path) -> DataSetOnDisk | None:
+    """The data set of several splits in a folder; None where there is none, or it is damaged."""
+    try:
+        return store.open_data_set(str(folder.resolve())) if (folder / store.SPLITS).is_file() else None
+    except BadInput:
+        return None
+
+
+def _digests(component: DataSet) -> set[str]:
+    """What tells a component's rows from others: its fingerprint, and the digests of its sessions' rows, if known."""
+    try:
+        sessions = {session["rows_sha256"] for session in component.manifest()["sessions"]}
+    except (TypeError, KeyError):  # no manifest, or another's
+        sessions = set()
+    return {component.fingerprint, *sessions} - {rows.digest([])}
 
 
 def _sides(names: list[Names], tokens: np.ndarray, test: np.ndarray) -> Sides:

@@ -9,39 +9,35 @@ history tells.
 import hashlib
 import io
 import json
-import logging
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 import datasets
 import httpx2
-import huggingface_hub
 import pyarrow as pa
 import pyarrow.parquet as pq
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import validate_repo_id
-from huggingface_hub.utils._http import hf_request_event_hook
 from tqdm import tqdm
 
 from neuralpile import card, parquet, web
 from neuralpile.catalog import DataSet
 from neuralpile.errors import BadInput
+from neuralpile.hub import tame_client
 from neuralpile.rows import MERGED_SCHEMA, SCHEMA, Row, to_record_batch
-from neuralpile.store import DataSetOnDisk
+from neuralpile.store import MANIFEST, DataSetOnDisk
 from neuralpile.web import Passing
 
 T = TypeVar("T")
 
 SHARD = 500_000_000  # bytes in a Parquet file, a row more at most: what the Hub advises
 DATA = "data/"  # where the files are in a repository
-BESIDE = ("manifest.json", "report.json")  # files of a build that say how it was made; the first there is goes along
 CARD = "README.md"
 CONFLICTS = {409, 412}  # another commit came first
 WRITABLE = "a Hub repository that you can write"
@@ -77,13 +73,9 @@ class Hub:
         self._web = web.Web()
         self._api = HfApi()
         self._where = {"repo_id": target.name, "repo_type": "dataset"}
-        _tame_client()
-        try:
-            validate_repo_id(target.name)
-        except HFValidationError:
-            target = Target("")
-        if target.name.count("/") != 1:
-            raise BadInput("--hf_repo_name", "a name like someone/name", repr(self.target.name), "mend it")
+        tame_client()
+        if not _is_name(target.name):
+            raise BadInput("--hf_repo_name", "a name like someone/name", repr(target.name), "mend it")
         self._check()
 
     def _check(self) -> None:
@@ -115,10 +107,9 @@ class Hub:
     def send(self, file: BinaryIO) -> CommitOperationAdd:
         """Upload a file, without a name yet, unless the Hub has its bytes already."""
         file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        file.seek(0)
+        addition = CommitOperationAdd(f"{DATA}new.parquet", file)
         # A name that no file there has: then nothing in the client compares it with an older one.
-        addition = CommitOperationAdd(f"{DATA}{digest}.parquet", file)
+        addition.path_in_repo = f"{DATA}{addition.upload_info.sha256.hex()}.parquet"
 
         def upload() -> None:
             file.seek(0)  # a try that failed leaves it anywhere
@@ -268,10 +259,10 @@ def push(
                 large[f"{DATA}{name}-{facts.shards:05d}.parquet"] = addition
                 facts.shards += 1
                 facts.files += addition.upload_info.size
-    small = {name: data_set.folder / name for name in BESIDE if data_set.folder and (data_set.folder / name).is_file()}
-    small = {path.name: path.read_bytes() for path in list(small.values())[:1]}
+    manifest = data_set.folder and data_set.folder / MANIFEST
+    small = {MANIFEST: manifest.read_bytes()} if manifest and manifest.is_file() else {}
     names = {name for facts in splits.values() for name in facts.parts}
-    known = card.describe(names) if described is None else described
+    known = card.describe(names, data_set.manifest()) if described is None else described
     text = card.write(hub.target.name, splits, schema, known, made, next(iter(small), None))
     return hub.commit(large, small | {CARD: text.encode()}, f"{sum(s.whole.rows for s in splits.values()):,} rows")
 
@@ -355,22 +346,13 @@ def _counted(rows: Iterable[Row], facts: card.Split, name: str, bar: tqdm) -> It
         bar.update()
 
 
-@cache
-def _tame_client() -> None:
-    """Have the Hub's client, which would wait for ever, give up a silent server, and log no signed addresses."""
-    huggingface_hub.set_client_factory(_client)
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-
-
-def _client() -> httpx2.Client:
-    """As the Hub's client makes it, but for the end to waiting."""
-    return httpx2.Client(event_hooks={"request": [hf_request_event_hook, _end_waiting]}, follow_redirects=True)
-
-
-def _end_waiting(request: httpx2.Request) -> None:
-    """Give a request our timeouts, whatever it has: some of the Hub's calls ask for none."""
-    timeout = httpx2.Timeout(web.SILENT_SECONDS, connect=web.CONNECT_SECONDS)
-    request.extensions["timeout"] = timeout.as_dict()
+def _is_name(text: str) -> bool:
+    """Whether this can be the name of a repository, its owner's included."""
+    try:
+        validate_repo_id(text)
+    except HFValidationError:
+        return False
+    return text.count("/") == 1
 
 
 def _files_of(content: bytes) -> set[File]:

@@ -10,6 +10,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,8 +111,20 @@ def bin_width(data_set: DataSet, row: Row) -> float | None:
     for folder in (data_set.folder, catalog.BUILD / source):
         report = folder and folder / "report.json"
         if report and report.is_file():
-            return json.loads(report.read_text(encoding="utf-8"))["options"]["bin_size"]
+            return _bin_size(report)
     return catalog.load(source).bin_width if source in catalog.names() else None
+
+
+def _bin_size(report: Path) -> float:
+    """Seconds of a bin, as the report of a build says. Raises BadInput where it does not."""
+    try:
+        width = json.loads(report.read_text(encoding="utf-8"))["options"]["bin_size"]
+        if isinstance(width, int | float) and 0 < width < math.inf:
+            return width
+        found = repr(width)
+    except (ValueError, LookupError, TypeError) as error:  # not JSON, not a report, not one of a build
+        found = f"{type(error).__name__}: {error}"
+    raise BadInput(report, "the report of a build, with options.bin_size in seconds", found, "build it again")
 
 
 def view(data_set: DataSet, row: Row, wanted: View) -> Shown | None:
@@ -122,8 +135,9 @@ def view(data_set: DataSet, row: Row, wanted: View) -> Shown | None:
         if width is None:
             do = "draw whole rows, without --start and --seconds"
             raise BadInput(data_set.name, "a data set whose width of bins is known", "none", do)
-        first = round(wanted.start / width)
-        stop = stop if wanted.seconds is None else min(stop, first + max(1, round(wanted.seconds / width)))
+        first = round(min(wanted.start / width, stop))
+        n_bins = stop if wanted.seconds is None else max(1, round(min(wanted.seconds / width, stop)))
+        stop = min(stop, first + n_bins)
         if first >= stop:
             return None
         counts = counts[:, first:stop]
@@ -200,13 +214,20 @@ def draw(data_set: DataSet, n_examples: int, seed: int, out_dir: Path, wanted: V
 
 
 def draw_overview(data_sets: Sequence[DataSet], seed: int, out_dir: Path, wanted: View = View()) -> Path:
-    """Draw one random row of each data set to `<out_dir>/overview.<format>`."""
+    """Draw one random row of each data set, of those that do not end before, to `<out_dir>/overview.<format>`.
+
+    Raises BadInput where every row of every data set ends before.
+    """
     rng = np.random.default_rng(seed)
     shown = []
     for data_set in data_sets:
-        row = data_set.row(int(rng.integers(len(data_set))))
-        if part := view(data_set, row._replace(source_dataset=row.source_dataset or data_set.name), wanted):
-            shown.append(part)
+        rows = (data_set.row(int(i)) for i in rng.permutation(len(data_set)))
+        named = (row._replace(source_dataset=row.source_dataset or data_set.name) for row in rows)
+        shown += islice((part for row in named if (part := view(data_set, row, wanted))), 1)
+    if not shown:
+        raise BadInput(
+            "--start", "a time within a row", f"rows that end before {wanted.start:g} s", "take an earlier one"
+        )
     path = out_dir / f"overview.{wanted.format}"
     save(draw_rows(shown, "overview", f"one row of each data set, drawn with seed {seed}"), path)
     return path

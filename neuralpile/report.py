@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from neuralpile import __version__, catalog, glance, motifs, rasters, store, verify
 from neuralpile.catalog import DataSet
+from neuralpile.errors import BadInput
 from neuralpile.files import write_text
 from neuralpile.motifs import COLOURS, MANY
 
@@ -106,7 +107,7 @@ def _built(data_set: DataSet, folder: Path, seed: int) -> dict[str, object]:
     seen = glance.look(rows, seed)
     flags = list(seen.flags)
     report = folder / "report.json"
-    failed = json.loads(report.read_text(encoding="utf-8"))["failed"] if report.is_file() else {}
+    failed = json.loads(report.read_text(encoding="utf-8")).get("failed") if report.is_file() else None
     if failed:
         some = ", ".join(list(failed)[:NAMED]) + ", …" * (len(failed) > NAMED)
         flags.append(f"session files that were not built: {len(failed)} (see {report.name}): {some}")
@@ -166,14 +167,18 @@ def _short(n: int) -> str:
 
 def _motifs(folder: Path, simulated: bool) -> tuple[list[dict], str]:
     """The most frequent motifs of the corpus, or of simulated data, from the first table of them that there is."""
-    stem = motifs.file_stem("simulated" if simulated else catalog.PILE, 1, 8).partition("(")[0].rstrip("_")
-    paths = sorted(folder.glob(f"{stem}*_motifs.parquet"))
+    stem = motifs.file_stem("simulated*" if simulated else catalog.PILE, 1, 8).partition("(")[0]
+    paths = sorted(folder.glob(f"{stem}(*_motifs.parquet"))
     if not paths:
         return [], ""
-    file = pq.ParquetFile(paths[0])
-    facts = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
-    table = next(file.iter_batches(TOP)).to_pylist()
-    of = f"{facts['p_n']} × {facts['p_t']} of {facts['data_set']}: {int(facts['patches']):,} patches"
+    try:
+        file = pq.ParquetFile(paths[0])
+        facts = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
+        table = next(file.iter_batches(TOP)).to_pylist()
+        of = f"{facts['p_n']} × {facts['p_t']} of {facts['data_set']}: {int(facts['patches']):,} patches"
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors and OSErrors
+        do = "delete it, or count the motifs again"
+        raise BadInput(paths[0], "a table of motifs", f"{type(error).__name__}: {error}", do) from None
     return [_motif(row) for row in table], f"{of}, {file.metadata.num_rows:,} unique"
 
 

@@ -129,17 +129,20 @@ def to_record_batch(row: Row) -> pa.RecordBatch:
 def from_table(table: pa.Table) -> Row:
     """The row in an Arrow table of one row. The counts are a view of the table's memory, not a copy.
 
-    Raises ValueError where `spike_counts` is not a matrix of uint8.
+    Raises ValueError where `spike_counts` is not a matrix of uint8, or a name is missing: what was expected, and found.
     """
     units = table.column("spike_counts").chunk(0)[0].values
     if units is None or units.type != pa.list_(pa.uint8()):
         found = "null" if units is None else str(units.type)
         raise ValueError("spike_counts to be lists of lists of uint8", found)
-    values = units.flatten().to_numpy(zero_copy_only=True)
+    values = units.flatten()
+    if units.null_count or values.null_count:
+        raise ValueError("spike_counts of every unit in every bin", "null")
     lengths = np.diff(units.offsets.to_numpy())
     if len(lengths) and (lengths != lengths[0]).any():
         raise ValueError("all units of a row to have the same number of bins", f"{lengths.min()} to {lengths.max()}")
-    names = [table.column(name)[0].as_py() for name in ("subject_id", "session_id", "segment_id")]
-    source = table.column("source_dataset")[0].as_py() if "source_dataset" in table.column_names else None
-    counts = values.reshape(len(units), int(lengths[0]) if len(lengths) else 0)
-    return Row(counts, *names, source)
+    names = {name: table.column(name)[0].as_py() for name in MERGED_SCHEMA.names[1:] if name in table.column_names}
+    if None in names.values():
+        raise ValueError(f"a {next(name for name in names if names[name] is None)} of every row", "null")
+    counts = values.to_numpy().reshape(len(units), int(lengths[0]) if len(lengths) else 0)
+    return Row(counts, **names)

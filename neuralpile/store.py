@@ -27,7 +27,7 @@ METADATA = b"neuralpile"  # key of what is kept in the schema of an Arrow file
 INFO = "dataset_info.json"
 SPLITS = "dataset_dict.json"  # of a data set with several splits: names them
 MANIFEST = "manifest.json"  # what the rows were made of
-MAPPED = 50  # rows: half a gigabyte, by the default limit of tokens in a row
+MAPPED = 20  # rows: a fifth of a gigabyte, by the default limit of tokens in a row
 STATE = "state.json"  # names the data files; where it is missing, the data set is not finished
 
 
@@ -81,9 +81,8 @@ class DataSetOnDisk:
             if i < len(split):
                 try:
                     return from_table(split[i : i + 1])
-                except (ValueError, KeyError) as error:
-                    expected, found = error.args if len(error.args) == 2 else ("the columns of a row", str(error))
-                    raise BadInput(f"{self.name}, {name}, row {i}", expected, found, "build it again") from None
+                except ValueError as error:
+                    raise BadInput(f"{self.name}, {name}, row {i}", *error.args, "build it again") from None
             i -= len(split)
         raise IndexError(i)
 
@@ -136,11 +135,15 @@ def open_data_set(reference: str) -> "DataSetOnDisk | DataSetOnHub":
 def _checked(name: str, loaded: datasets.Dataset | datasets.DatasetDict, folder: Path | None = None) -> DataSetOnDisk:
     splits = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"train": loaded}
     expected = datasets.List(datasets.List(datasets.Value("uint8")))
+    do = "take a data set made by this project"
     for split in splits.values():
         found = split.features.get("spike_counts")
         if found != expected:
-            do = "take a data set made by this project"
             raise BadInput(name, "a column spike_counts of lists of lists of uint8", str(found), do)
+        for column in Names._fields:
+            found = split.features.get(column)
+            if found not in (datasets.Value("string"), datasets.Value("large_string")):
+                raise BadInput(name, f"a column {column} of strings", str(found), do)
     return DataSetOnDisk(name, splits, folder)
 
 

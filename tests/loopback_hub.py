@@ -173,7 +173,7 @@ class LoopbackHub:
         """Make the next `times` requests that match fail (math.inf: all), before anything is done about them.
 
         `match` is searched for in "METHOD path" as a regular expression, or called with method and path; " in " and the
-        name of the repository follow where the path does not hold it (creation, large files). `failure` is
+        name of the repository follow where the path does not hold it (creation, cards, large files). `failure` is
         a status to answer, "reset" for a connection reset, "stall" for no answer until the server stops, or "lost":
         everything is done, and the connection is reset in place of the answer; a barrier is where such requests wait
         for each other, to go on as usual.
@@ -280,6 +280,9 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/api/repos/create":
             asked = json.loads(self.body)
             return f"{asked.get('organization') or self.hub.user}/{asked['name']}"
+        if path == "/api/validate-yaml":  # a card shows how its data set is loaded
+            loaded = re.search(r'load_dataset\("([^"]+)"', json.loads(self.body)["content"])
+            return loaded[1] if loaded else ""
         return self.hub.announced.get(path.split("/")[2], "") if path.startswith("/lfs/") else ""
 
     def read_body(self) -> bytes:

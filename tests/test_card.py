@@ -6,6 +6,7 @@ import datasets
 import numpy as np
 import pytest
 from huggingface_hub import DatasetCard
+from loopback_hub import LoopbackHub
 from test_publish import write_build
 
 from neuralpile import card, catalog, rows
@@ -99,6 +100,42 @@ def test_sizes_of_corpora():
     for n, category in [(0, "n<1K"), (999, "n<1K"), (1000, "1K<n<10K"), (10_000, "10K<n<100K"), (999_999, "100K<n<1M")]:
         splits = {"train": card.Split({"x": card.Part(rows=n)})}
         assert card.metadata("x", ["CC0-1.0"], splits, rows.SCHEMA).size_categories == category
+
+
+@pytest.mark.parametrize(
+    ("manifest", "known"),
+    [
+        ({"data_set": "h1"}, "h1"),
+        ({"components": {"me/m1-a": {"manifest": {"data_set": "h1"}}}}, "h1"),
+        ({"components": {"me/m1-a": {"manifest": None}}}, "m1-a"),
+        ({"components": {"me/m1-a": {"manifest": {"data_set": ["h1"]}}}}, None),
+        ({"components": []}, "m1-a"),
+        (None, "m1-a"),
+    ],
+)
+def test_what_a_component_is(manifest, known):
+    """The manifest tells, else the name; a data set that is not in the catalog is not described."""
+    assert card.describe(["me/m1-a"], manifest) == ({"me/m1-a": ALL[known]} if known else {})
+
+
+def test_a_restricted_data_set_by_another_name(tmp_path, script):
+    """Built with --out_dir, merged by its path: its terms hold all the same."""
+    write_build(tmp_path / "mine", 3, 0)
+    (tmp_path / "mine" / "manifest.json").write_text('{"data_set": "h1"}')
+    write_build(tmp_path / "build" / "m1-a", 3, 1)
+    merging = "merge_datasets.py", "--components", tmp_path / "mine", "m1-a"
+    done = script(*merging, "--exclude_restricted")
+    assert done.returncode == 0, done.stderr
+    assert "left out: mine: The description on DANDI carries a data use agreement" in done.stdout
+    assert len(datasets.load_from_disk(str(tmp_path / "build" / catalog.PILE))["train"]) == 3
+    with LoopbackHub(tmp_path / "hf", user="me") as hub:
+        done = script(*merging, "--hf_repo_name", "me/both", **hub.environment())
+        assert done.returncode == 0, done.stderr
+        assert "before you pass these rows on: mine: The description on DANDI" in done.stderr
+        text = hub.files("me/both")["README.md"].decode()
+    assert "license:\n- cc-by-4.0\n- other\n" in text
+    assert "- **mine**: The description on DANDI" in text
+    assert "@misc{data-h1," in text
 
 
 def test_restricted_data_sets_can_be_left_out(tmp_path, script):

@@ -16,6 +16,7 @@ import sys
 import tarfile
 import time
 import zipfile
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -233,8 +234,15 @@ def test_server_that_never_answers(tmp_path, name):
         silent.listen(100)
         archives.url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         done = download(name, tmp_path, archives, environment={"NEURALPILE_TIMEOUT": "0.2"})
+        silent.setblocking(False)
+        tries = 0
+        with suppress(BlockingIOError):
+            while True:
+                silent.accept()[0].close()
+                tries += 1
     assert done.returncode == 2
     assert "found silence for 0.2 s, 7 times in a row; see whether the network" in done.stderr
+    assert tries == 7  # clients that try by themselves multiply the wait
 
 
 def test_failing_page_of_a_listing(tmp_path):

@@ -1,12 +1,13 @@
 """A data set at a glance: what is planted in a population is found, and what is not there is not."""
 
+import json
 import re
 import tracemalloc
 
 import numpy as np
 import pytest
 
-from neuralpile import glance, rows, store
+from neuralpile import catalog, glance, rows, store
 from neuralpile.rows import Row
 
 SCRIPT = "visualize_dataset.py"
@@ -92,6 +93,69 @@ def test_what_is_planted_is_flagged(kind, said, tmp_path):
     flags = "\n".join(seen.flags)
     assert re.search(said, flags), flags
     assert len(seen.flags) == 1
+
+
+def test_a_corpus_of_several_bin_widths(tmp_path, monkeypatch):
+    """Each row has the rates and times of its own data set's bins."""
+    monkeypatch.setattr(catalog, "BUILD", tmp_path / "build")
+    for name, width in (("one", 0.02), ("two", 0.05)):
+        (tmp_path / "build" / name).mkdir(parents=True)
+        (tmp_path / "build" / name / "report.json").write_text(json.dumps({"options": {"bin_size": width}}))
+    counts = population()
+    made = [Row(counts, "sub", name, "segment_0", name) for name in ("one", "two")]
+    folder = tmp_path / "corpus"
+    store.write_rows(folder / "a.arrow", made, rows.MERGED_SCHEMA)
+    store.finish(folder, [folder / "a.arrow"], rows.MERGED_SCHEMA, "0" * 64)
+    seen = glance.look(store.open_data_set(str(folder)))
+    per_bin = counts.mean(axis=1)
+    np.testing.assert_allclose(seen.rates, np.concatenate([per_bin / 0.02, per_bin / 0.05]))
+    assert [curve.seconds for curve in seen.curves] == pytest.approx([60, 150], rel=0.01)
+
+
+def test_rows_that_look_wrong_are_drawn(tmp_path):
+    """However many rows there are: the worst of each kind is among those drawn, its silence marked."""
+    matrices = [population(seed=i) for i in range(20)]
+    matrices[11][:, 1000:1100] = 0  # 2 s from 20 s on
+    matrices[17][:, 500:700] = 0  # 4 s from 10 s on: longer
+    matrices[19][:, :600] = 0
+    seen = glance.look(write(tmp_path / "x", matrices))
+    names = [curve.name for curve in seen.curves]
+    assert names == [f"sub ses-{i} segment_0" for i in (17, 19, 0, 1, 2)]
+    # Poisson counts at 4 spikes a bin: the silences are a bin longer at most
+    ((start, end),) = seen.curves[0].silences
+    assert (start, end) == pytest.approx((10, 14), abs=0.05)
+    ((start, end),) = seen.curves[1].silences
+    assert (start, end) == pytest.approx((0, 12), abs=0.05)
+    assert not any(curve.silences for curve in seen.curves[2:])
+    strips = [axes for axes in glance.draw(seen).axes if axes.get_title(loc="left")]
+    assert [axes.get_title(loc="left") for axes in strips] == names
+    assert len({axes.get_ylim() for axes in strips}) == len({axes.get_xlim() for axes in strips}) == 1
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 1000), (1800, 2500)])
+def test_a_gap_that_reaches_to_the_edge_of_a_row(first, last, tmp_path):
+    """A session is cut into rows wherever it may be, within a gap too."""
+    counts = population()
+    counts[:, first:last] = 0
+    folder = tmp_path / "x"
+    made = [Row(part, "sub", "ses", f"segment_{i}") for i, part in enumerate((population(seed=1), counts[:, :2500]))]
+    store.write_rows(folder / "a.arrow", made, rows.SCHEMA)
+    store.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
+    (folder / "report.json").write_text('{"options": {"bin_size": 0.02}}')
+    seen = glance.look(store.open_data_set(str(folder)))
+    (flag,) = seen.flags
+    assert re.search(rf"1 of 2 rows have more than 1 s .* from {first / 50:,.1f} on in sub ses segment_1", flag)
+    ((start, end),) = seen.curves[0].silences
+    assert (start, end) == pytest.approx((first / 50, last / 50), abs=0.05)
+
+
+def test_a_row_without_any_spike(tmp_path):
+    seen = glance.look(write(tmp_path / "x", [*(population(seed=i) for i in range(9)), np.zeros((5, 1000), np.uint8)]))
+    assert seen.flags == [
+        "1 of 10 rows of more than 10 s have no spike at all (up to 20.0 s: sub ses-9 segment_0): "
+        "was nothing recorded there?"
+    ]
+    assert (seen.curves[0].name, seen.curves[0].silences) == ("sub ses-9 segment_0", [(0.0, 20.0)])
 
 
 def test_from_the_command_line(script, tmp_path):

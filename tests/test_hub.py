@@ -48,7 +48,8 @@ def load(hub, repository, how="whole"):
 def test_push_merge_from_the_hub_and_count(hub, raw, script, tmp_path):
     """The whole way over the Hub: push two components, merge them from there, push the corpus and its motifs."""
     hubbed = hub.environment()
-    for name in ("one", "two"):
+    for name, subject in (("one", "sub-A"), ("two", "sub-B")):
+        next(raw.iterdir()).rename(raw / subject)
         options = ["--data_dir", raw, "--out_dir", tmp_path / name, "--token_count_limit", 300]
         done = script(SCRIPT, *options, "--hf_repo_name", f"me/{name}", **hubbed)
         assert done.returncode == 0, done.stderr
@@ -58,6 +59,9 @@ def test_push_merge_from_the_hub_and_count(hub, raw, script, tmp_path):
         rows = load(hub, "me/one", how)
         assert [row.rpartition(" ")[0] for row in rows] == expected
         assert sum(int(row.split()[-1]) for row in rows) == 10 + 11 + 12 + 3
+    done = script("merge_datasets.py", "--components", "me/one", tmp_path / "one", **hubbed)
+    assert done.returncode == 2
+    assert "expected different data sets, found the same rows in me/one and one" in done.stderr
     merging = ["merge_datasets.py", "--components", "me/one", "me/two", "--hf_repo_name", "me/both"]
     done = script(*merging, "--test_size", 0.2, **hubbed)
     assert done.returncode == 0, done.stderr

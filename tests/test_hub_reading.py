@@ -50,7 +50,8 @@ def local(hub, tmp_path):
 
 def run(hub, code, *arguments, status=0):
     command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | hub.environment(), capture_output=True, text=True)
+    env = os.environ | hub.environment()
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == status, done.stderr
     return done.stdout
 
@@ -75,12 +76,13 @@ def test_some_rows(hub, local):
     assert json.loads(run(hub, READ, "[24, 0, 7]")) == told([local[i] for i in (24, 0, 7)])
 
 
-@pytest.mark.parametrize("failure", [500, 429, "reset"])
-@pytest.mark.parametrize("request_line", ["GET /api/datasets", "GET /datasets/me/x/resolve"])
-def test_passing_faults(hub, local, failure, request_line):
-    hub.fail(request_line, failure)
-    code = "from neuralpile import web; web.RETRY_SECONDS = 0.01" + READ
+@pytest.mark.parametrize("failure", [500, 429, "reset", "stall"])
+def test_passing_faults(hub, local, failure):
+    lines = ["HEAD .*README", "GET /api/datasets/me/x/revision", "GET /api/datasets/me/x/tree", "GET .*parquet$"]
+    faults = [hub.fail(line, failure) for line in lines]
+    code = "from neuralpile import web; web.RETRY_SECONDS, web.SILENT_SECONDS = 0.01, 1" + READ
     assert json.loads(run(hub, code, "[3]")) == told([local[3]])
+    assert [fault.left for fault in faults] == [0, 0, 0, 0]
 
 
 def test_motifs_of_a_repository(hub, local, script, tmp_path):
@@ -99,3 +101,26 @@ def test_no_such_repository(hub, script):
     done = script("extract_motifs.py", "--p_n", 1, "--p_t", 8, "--repo_name", "me/nothing", **hub.environment())
     assert done.returncode == 2
     assert "error: me/nothing: expected a data set on the Hub" in done.stderr
+
+
+OTHERS = """
+import datasets, sys
+from neuralpile import rows
+features = datasets.Features.from_arrow_schema(rows.SCHEMA)
+made = {"spike_counts": [[[1, 2]]], "subject_id": ["a"], "session_id": [None], "segment_id": ["c"]}
+for column in ("spike_counts", "session_id"):
+    datasets.Dataset.from_dict(made, features).remove_columns(column).push_to_hub(f"me/no-{column}")
+datasets.Dataset.from_dict(made, features).push_to_hub("me/null")
+"""
+
+
+def test_data_sets_of_others(hub, script):
+    run(hub, OTHERS)
+    for name, said in {
+        "no-spike_counts": "a column spike_counts of lists of lists of uint8, found None",
+        "no-session_id": "a column session_id of strings, found None",
+        "null": "a session_id of every row, found null",
+    }.items():
+        done = script("merge_datasets.py", "--components", f"me/{name}", **hub.environment())
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"error: me/{name}: expected {said}")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 
 import datasets
 import numpy as np
@@ -172,6 +173,16 @@ def test_another_component_moves_nothing(components, tmp_path):
     assert placed(["m1-a"], 1) != alone
 
 
+def test_from_the_hub_or_not_the_split_is_the_same(components, tmp_path):
+    opened, found = store.open_data_set(str(tmp_path / "build" / "m1-a")), []
+    for component in (opened, replace(opened, name="me/m1-a")):
+        merge.merge([component], tmp_path / "out", 0.1, 0)
+        corpus = datasets.load_from_disk(str(tmp_path / "out"))
+        assert set(corpus["test"]["source_dataset"]) == {component.name}
+        found.append({split: corpus[split]["session_id"][:] for split in corpus})
+    assert found[0] == found[1]
+
+
 def test_repeated_sessions_stay_together():
     """FALCON's minival repeats the beginning of calib, under another subject; NLB's two files are of one session."""
     names = [
@@ -185,19 +196,37 @@ def test_repeated_sessions_stay_together():
     assert not merge.in_test("m1-a", names, [100, 10] * 40, 0.2, 0, "subject").any()  # all of one monkey
 
 
-# As DANDI lists them: 000127, 000130; a day of card
+# As DANDI lists them: 000127, 000130, 000954, 001357, 001201; days of card and willett
 @pytest.mark.parametrize(
     "files",
     [
         ["sub-Han_desc-train_behavior+ecephys", "sub-Han_desc-test_ecephys"],
         ["sub-Haydn_desc-train_ecephys", "sub-Haydn_desc-test_ecephys"],
         ["t15.2023.08.11_data_train", "t15.2023.08.11_data_val"],
+        ["sub-HumanPitt-held-in-calib_ses-19250101T111111", "sub-HumanPitt-held-in-calib_ses-19250101T121212"],
+        ["sub-Z08115_ses-20190101SL", "sub-Z08115_ses-20190101TX"],
+        ["sub-Monkey-N_ses-20200127_obj-1abc2d_ecephys", "sub-Monkey-N_ses-20200127_obj-9e3f_ecephys"],
+        ["t12.2022.04.28_sentences", "t12.2022.04.28_diagnosticBlocks"],
     ],
 )
 def test_two_files_of_a_session_stay_together(files):
     both = [Names("sub", file, "segment_0") for file in files]
     assert not merge.in_test("x", both, [90, 10], 0.1, 0, "session").any()
     assert merge.in_test("x", both, [90, 10], 0.1, 0, "row").tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["sub-Z08115_ses-20190101SL", "sub-Z08115_ses-20190102SL"],
+        ["sub-MonkeyN-held-in-calib_ses-2020-10-19-Run1", "sub-MonkeyN-held-in-calib_ses-2020-10-20-Run1"],
+        ["sub-monk-g_ses-session0", "sub-monk-g_ses-session1"],
+        ["x_ses-1234567890", "x_ses-1234567891"],  # numbers that are no days
+    ],
+)
+def test_two_sessions_are_two(files):
+    both = [Names("sub", file, "segment_0") for file in files]
+    assert merge.in_test("x", both, [90, 10], 0.1, 0, "session").tolist() == [False, True]
 
 
 def test_the_table_tells_both_sides(components, script, tmp_path):
@@ -216,29 +245,43 @@ SLOWLY = """
 import sys, time
 from pathlib import Path
 from neuralpile import merge, store
-write_rows = store.write_rows
-def slowly(path, *more):
+write_rows, to_record_batch = store.write_rows, store.to_record_batch
+def told(path, *more):
     print(path.name, flush=True)
     write_rows(path, *more)
+def slowly(row):
     time.sleep(float(sys.argv[3]))
-store.write_rows, merge.SHARD = slowly, 500
+    return to_record_batch(row)
+store.write_rows, store.to_record_batch, merge.SHARD = told, slowly, 500
 merge.merge([store.open_data_set(sys.argv[1])], Path(sys.argv[2]), 0.1, 0)
 """
 
 
+def test_the_table_has_room_for_long_names(components, script, tmp_path):
+    (tmp_path / "build" / "m1-a").rename(tmp_path / "a-folder-with-a-long-name")
+    done = script(SCRIPT, "--components", tmp_path / "a-folder-with-a-long-name", "dmfc-rsg")
+    lines = done.stdout.splitlines()[1:5]
+    assert [line.split()[0] for line in lines] == ["train", "a-folder-with-a-long-name", "dmfc-rsg", "all"]
+    assert len({len(line) for line in lines}) == 1
+
+
 def test_killed_and_run_again(components, tmp_path):
-    """The files that were complete are kept, and the corpus is the same to the last byte."""
+    """In the midst of a file: those that were complete are kept, and the corpus is the same to the last byte."""
     source = str(tmp_path / "build" / "m1-a")
     command = [sys.executable, "-c", SLOWLY, source]
     subprocess.run([*command, str(tmp_path / "undisturbed"), "0"], cwd=ROOT, check=True, capture_output=True)
     out = tmp_path / "out"
-    running = subprocess.Popen([*command, str(out), "0.2"], cwd=ROOT, stdout=subprocess.DEVNULL)
+    running = subprocess.Popen([*command, str(out), "0.05"], cwd=ROOT, stdout=subprocess.DEVNULL)
     partial = tmp_path / "out.partial"
-    while len(list(partial.glob("train/*.arrow"))) < 3:
+    while len(list(partial.glob("train/*.arrow"))) < 3 or not list(partial.glob("train/*.partial")):
+        running.send_signal(signal.SIGCONT)
+        time.sleep(0.03)
         assert running.poll() is None
+        running.send_signal(signal.SIGSTOP)
         time.sleep(0.01)
     running.send_signal(signal.SIGKILL)
     running.wait()
+    assert list(partial.glob("train/*.partial"))
     assert not out.exists()
     kept = {path.name for path in partial.glob("train/*.arrow")}
     again = subprocess.run([*command, str(out), "0"], cwd=ROOT, check=True, capture_output=True, text=True)
@@ -261,6 +304,17 @@ def test_check(components, script, tmp_path):
     done = script(SCRIPT, "--check", "--out_dir", tmp_path / "build" / "m1-a")
     assert done.returncode == 2
     assert "expected a merged corpus" in done.stderr
+
+
+def test_check_needs_no_recorded_builds(components, script, tmp_path):
+    """The manifest names the components, of whatever kind."""
+    write_component(tmp_path / "build" / "simulated-motor", 4, 9)
+    out = ["--out_dir", tmp_path / "simulated-pile"]
+    assert script(SCRIPT, "--components", "simulated-motor", *out).returncode == 0
+    for name in components:
+        shutil.rmtree(tmp_path / "build" / name)
+    done = script(SCRIPT, "--check", *out)
+    assert (done.returncode, done.stdout) == (0, "4 rows: exactly those of simulated-motor\n"), done.stderr
 
 
 def test_manifest(components, script, tmp_path):
@@ -321,6 +375,19 @@ def test_the_same_merge_again_does_nothing(components, script, tmp_path):
     assert len(store.open_data_set(str(pile))) == 12
 
 
+def test_a_damaged_corpus_is_made_again(components, script, tmp_path):
+    assert script(SCRIPT).returncode == 0
+    pile = tmp_path / "build" / catalog.PILE
+    whole, file = contents(pile), pile / "train" / "data-00000.arrow"
+    for damage in (file.unlink, lambda: file.write_bytes(file.read_bytes()[:-500])):
+        damage()
+        done = script(SCRIPT, "--check")
+        assert done.returncode == 2
+        assert "merge_datasets.py again" in done.stderr
+        assert script(SCRIPT).returncode == 0
+        assert contents(pile) == whole
+
+
 def test_check_of_a_corpus_without_a_manifest(components, script, tmp_path):
     assert script(SCRIPT).returncode == 0
     path = tmp_path / "build" / catalog.PILE / "manifest.json"
@@ -353,6 +420,7 @@ def test_merge_again_replaces_the_corpus(components, script, tmp_path):
         (["--test_size", "1"], "expected a number between 0 and 1"),
         (["--test_size", "x"], "expected a number above 0"),
         (["--seed", "-1"], "expected a whole number from 0"),
+        (["--check", "--exclude_restricted"], "--check: expected neither --exclude_restricted nor --hf_repo_name"),
     ],
 )
 def test_wrong_arguments(components, script, arguments, message):
@@ -373,6 +441,41 @@ def test_corpora_and_repeated_rows_are_refused(components, script, tmp_path):
     done = script(SCRIPT, "--components", tmp_path / "copied", "m1-a")
     assert "expected different data sets, found the same rows in copied and m1-a" in done.stderr
     assert contents(tmp_path / "build" / catalog.PILE) == before
+
+
+def test_a_session_in_two_components_is_refused(components, script, tmp_path):
+    """One built of all files and one of some of them: the digests in their manifests tell."""
+    for name, digests in {"m1-a": ["aa", "bb"], "dmfc-rsg": ["cc", rows.digest([])], "area2-bump": ["bb"]}.items():
+        manifest = {"sessions": [{"rows_sha256": digest} for digest in digests]}
+        (tmp_path / "build" / name / "manifest.json").write_text(json.dumps(manifest))
+    done = script(SCRIPT)
+    assert done.returncode == 2
+    assert "expected different data sets, found the same rows in area2-bump and m1-a" in done.stderr
+    manifest = {"sessions": [{"rows_sha256": rows.digest([])}]}  # a session without rows
+    (tmp_path / "build" / "area2-bump" / "manifest.json").write_text(json.dumps(manifest))
+    assert script(SCRIPT).returncode == 0
+
+
+def test_other_data_sets_are_not_replaced(components, script, tmp_path):
+    """A folder of splits, as `datasets` saves any: it stays as it is."""
+    made = datasets.load_from_disk(str(tmp_path / "build" / "m1-a"))
+    for name, data in {"text": datasets.Dataset.from_dict({"text": ["precious"]}), "counts": made}.items():
+        folder = tmp_path / name
+        datasets.DatasetDict({"train": data}).save_to_disk(str(folder))
+        before = contents(folder)
+        done = script(SCRIPT, "--components", "m1-a", "--out_dir", folder)
+        assert done.returncode == 2
+        assert "expected a new folder, or a merged corpus to replace, found something else" in done.stderr
+        assert contents(folder) == before
+
+
+def test_damaged_reports_are_told(components, script, tmp_path):
+    for name, report in zip(components, ("{", "[]", '{"failed": {}, "options": 3}'), strict=True):
+        (tmp_path / "build" / name / "report.json").write_text(report)
+    done = script(SCRIPT)
+    assert done.returncode == 0, done.stderr
+    for name in components:
+        assert f"warning: {name}: its report.json is damaged" in done.stderr
 
 
 def test_doubts_are_told(components, script, tmp_path):
@@ -414,6 +517,20 @@ def test_nothing_is_built(script):
     done = script(SCRIPT)
     assert done.returncode == 2
     assert "expected recorded data sets that are built, found none" in done.stderr
+
+
+def test_killed_while_it_deletes_the_old_corpus(components, tmp_path, monkeypatch):
+    """The new one is in its place and complete; the same merge again deletes what is left of the old one."""
+    opened = store.open_data_set(str(tmp_path / "build" / "m1-a"))
+    merge.merge([opened], tmp_path / "out", 0.1, 0)
+    with monkeypatch.context() as killed:
+        killed.setattr(shutil, "rmtree", lambda *_, **__: None)
+        merge.merge([opened], tmp_path / "out", 0.1, 1)
+    before = {path.name for path in tmp_path.iterdir()}
+    made = contents(tmp_path / "out")
+    merge.merge([opened], tmp_path / "out", 0.1, 1)
+    assert before - {path.name for path in tmp_path.iterdir()} == {"out.old.partial"}
+    assert contents(tmp_path / "out") == made
 
 
 def test_interrupted_merge_leaves_the_old_corpus(components, tmp_path, monkeypatch):

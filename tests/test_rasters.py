@@ -332,7 +332,11 @@ def test_the_merged_corpus_is_the_default(script, tmp_path):
         (["--repo_name", "nope"], "nope: expected a data set, found none of this name"),
         (["--n_examples", "0"], "--n_examples: expected a whole number from 1, found '0'"),
         (["--seed", "-1"], "--seed: expected a whole number from 0, found -1"),
+        (["--report", "--start", "1"], "--report: expected none of the options of other figures, found --start"),
+        (["--summary", "--sort", "rate"], "--summary: expected none of the options of other figures, found --sort"),
         (["--plot_all", "--repo_name", "x"], "not allowed with"),
+        (["--start", "nan"], "--start: expected a number from 0, found nan"),
+        (["--start", "inf"], "--start: expected a number from 0, found inf"),
     ],
 )
 def test_mistakes(script, tmp_path, arguments, expected):
@@ -439,3 +443,33 @@ def test_a_window_from_the_command_line(script, tmp_path):
     done = script(SCRIPT, "--repo_name", "m1-a", "--start", "10", "--out_dir", tmp_path)
     assert done.returncode == 2
     assert "--start: expected a time within the 1 rows, found rows that end before 10 s" in done.stderr
+
+
+def test_seconds_beyond_all_numbers():
+    row = Row(np.ones((2, 100), np.uint8), "s", "1", "segment_0")
+    data_set = store.DataSetOnDisk("m1-a", {})
+    assert rasters.view(data_set, row, rasters.View(start=1e308)) is None
+    assert rasters.view(data_set, row, rasters.View(seconds=1e308)).row.counts.shape == (2, 100)
+
+
+def test_the_overview_shows_rows_that_reach_the_window(tmp_path):
+    """Whichever row chance has for it: one that ends before is not drawn, and its data set is not left out."""
+    matrices = [np.ones((3, n), np.uint8) for n in (50, 50, 50, 50, 500)]
+    data_set = write(tmp_path / "m1-a", matrices)
+    for seed in range(4):
+        path = rasters.draw_overview([data_set], seed, tmp_path / "out", rasters.View(start=5))
+        assert path.stat().st_size > 10_000
+    with pytest.raises(BadInput, match="--start: expected a time within a row, found rows that end before 20 s"):
+        rasters.draw_overview([data_set], 0, tmp_path / "out", rasters.View(start=20))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"options": {"bin_size": "x"}}', '{"options": {"bin_size": 0}}'])
+@pytest.mark.parametrize("option", ["--format=png", "--summary"])
+def test_a_report_that_is_none(text, option, script, tmp_path):
+    write(tmp_path / "build" / "m1-a", some(1))
+    (tmp_path / "build" / "m1-a" / "report.json").write_text(text)
+    done = script(SCRIPT, "--repo_name", "m1-a", option, "--out_dir", tmp_path / "out")
+    assert done.returncode == 2
+    assert "report.json: expected the report of a build, with options.bin_size in seconds, found " in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()

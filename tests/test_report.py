@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from neuralpile import catalog, report, rows, store
+from neuralpile.errors import BadInput
 from neuralpile.rows import Row
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -104,6 +105,25 @@ def test_what_is_not_built_is_named(page):
     text = " ".join(Page(page.read_text(encoding="utf-8")).text.split())
     assert "m1-a: session files that were not built: 1 (see report.json): sub-A/9.nwb" in text
     assert "m1-a: not what is published: subjects that are not expected: s; no rows of" in text
+
+
+def test_motifs_of_the_corpus(page, script, tmp_path):
+    """From the corpus' own table, not one of a data set whose name begins alike; a damaged one is told."""
+    one = np.zeros((2, 16), np.uint8)
+    one[0, 2] = one[1, 2] = 1
+    folder = tmp_path / "build" / catalog.PILE
+    store.write_rows(folder / "a.arrow", [Row(one, "s", "1", "segment_0", "m1-a")], rows.MERGED_SCHEMA)
+    store.finish(folder, [folder / "a.arrow"], rows.MERGED_SCHEMA, "0" * 64)
+    done = script("extract_motifs.py", "--p_n", "1", "--p_t", "8", "--out_dir", tmp_path / "motifs")
+    assert done.returncode == 0, done.stderr
+    (table,) = (tmp_path / "motifs").glob("*.parquet")
+    table.with_name("primate--mine_(1x8)_motifs.parquet").write_bytes(b"not a table")
+    report.write(["m1-a", "h2"], tmp_path / "motifs", page)
+    text = " ".join(Page(page.read_text(encoding="utf-8")).text.split())
+    assert "1 × 8 of neural-pile-primate: 4 patches, 2 unique" in text
+    table.write_bytes(b"not a table")
+    with pytest.raises(BadInput, match=r"expected a table of motifs, found .*; delete it, or count the motifs again"):
+        report.write(["m1-a", "h2"], tmp_path / "motifs", page)
 
 
 def test_from_the_command_line(page, script, tmp_path):

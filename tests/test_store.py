@@ -76,13 +76,27 @@ def test_data_sets_of_others(tmp_path):
     with pytest.raises(BadInput, match="int64"):
         store.open_data_set(str(tmp_path / "wide"))
     features = datasets.Features(spike_counts=datasets.List(datasets.List(datasets.Value("uint8"))))
-    names = {"subject_id": ["a"], "session_id": ["b"], "segment_id": ["c"]}
-    ragged = datasets.Dataset.from_dict({"spike_counts": [[[1, 2], [3]]]}, features=features)
-    for name, values in names.items():
-        ragged = ragged.add_column(name, values)
-    ragged.save_to_disk(str(tmp_path / "ragged"))
-    with pytest.raises(BadInput, match="row 0: expected all units of a row to have the same number of bins"):
-        store.open_data_set(str(tmp_path / "ragged")).row(0)
+    nameless = datasets.Dataset.from_dict({"spike_counts": [[[1, 2]]]}, features=features)
+    nameless.save_to_disk(str(tmp_path / "nameless"))
+    with pytest.raises(BadInput, match="expected a column subject_id of strings, found None"):
+        store.open_data_set(str(tmp_path / "nameless"))
+
+
+@pytest.mark.parametrize(
+    ("counts", "session", "said"),
+    [
+        ([[1, 2], [3]], "b", "all units of a row to have the same number of bins, found 1 to 2"),
+        ([[1, 2], [3, None]], "b", "spike_counts of every unit in every bin, found null"),
+        ([[1, 2], None], "b", "spike_counts of every unit in every bin, found null"),
+        ([[1, 2], [3, 4]], None, "a session_id of every row, found null"),
+    ],
+)
+def test_bad_rows_of_others(tmp_path, counts, session, said):
+    row = {"spike_counts": counts, "subject_id": "a", "session_id": session, "segment_id": "c"}
+    data = datasets.Dataset.from_list([row], features=datasets.Features.from_arrow_schema(rows.SCHEMA))
+    data.save_to_disk(str(tmp_path / "x"))
+    with pytest.raises(BadInput, match=f"row 0: expected {said}"):
+        store.open_data_set(str(tmp_path / "x")).row(0)
 
 
 def test_data_sets_as_others_write_them(tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from neuralpile import build, lattice
+from neuralpile import build, counts, lattice
 from neuralpile.errors import BadInput
 from neuralpile.recordings.hdf5 import open_hdf5
 from neuralpile.rows import Options, Session
@@ -20,8 +20,6 @@ OWN_BIN = 0.02  # seconds
 
 def read(path: Path, options: Options) -> Session:
     """Undo the z-score of all trials of a file, in the order of their names."""
-    if options.bin_size != OWN_BIN:
-        raise BadInput("--bin_size", f"{OWN_BIN} for this data set", f"{options.bin_size}", "leave it out")
     trials, blocks = [], []
     with open_hdf5(path) as file:
         for name, trial in file.items():
@@ -35,10 +33,10 @@ def read(path: Path, options: Options) -> Session:
         raise BadInput(path, "trials with bins", "none" if not trials else "one without", "check the file")
     session = f"{path.parent.name}_{path.stem}"
     if options.as_published:
-        counts, notes = np.concatenate([lattice.undo_as_published(trial) for trial in trials]), []
+        fine, notes = np.concatenate([lattice.undo_as_published(trial) for trial in trials]), []
     else:
         undone = lattice.undo(trials, np.array(blocks))
-        counts = np.minimum(undone.counts, 255).astype(np.uint8)
+        fine = undone.counts
         told = {
             "have a finer lattice than their own values show": undone.finer,
             "have no empty bin, by the trials around": undone.lifted,
@@ -48,9 +46,8 @@ def read(path: Path, options: Options) -> Session:
         }
         total = len(trials) * CHANNELS
         notes = [f"{n:,} of {total:,} trials of a channel {what}" for what, n in told.items() if n]
-        if above := np.count_nonzero(undone.counts > 255):
-            notes.append(f"{above:,} bins above 255 stay at 255")
-    return Session("T15", session, np.ascontiguousarray(counts.T), notes)
+    binned = counts.rebin(fine, round(options.bin_size / OWN_BIN), options.as_published)
+    return Session("T15", session, binned.counts, notes + binned.notes(options.as_published))
 
 
 if __name__ == "__main__":

@@ -43,20 +43,21 @@ def _head(data_set: DataSet) -> list[tuple[str, bytes]]:
     """Path and content of all that git itself holds at the head of a branch: small, without the annex."""
     # takes half a second to import, and no other archive needs it
     from dulwich import porcelain
-    from dulwich.client import HTTPUnauthorized
-    from dulwich.config import ConfigDict, StackedConfig
+    from dulwich.client import HTTPUnauthorized, default_urllib3_manager
+    from dulwich.config import StackedConfig
     from dulwich.errors import GitProtocolError, HangupException, NotGitRepository
+    from urllib3 import Retry
     from urllib3.exceptions import HTTPError
 
     url = f"{BASE}/{data_set.id}.git"
-    ours = ConfigDict()
-    ours.set(b"http", b"timeout", str(SILENT_SECONDS).encode())  # dulwich itself waits for ever
-    config = StackedConfig([ours, *StackedConfig.default_backends()])
+    # dulwich itself waits for ever, and urllib3 tries four times what we try again anyway
+    requests = default_urllib3_manager(StackedConfig.default(), base_url=url, timeout=SILENT_SECONDS)
+    requests.connection_pool_kw["retries"] = Retry(None, connect=0, read=0, redirect=3, other=0)
     folder = Path(tempfile.mkdtemp(prefix="neuralpile-"))
     try:
         with (folder / "log").open("wb") as log:
             repository = porcelain.clone(
-                url, folder / "clone", bare=True, depth=1, branch=data_set.version, errstream=log, config=config
+                url, folder / "clone", bare=True, depth=1, branch=data_set.version, errstream=log, pool_manager=requests
             )
         with repository:
             tree = repository[repository[b"HEAD"].tree].id
