@@ -52,7 +52,6 @@ def main() -> int:
     motifs.save_figure(motifs.draw(first, summary), outputs[0])
     motifs.save_figure(motifs.draw_ranks(spectrum, summary), outputs[1])
     motifs.write_summary(summary, outputs[2])
-    shutil.rmtree(work, ignore_errors=True)
     print(_told(summary))
     print("\n".join(f"{path}" for path in (table, *outputs)))
     if hub:
@@ -61,6 +60,7 @@ def main() -> int:
         made = {"command": cli.command()}
         page = publish.push_table(table, hub, made, card.describe(components(data_set), data_set.manifest()))
         print(f"pushed to {given.hf_repo_name}: {page}")
+    shutil.rmtree(work, ignore_errors=True)
     return 0
 
 
@@ -82,9 +82,12 @@ def _told(summary: Summary) -> str:
 
 def _check_fit(data_set: motifs.DataSet, p_n: int, p_t: int) -> None:
     """Raise BadInput where a patch fits into no row; of rows on the Hub only the tokens are known beforehand."""
+    if not len(data_set):
+        raise BadInput(data_set.name, "a data set with rows", "none", "build it again, or take another")
     if data_set.folder is None:
-        fits = any(n >= p_n * p_t for n in data_set.tokens())
-        found = f"rows of at most {max(data_set.tokens(), default=0):,} tokens"
+        largest = max((group.tokens for group in data_set.groups), default=0)
+        fits = largest >= p_n * p_t
+        found = f"groups of rows of at most {largest:,} tokens"
     else:
         shapes = [row.counts.shape for row in data_set]
         fits = any(n_units >= p_n and n_bins >= p_t for n_units, n_bins in shapes)

@@ -74,7 +74,7 @@ def n_bytes(text: str) -> int:
     found = re.fullmatch(r"([\d.e]+) ?(k|M|G|T)?i?B?", text.strip(), re.IGNORECASE)
     try:
         value = int(float(found[1]) * 1000 ** " kMGT".lower().index((found[2] or " ").lower())) if found else 0
-    except ValueError:
+    except (ValueError, OverflowError):
         value = 0
     if value < 1_000_000:
         raise argparse.ArgumentTypeError(f"expected at least 1MB, like 2GB, found {text!r}")

@@ -38,7 +38,7 @@ def extract(
     Raises BadInput where there is no such scheduler, or no worker.
     """
     try:
-        from distributed import Client, as_completed
+        from distributed import Client
     except ImportError:
         raise BadInput("--scheduler", "the package distributed", "none", "pip install distributed") from None
     try:
@@ -48,12 +48,28 @@ def extract(
         found = str(error) or type(error).__name__
         do = "see whether its scheduler and workers run, and are reached from here"
         raise BadInput(address, "a Dask scheduler with workers, like tcp://host:8786", found, do) from None
+    try:
+        n_patches, ranges = _submit(client, data_set, p_n, p_t, memory, advance)
+    except BaseException:
+        client.close()  # what it would otherwise say at the end hides the error
+        raise
+    return n_patches, motifs.ordered(_gathered(client, ranges), work, memory)
+
+
+def _submit(
+    client: "distributed.Client", data_set: DataSet, p_n: int, p_t: int, memory: int, advance: Callable[[int], object]
+) -> "tuple[int, list[distributed.Future]]":
+    """Have all blocks counted: the number of patches, and the tables of ranges, which are then merged."""
+    from distributed import as_completed
+
     submit = partial(client.submit, pure=False)  # "pure" tasks bring back what was counted of rows as they were
     reference = str(data_set.folder.resolve()) if data_set.folder else data_set.name
     threads, tokens = sum(client.nthreads().values()), data_set.tokens()
     parts = motifs.blocks(tokens, p_n * p_t, memory, threads)
-    counted = {submit(_count, reference, part, p_n, p_t): part for part in parts}
-    limits = submit(_splitters, next(iter(counted)), RANGES_PER_WORKER * threads)
+    count = partial(submit, _count, reference, data_set.fingerprint)
+    counted = {count(part, p_n, p_t): part for part in parts}
+    samples = [submit(_sample, table) for table in counted]
+    limits = submit(_limits, samples, RANGES_PER_WORKER * threads)
     divided = [submit(_divided, table, limits) for table in counted]
     totals = {submit(_total, table): part for table, part in counted.items()}
     n_patches = 0
@@ -62,7 +78,7 @@ def extract(
         advance(sum(tokens[i] for i in totals[future]))
     pieces = [[submit(operator.getitem, block, i) for block in divided] for i in range(len(limits.result()) + 1)]
     ranges = [submit(tables.merged, of_a_range, p_n * p_t) for of_a_range in pieces]
-    return n_patches, motifs.ordered(_gathered(client, ranges), work, memory)
+    return n_patches, ranges
 
 
 def _gathered(client: "distributed.Client", ranges: "list[distributed.Future]") -> Iterator[Table]:
@@ -77,18 +93,25 @@ def _total(table: Table) -> int:
 
 
 @lru_cache(maxsize=1)
-def _open(reference: str) -> DataSet:
-    return store.open_data_set(reference)
+def _open(reference: str, fingerprint: str) -> DataSet:
+    """The data set; a worker that had another one of this name open opens it anew."""
+    data_set = store.open_data_set(reference)
+    if data_set.fingerprint != fingerprint:
+        do = "wait until it has been written, and see that all machines have the same files"
+        raise BadInput(reference, "on a worker the rows that this command found", "others", do)
+    return data_set
 
 
-def _count(reference: str, numbers: range, p_n: int, p_t: int) -> Table:
-    return motifs.count_rows(_open(reference), numbers, p_n, p_t)
+def _count(reference: str, fingerprint: str, numbers: range, p_n: int, p_t: int) -> Table:
+    return motifs.count_rows(_open(reference, fingerprint), numbers, p_n, p_t)
 
 
-def _splitters(table: Table, n_ranges: int) -> list[tuple[int, ...]]:
-    """Keys that divide a table into so many equal ranges."""
-    places = {i * len(table.keys) // n_ranges for i in range(1, n_ranges)}
-    return sorted({tuple(table.keys[i].tolist()) for i in places})
+def _sample(table: Table) -> tables.Sample:
+    return tables.sample(table.keys)
+
+
+def _limits(samples: list[tables.Sample], n_ranges: int) -> list[tuple[int, ...]]:
+    return tables.splitters(itertools.chain.from_iterable(samples), n_ranges)
 
 
 def _divided(table: Table, limits: list[tuple[int, ...]]) -> list[Table]:

@@ -92,8 +92,8 @@ class DataSetOnHub:
             return [name for names in pool.map(of, self.groups) for name in names]
 
     def tokens(self) -> list[int]:
-        """About how many tokens each row has: exactly, where a row group holds one row."""
-        return [group.tokens // group.rows for group in self.groups for _ in range(group.rows)]
+        """About how many tokens each row has: exactly, where a row group holds one row; their sum is exact."""
+        return [(group.tokens + i) // group.rows for group in self.groups for i in range(group.rows)]
 
     def row(self, i: int) -> Row:
         """Row `i`, counted over all splits. Raises BadInput where it cannot be had, or holds no spike counts."""

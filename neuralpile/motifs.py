@@ -5,6 +5,7 @@ Blocks of rows are counted one by one, several at a time, each into a table that
 counts is in `patches`, what merges in `tables`, what counts on a cluster in `cluster`.
 """
 
+import hashlib
 import itertools
 import json
 import math
@@ -140,7 +141,7 @@ def extract(
     tokens = data_set.tokens()
     parts = blocks(tokens, p_n * p_t, memory, jobs)
     lengths = [len(part) for part in parts]
-    _begin(work, {"rows": data_set.fingerprint, "shape": [p_n, p_t], "version": __version__, "blocks": lengths})
+    work = _folder(work, [data_set.fingerprint, p_n, p_t, __version__, lengths])
     done: dict[int, Path] = {int(path.stem.split("-")[1]): path for path in work.glob("block-*.patches")}
 
     def one(i: int) -> tuple[int, Path]:
@@ -170,12 +171,13 @@ def ordered(parts: Iterator[Table], folder: Path, memory: int) -> Iterator[Table
     return tables.by_frequency(itertools.chain(first, parts), folder, memory)
 
 
-def _begin(work: Path, job: dict[str, object]) -> None:
-    """Make a folder for a job, and empty it where it was for another."""
-    path = work / "job.json"
-    if not path.is_file() or json.loads(path.read_text(encoding="utf-8")) != job:
-        shutil.rmtree(work, ignore_errors=True)
-        files.write_text(path, json.dumps(job))
+def _folder(work: Path, job: list[object]) -> Path:
+    """The folder of a job, which is no other's: another run may still write to that. Those of others are removed."""
+    own = work / hashlib.sha256(json.dumps(job).encode()).hexdigest()[:16]
+    for folder in work.glob("*"):
+        if folder != own:
+            shutil.rmtree(folder, ignore_errors=True)
+    return own
 
 
 def write_table(parts: Iterable[Table], path: Path, summary: Summary, top: int) -> tuple[Motifs, np.ndarray]:

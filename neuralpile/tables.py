@@ -1,5 +1,6 @@
 """Tables of patches that need not fit in memory: kept in files, merged range by range, put in order of frequency."""
 
+import itertools
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from neuralpile import patches
 from neuralpile.files import whole_file
 from neuralpile.patches import Table
 
-SAMPLES = 256  # keys of each file by which ranges of about equal size are found
+Sample = list[tuple[tuple[int, ...], float]]  # some keys, and how many each stands for
+
+SAMPLES = 256  # keys of each table by which ranges of about equal size are found
 COPIES = 10  # of a range of keys that are in memory at a time: as read, merged, and on the way to a file
-EXACT = 16  # frequencies below have a file each; those above share one with others of as many binary digits
+DIGITS = 4  # the first binary digits of the frequencies that share a file: those below 16 have a file each
 
 
 @dataclass(frozen=True)
@@ -71,20 +74,23 @@ def merge_files(files: Sequence[TableFile], size: int, memory: int) -> Iterator[
     rows = sum(map(len, files))
     n_ranges = -(-rows * 8 * (patches.n_words(size) + 1) * COPIES // memory)
     starts = [0] * len(files)
-    for limit in [*splitters(files, n_ranges), None]:
+    samples = itertools.chain.from_iterable(map(sample, files)) if n_ranges > 1 else ()
+    for limit in [*splitters(samples, n_ranges), None]:
         stops = [len(file) if limit is None else patches.place(file, limit) for file in files]
         parts = zip(files, starts, stops, strict=True)
         yield merged((file.read(start, stop) for file, start, stop in parts), size)
         starts = stops
 
 
-def splitters(files: Sequence[TableFile], n_ranges: int) -> list[tuple[int, ...]]:
-    """Keys that divide the patches of files into so many ranges of about equal size."""
-    found: list[tuple[tuple[int, ...], float]] = []
-    for file in files:
-        n = min(SAMPLES, len(file))
-        found += [(tuple(file[i * len(file) // n].tolist()), len(file) / n) for i in range(n)]
-    found.sort()
+def sample(keys: Sequence[np.ndarray]) -> Sample:
+    """Some of the sorted keys of a table, in memory or in a file."""
+    n = min(SAMPLES, len(keys))
+    return [(tuple(keys[i * len(keys) // n].tolist()), len(keys) / n) for i in range(n)]
+
+
+def splitters(samples: Iterable[tuple[tuple[int, ...], float]], n_ranges: int) -> list[tuple[int, ...]]:
+    """Keys that divide the patches of sampled tables into so many ranges of about equal size."""
+    found = sorted(samples)
     weights = np.cumsum([weight for _, weight in found])
     if n_ranges < 2 or not found:
         return []
@@ -92,29 +98,32 @@ def splitters(files: Sequence[TableFile], n_ranges: int) -> list[tuple[int, ...]
     return sorted({found[i][0] for i in places})
 
 
-def by_frequency(tables: Iterable[Table], folder: Path, memory: int) -> Iterator[Table]:
+def by_frequency(tables: Iterable[Table], folder: Path, memory: int, digits: int = DIGITS) -> Iterator[Table]:
     """Patches in the order of their frequencies, the highest first, those of one frequency as they come.
 
-    What comes is put into files in `folder`, by frequency; a file is read in parts, but for those of many frequencies
-    (16 and above), which must fit in memory: of n patches these are fewer than n / 16.
+    What comes is put into files in `folder`, one for all frequencies with the same first binary digits. A file of a
+    single frequency is in order, another is put in order in memory, or by more digits where `memory` bytes are too few.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as made:
         files: dict[int, TableFile] = {}
-        for table in tables:
-            f = table.frequencies
-            classes = np.where(f < EXACT, f, EXACT + np.frexp(f)[1])
-            for number in np.unique(classes).tolist():
-                chosen = classes == number
+        for table in map(patches.most_frequent_first, tables):
+            rest = np.maximum(np.frexp(table.frequencies)[1] - digits, 0)
+            classes = table.frequencies >> rest << rest
+            starts = np.flatnonzero(np.diff(classes, prepend=0))
+            for start, stop in itertools.pairwise([*starts.tolist(), len(classes)]):
+                number = int(classes[start])
                 file = files.setdefault(number, TableFile(Path(made) / f"{number}", table.keys.shape[1]))
                 with file.path.open("ab") as out:
-                    _rows(Table(table.keys[chosen], f[chosen])).tofile(out)
+                    _rows(Table(table.keys[start:stop], table.frequencies[start:stop])).tofile(out)
         for number in sorted(files, reverse=True):
             file = files[number]
-            if number >= EXACT:
+            n, step = len(file), max(1, memory // (file.row_bytes * COPIES))
+            parts = (file.read(start, min(start + step, n)) for start in range(0, n, step))
+            if number < 1 << digits:
+                yield from parts
+            elif n <= step:
                 yield patches.most_frequent_first(file.read())
             else:
-                step = max(1, memory // (file.row_bytes * COPIES))
-                for start in range(0, len(file), step):
-                    yield file.read(start, min(start + step, len(file)))
+                yield from by_frequency(parts, folder, memory, digits + DIGITS)
             file.path.unlink()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from neuralpile import cluster, motifs, rows, store
+from neuralpile import cluster, motifs, rows, store, tables
 from neuralpile.errors import BadInput
 from neuralpile.rows import Row
 
@@ -78,6 +78,47 @@ def test_as_counted_here_also_when_a_worker_is_killed(corpus, dask, tmp_path, mo
     there, here = count(address, corpus, (3, 7), tmp_path / "b", kill)
     assert workers[0].returncode == -signal.SIGKILL
     assert there == here
+
+
+def make(folder, matrices, digest):
+    made = [Row(counts, "s", f"{i}", "segment_0") for i, counts in enumerate(matrices)]
+    store.write_rows(folder / "a.arrow", made, rows.SCHEMA)
+    store.finish(folder, [folder / "a.arrow"], rows.SCHEMA, digest * 64)
+    return store.open_data_set(str(folder))
+
+
+def test_rows_that_change_while_the_cluster_goes_on(dask, tmp_path):
+    """Workers that had the old rows open count the new ones; where they find others than we, that is an error."""
+    for digest, value in (("a", 0), ("b", 1)):
+        data_set = make(tmp_path / "x", [np.full((20, 800), value, np.uint8)] * 10, digest)
+        n, parts = cluster.extract(dask[0], data_set, 1, 8, tmp_path / "work", 10**8)
+        (table,) = parts
+        assert n == 20_000
+        assert (table.keys.tolist(), table.frequencies.tolist()) == ([[int.from_bytes([value] * 8)]], [20_000])
+    data_set = make(tmp_path / "x", [np.full((20, 800), 2, np.uint8)] * 10, "c")
+    make(tmp_path / "x", [np.full((20, 800), 3, np.uint8)] * 10, "d")
+    with pytest.raises(BadInput, match="expected on a worker the rows that this command found, found others"):
+        cluster.extract(dask[0], data_set, 1, 8, tmp_path / "work", 10**8)
+
+
+def test_first_rows_without_tokens_or_spikes(dask, tmp_path, monkeypatch):
+    """What the first block has, nothing or one silent patch, does not decide how the others are divided."""
+    monkeypatch.setattr(motifs, "BLOCK_TOKENS", 1)
+    rng = np.random.default_rng(0)
+    loud = [rng.integers(0, 9, (20, 803), np.uint8) for _ in range(30)]
+    for digest, first in (("a", np.zeros((0, 0), np.uint8)), ("b", np.zeros((20, 4_000), np.uint8))):
+        data_set = make(tmp_path / digest, [first, *loud], digest)
+        (tmp_path / "work").mkdir(exist_ok=True)
+        there, here = count(dask[0], data_set, (1, 8), tmp_path / "work", lambda _: None)
+        assert there == here
+
+
+def test_ranges_of_sampled_tables_are_about_equal():
+    several = [np.zeros((1, 1), np.uint64), np.arange(9_000, dtype=np.uint64)[:, None], np.empty((0, 1), np.uint64)]
+    limits = tables.splitters([key for keys in several for key in tables.sample(keys)], 9)
+    sizes = np.diff([0, *(limit[0] for limit in limits), 9_000])
+    assert len(sizes) == 9
+    assert sizes.max() < 1_100
 
 
 def test_no_scheduler(corpus, tmp_path, monkeypatch):

@@ -93,6 +93,8 @@ def test_motifs_of_a_repository(hub, local, script, tmp_path):
         assert done.returncode == 0, done.stderr
     there, here = sorted((tmp_path / "out").glob("*.parquet"))
     assert pq.read_table(there).equals(pq.read_table(here))
+    tokens = [json.loads(path.read_text())["tokens"] for path in (tmp_path / "out").glob("*_summary.json")]
+    assert tokens == [sum(row.counts.size for row in local)] * 2
 
 
 def test_no_such_repository(hub, script):

@@ -137,6 +137,21 @@ def test_blocks_have_every_row_once_and_fit(tokens, memory, at_once):
         assert len(block) == 1 or n * 16 * motifs.COPIES * at_once <= memory
 
 
+@pytest.mark.parametrize("frequencies", [[16] * 9_000, [*range(1_000, 10_000)], [1 << 40, (1 << 40) + 1] * 4_500])
+def test_order_of_many_frequent_patches_in_little_memory(tmp_path, frequencies):
+    """What a run with little memory has at a time is little, whatever the frequencies are."""
+    frequencies = np.random.default_rng(0).permutation(np.array(frequencies, np.int64))
+    keys = np.arange(len(frequencies), dtype=np.uint64)[:, None]
+    parts = [patches.Table(keys[i : i + 500], frequencies[i : i + 500]) for i in range(0, len(keys), 500)]
+    memory = 16 * tables.COPIES * 500
+    found = list(tables.by_frequency(parts, tmp_path, memory))
+    assert max(len(part.keys) for part in found) <= 500
+    places = np.lexsort([keys[:, 0], -frequencies])
+    assert np.concatenate([part.keys for part in found]).tolist() == keys[places].tolist()
+    assert np.concatenate([part.frequencies for part in found]).tolist() == frequencies[places].tolist()
+    assert not any(tmp_path.iterdir())
+
+
 def pixels(figure):
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
@@ -266,12 +281,12 @@ def test_killed_and_run_again(corpus, tmp_path):
     folder, work = tmp_path / "build" / catalog.PILE, tmp_path / "work"
     command = [sys.executable, "-c", SLOWLY, str(folder), str(work)]
     running = subprocess.Popen([*command, "0.3"], cwd=ROOT, stdout=subprocess.PIPE)
-    while len(list(work.glob("block-*.patches"))) < 3:
+    while len(list(work.rglob("block-*.patches"))) < 3:
         assert running.poll() is None
         time.sleep(0.01)
     running.send_signal(signal.SIGKILL)
     running.wait()
-    kept = len(list(work.glob("block-*.patches")))
+    kept = len(list(work.rglob("block-*.patches")))
     said = subprocess.run([*command, "0"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     assert said[:-1] == [f"{i}" for i in range(kept, 6)]
     assert said[-1] == f"unique {len(plainly(corpus, 1, 8))}"
@@ -279,7 +294,31 @@ def test_killed_and_run_again(corpus, tmp_path):
     again = []
     motifs.extract(data_set, 1, 4, work, 10**9, 1, again.append)
     assert sum(again) == 2490
-    assert (work / "job.json").read_text().count('"shape": [1, 4]') == 1
+    assert len(list(work.rglob("block-*.patches"))) == 6
+
+
+def test_killed_while_an_older_run_still_writes(corpus, tmp_path, monkeypatch):
+    """What a run that counts other rows, since built again, writes into the same folder is not taken for ours."""
+    old = store.open_data_set(str(tmp_path / "build" / catalog.PILE))
+    store.write_rows(tmp_path / "x" / "a.arrow", [Row(np.ones_like(c), "s", "a", "b") for c in corpus], rows.SCHEMA)
+    store.finish(tmp_path / "x", [tmp_path / "x" / "a.arrow"], rows.SCHEMA, "1" * 64)
+    new = store.open_data_set(str(tmp_path / "x"))
+    count_rows = motifs.count_rows
+
+    def disturbed(data_set, *more):
+        if data_set is new:
+            raise KeyboardInterrupt
+        if not list((tmp_path / "work").rglob("block-*")):
+            with pytest.raises(KeyboardInterrupt):
+                motifs.extract(new, 1, 1, tmp_path / "work", 10**9, 1)
+        return count_rows(data_set, *more)
+
+    monkeypatch.setattr(motifs, "count_rows", disturbed)
+    motifs.extract(old, 1, 1, tmp_path / "work", 10**9, 1)
+    monkeypatch.undo()
+    monkeypatch.setattr(motifs, "BLOCK_TOKENS", 1)
+    total, parts = motifs.extract(new, 1, 1, tmp_path / "work", 10**9, 1)
+    assert [part.frequencies.tolist() for part in parts] == [[total]]
 
 
 def test_table_in_row_groups(tmp_path, monkeypatch):
@@ -318,6 +357,7 @@ def test_share():
         (["--p_n", "1", "--p_t", "8", "--top", "401"], "--top: expected at most 400, found 401"),
         (["--p_n", "1", "--p_t", "8", "--top", "0"], "argument --top: expected a whole number from 1"),
         (["--p_n", "1", "--p_t", "8", "--memory", "lots"], "argument --memory: expected at least 1MB, like 2GB"),
+        (["--p_n", "1", "--p_t", "8", "--memory", "1e999"], "argument --memory: expected at least 1MB, like 2GB"),
         (["--p_n", "1", "--p_t", "8", "--scheduler", "x"], "x: expected a Dask scheduler with workers"),
     ],
 )
@@ -327,6 +367,14 @@ def test_wrong_arguments(corpus, script, tmp_path, arguments, message):
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_no_rows(script, tmp_path):
+    store.write_rows(tmp_path / "x" / "a.arrow", [], rows.SCHEMA)
+    store.finish(tmp_path / "x", [tmp_path / "x" / "a.arrow"], rows.SCHEMA, "0" * 64)
+    done = script("extract_motifs.py", "--p_n", 1, "--p_t", 8, "--repo_name", tmp_path / "x")
+    assert done.returncode == 2
+    assert done.stderr == "error: x: expected a data set with rows, found none; build it again, or take another\n"
 
 
 def anonymous(pid):
