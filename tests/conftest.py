@@ -1,6 +1,7 @@
 """What several tests need: the project's folder, the real recordings where they are, scripts run as users run them."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,17 @@ from hypothesis import settings
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
+# What is started in the background ignores Ctrl-C, and so would all the processes that tests start, and interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 ROOT = Path(__file__).resolve().parent.parent
 REAL = ROOT.parent / "shared" / "real"
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores for two of them: many tests wait for a server or for a process to end."""
+    return -(-len(os.sched_getaffinity(0)) * 3 // 2) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @pytest.fixture
