@@ -36,10 +36,10 @@ format: $(VENV)/ready
 	ruff check --fix . ; ruff format .
 
 table: $(VENV)/ready
-	python -m neuralpile.catalog
+	python -m neuralpile.readme_tables
 
 verify: $(VENV)/ready
-	python -m neuralpile.verify
+	python -m neuralpile.build.verify
 
 bench: $(VENV)/ready
 	pip install --quiet --disable-pip-version-check --editable ".[bench]"

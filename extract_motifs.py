@@ -6,9 +6,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from neuralpile import catalog, cli, motifs, store
+from neuralpile import catalog, cli
 from neuralpile.errors import BadInput
-from neuralpile.motifs import Summary
+from neuralpile.hub import options
+from neuralpile.motifs import extract, figures
+from neuralpile.motifs.extract import Summary
+from neuralpile.open import open_data_set
 
 EXAMPLE = "python extract_motifs.py --p_n 1 --p_t 8 --repo_name dmfc-rsg"
 
@@ -26,45 +29,45 @@ def main() -> int:
     parser.add_argument("--memory", type=cli.n_bytes, metavar="2GB", help="to use at most (a quarter of the machine's)")
     parser.add_argument("--jobs", type=cli.positive_int, default=cli.cores(), help="blocks of rows at a time")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="count on this Dask cluster: tcp://host:8786")
-    cli.add_publishing(parser, "the table")
+    options.add_publishing(parser, "the table")
     given = parser.parse_args()
 
-    if given.top > motifs.MOST_DRAWN:
-        parser.error(f"--top: expected at most {motifs.MOST_DRAWN}, found {given.top}; all motifs are in the table")
-    hub = cli.hub(given)
+    if given.top > extract.MOST_DRAWN:
+        parser.error(f"--top: expected at most {extract.MOST_DRAWN}, found {given.top}; all motifs are in the table")
+    hub = options.hub(given)
     memory = given.memory or cli.machine_memory() // 4
-    data_set = store.open_data_set(given.repo_name)
+    data_set = open_data_set(given.repo_name)
     _check_fit(data_set, given.p_n, given.p_t)
     tokens = sum(data_set.tokens())
-    stem = given.out_dir / motifs.file_stem(data_set.name, given.p_n, given.p_t)
+    stem = given.out_dir / figures.file_stem(data_set.name, given.p_n, given.p_t)
     table, work = stem.with_name(f"{stem.name}.parquet"), stem.with_name(f".{stem.name}.work")
     with tqdm(total=tokens, unit="token", unit_scale=True, desc="motifs", disable=None) as bar:
         if given.scheduler:
-            from neuralpile import cluster
+            from neuralpile.motifs import cluster
 
-            extract = partial(cluster.extract, given.scheduler, data_set)
+            counted = partial(cluster.extract, given.scheduler, data_set)
         else:
-            extract = partial(motifs.extract, data_set, jobs=given.jobs)
-        n_patches, parts = extract(p_n=given.p_n, p_t=given.p_t, work=work, memory=memory, advance=bar.update)
+            counted = partial(extract.extract, data_set, jobs=given.jobs)
+        n_patches, parts = counted(p_n=given.p_n, p_t=given.p_t, work=work, memory=memory, advance=bar.update)
     summary = Summary(data_set.name, given.p_n, given.p_t, tokens, n_patches)
-    first, spectrum = motifs.write_table(parts, table, summary, given.top)
+    first, spectrum = extract.write_table(parts, table, summary, given.top)
     outputs = [stem.with_name(f"{stem.name}{end}") for end in (".jpeg", "_ranks.jpeg", "_summary.json")]
-    motifs.save_figure(motifs.draw(first, summary), outputs[0])
-    motifs.save_figure(motifs.draw_ranks(spectrum, summary), outputs[1])
-    motifs.write_summary(summary, outputs[2])
+    figures.save_figure(figures.draw(first, summary), outputs[0])
+    figures.save_figure(figures.draw_ranks(spectrum, summary), outputs[1])
+    extract.write_summary(summary, outputs[2])
     print(_told(summary))
     print("\n".join(f"{path}" for path in (table, *outputs)))
     if hub:
-        from neuralpile import card, publish
+        from neuralpile.hub import card, publish
 
-        made = {"command": cli.command()}
+        made = {"command": options.command()}
         page = publish.push_table(table, hub, made, card.describe(components(data_set), data_set.manifest()))
         print(f"pushed to {given.hf_repo_name}: {page}")
     shutil.rmtree(work, ignore_errors=True)
     return 0
 
 
-def components(data_set: motifs.DataSet) -> list[str]:
+def components(data_set: extract.DataSet) -> list[str]:
     """The names of the data sets that a corpus was merged from, as its manifest has them; else its own."""
     manifest = data_set.manifest() if data_set.is_merged else None
     return list((manifest or {}).get("components", {})) or [data_set.name]
@@ -80,7 +83,7 @@ def _told(summary: Summary) -> str:
     return "\n".join(lines)
 
 
-def _check_fit(data_set: motifs.DataSet, p_n: int, p_t: int) -> None:
+def _check_fit(data_set: extract.DataSet, p_n: int, p_t: int) -> None:
     """Raise BadInput where a patch fits into no row; of rows on the Hub only the tokens are known beforehand."""
     if not len(data_set):
         raise BadInput(data_set.name, "a data set with rows", "none", "build it again, or take another")

@@ -5,8 +5,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from neuralpile import build, card, catalog, cli, merge, publish, store
+from neuralpile import catalog, cli
+from neuralpile.build import record
+from neuralpile.corpus import arrow, merge, store
 from neuralpile.errors import BadInput
+from neuralpile.hub import card, options, publish
+from neuralpile.open import open_data_set
 
 EXAMPLE = "python merge_datasets.py --components m1-a dmfc-rsg --out_dir build/two"
 MOST_SAID = 20
@@ -34,19 +38,19 @@ def main() -> int:
     parser.add_argument(
         "--check", action="store_true", help="merge nothing: see whether the corpus has just the rows of its components"
     )
-    cli.add_publishing(parser, "the corpus")
+    options.add_publishing(parser, "the corpus")
     given = parser.parse_args()
     if given.check and (given.exclude_restricted or given.hf_repo_name):
         parser.error("--check: expected neither --exclude_restricted nor --hf_repo_name; name --components to choose")
     if given.seed < 0:
         parser.error(f"--seed: expected a whole number from 0, found {given.seed}")
-    hub = cli.hub(given)
+    hub = options.hub(given)
 
     if given.check:
         return check(given.out_dir, given.components)
     recorded = [data_set.name for data_set in catalog.published()]
     references = given.components or [name for name in recorded if name in store.built()]
-    components = [store.open_data_set(reference) for reference in references]
+    components = [open_data_set(reference) for reference in references]
     if given.exclude_restricted:
         components = list(unrestricted(components))
     if not components:
@@ -64,11 +68,16 @@ def main() -> int:
             print(f"not built, so not in it: {', '.join(missing)}")
     print(f"corpus: {given.out_dir}")
     if hub:
-        corpus = store.open_data_set(str(given.out_dir))
+        corpus = open_data_set(str(given.out_dir))
         for name, data_set in card.describe(merged, corpus.manifest()).items():
             if data_set.caveat:
                 print(f"before you pass these rows on: {name}: {data_set.caveat}", file=sys.stderr)
-        made = {"command": cli.command(), "seed": given.seed, "test size": given.test_size, "split by": given.split_by}
+        made = {
+            "command": options.command(),
+            "seed": given.seed,
+            "test size": given.test_size,
+            "split by": given.split_by,
+        }
         page = publish.push(corpus, hub, made)
         print(f"pushed to {given.hf_repo_name}: {page}")
     return 0
@@ -88,7 +97,7 @@ def doubts(components: list[merge.DataSet]) -> Iterator[str]:
     """What a user should know of the local builds before they are merged: missing sessions, unusual options."""
     published = set()
     for component in components:
-        report = component.folder and component.folder / build.REPORT
+        report = component.folder and component.folder / record.REPORT
         if report is None or not report.is_file():
             continue
         try:
@@ -96,7 +105,7 @@ def doubts(components: list[merge.DataSet]) -> Iterator[str]:
             n_failed, bin_size = len(content["failed"]), content["options"]["bin_size"]
             published.add(content["options"]["as_published"])
         except (ValueError, KeyError, TypeError):
-            yield f"{component.name}: its {build.REPORT} is damaged: run its preprocess.py again"
+            yield f"{component.name}: its {record.REPORT} is damaged: run its preprocess.py again"
             continue
         if n_failed:
             yield f"{component.name}: {n_failed} of its session files were not built (see {report})"
@@ -108,14 +117,14 @@ def doubts(components: list[merge.DataSet]) -> Iterator[str]:
 
 def check(folder: Path, references: list[str] | None) -> int:
     """Compare a corpus with its components, which its manifest names unless the user does; the exit status."""
-    corpus = store.open_data_set(str(folder))
+    corpus = open_data_set(str(folder))
     if not corpus.is_merged:
         raise BadInput(folder, "a merged corpus", "a data set", "give the corpus with --out_dir")
     manifest = merge.made_of(folder)
     if manifest is None and not references:
         do = "name its components with --components, or merge again"
-        raise BadInput(folder, f"a {store.MANIFEST} that names its components", "none", do)
-    components = [store.open_data_set(reference) for reference in references or manifest["components"]]
+        raise BadInput(folder, f"a {arrow.MANIFEST} that names its components", "none", do)
+    components = [open_data_set(reference) for reference in references or manifest["components"]]
     said = merge.check(corpus, components)
     for line in said[:MOST_SAID]:
         print(line)

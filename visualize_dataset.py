@@ -5,8 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from neuralpile import catalog, cli, glance, motifs, rasters, report, store
+from neuralpile import catalog, cli
+from neuralpile.corpus import arrow, store
 from neuralpile.errors import BadInput
+from neuralpile.figures import checks, page, rasters
+from neuralpile.motifs import extract
+from neuralpile.open import open_data_set
 
 EXAMPLE = "python visualize_dataset.py --repo_name dmfc-rsg --n_examples 4"
 
@@ -53,7 +57,7 @@ def main() -> int:
     if given.report:
         return write_report(given.out_dir or catalog.BUILD, given.seed)
     out_dir = given.out_dir or Path("rasters")
-    pile = [catalog.PILE] if store.is_finished(catalog.BUILD / catalog.PILE) else []
+    pile = [catalog.PILE] if arrow.is_finished(catalog.BUILD / catalog.PILE) else []
     references = store.built() + pile if given.plot_all else [given.repo_name]
     if not references:
         raise BadInput(catalog.BUILD, "data sets that are built", "none", "run data/<name>/preprocess.py of some")
@@ -65,7 +69,7 @@ def main() -> int:
     n_failed, drawn, done = 0, [], []
     for reference in references:
         try:
-            data_set = store.open_data_set(reference)
+            data_set = open_data_set(reference)
             if given.summary:
                 done.append(summarise(data_set, given.seed, out_dir, given.format))
             else:
@@ -104,11 +108,11 @@ def table(done: Sequence[Done]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def summarise(data_set: motifs.DataSet, seed: int, out_dir: Path, kind: str) -> Done:
+def summarise(data_set: extract.DataSet, seed: int, out_dir: Path, kind: str) -> Done:
     """Draw a data set at a glance, and see what looks wrong in it."""
-    seen = glance.look(data_set, seed)
+    seen = checks.look(data_set, seed)
     path = out_dir / f"{data_set.name.replace('/', '--')}_summary.{kind}"
-    rasters.save(glance.draw(seen), path)
+    rasters.save(checks.draw(seen), path)
     return Done(data_set.name, seen.looked_at, seen.rows, path, seen.flags)
 
 
@@ -117,7 +121,7 @@ def write_report(out_dir: Path, seed: int) -> int:
     recorded, built = [data_set.name for data_set in catalog.published()], store.built()
     names = recorded if set(recorded) & set(built) else built or recorded
     path = out_dir / "report.html"
-    flags = report.write(names, Path("motifs"), path, seed)
+    flags = page.write(names, Path("motifs"), path, seed)
     print(f"{len(names)} data sets, {len(set(names) & set(built))} of them built, {flags} things to look at")
     print(f"page: {path}")
     return 0

@@ -19,7 +19,9 @@ import datasets
 import numpy as np
 import publish as writing
 
-from neuralpile import merge, publish, rows, store
+from neuralpile.corpus import arrow, merge, rows, store
+from neuralpile.hub import publish
+from neuralpile.open import open_data_set
 
 RUNS = 3  # the median is shown
 NAMES = ("one", "two")
@@ -39,8 +41,8 @@ def plainly(folder: Path, out: Path) -> None:
 
 def by_us(folder: Path, out: Path) -> None:
     """Merged on the disk, then as shards."""
-    merge.merge([store.open_data_set(str(folder / name)) for name in NAMES], out.with_suffix(".merged"), 0.01, 0)
-    corpus = store.open_data_set(str(out.with_suffix(".merged")))
+    merge.merge([open_data_set(str(folder / name)) for name in NAMES], out.with_suffix(".merged"), 0.01, 0)
+    corpus = open_data_set(str(out.with_suffix(".merged")))
     for split, data in corpus.splits.items():
         made = publish.shards(store.DataSetOnDisk(corpus.name, {split: data}), publish.published(rows.MERGED_SCHEMA))
         for i, file in enumerate(made):
@@ -72,9 +74,9 @@ def main() -> None:
         simulated = writing.simulated(given.tokens)
         half = given.tokens // (2 * writing.UNITS * writing.BINS)
         for name, part in zip(NAMES, (itertools.islice(simulated, half), simulated), strict=True):
-            store.write_rows(folder / name / "rows.arrow", part, rows.SCHEMA)
-            store.finish(folder / name, [folder / name / "rows.arrow"], rows.SCHEMA, name * 8)
-        tokens = sum(sum(store.open_data_set(str(folder / name)).tokens()) for name in NAMES)
+            arrow.write_rows(folder / name / "rows.arrow", part, rows.SCHEMA)
+            arrow.finish(folder / name, [folder / name / "rows.arrow"], rows.SCHEMA, name * 8)
+        tokens = sum(sum(open_data_set(str(folder / name)).tokens()) for name in NAMES)
         print("| way | M tokens/s | times | bytes a token | peak memory, MB |\n|---|--:|--:|--:|--:|")
         plain = 0.0
         for number, way in enumerate(writing.WAYS):

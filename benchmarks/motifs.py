@@ -24,8 +24,10 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from neuralpile import motifs, rows, simulation, store
-from neuralpile.rows import Row
+from neuralpile import simulation
+from neuralpile.corpus import arrow, rows
+from neuralpile.corpus.rows import Row
+from neuralpile.motifs import extract, figures
 
 UNITS, BINS, BIN = 100, 100_003, 0.02
 SHAPES = [(1, 8), (1, 10), (1, 15), (15, 1), (4, 4), (1, 32)]
@@ -100,7 +102,7 @@ def with_duckdb(counts: np.ndarray, p_n: int, p_t: int) -> Counts:
 
 def ours(counts: np.ndarray, p_n: int, p_t: int) -> Counts:
     """The library's count, as a dictionary."""
-    counted = motifs.count([counts], p_n, p_t)
+    counted = extract.count([counts], p_n, p_t)
     return {key.tobytes(): int(n) for key, n in zip(counted.patches, counted.frequencies, strict=True)}
 
 
@@ -122,7 +124,7 @@ def command(folder: Path, out: Path, p_n: int, p_t: int, *options: str) -> tuple
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0
     elapsed = time.perf_counter() - start
-    summary = json.loads((out / f"{motifs.file_stem(folder.name, p_n, p_t)}_summary.json").read_text())
+    summary = json.loads((out / f"{figures.file_stem(folder.name, p_n, p_t)}_summary.json").read_text())
     return elapsed, usage.ru_maxrss / 1000, summary
 
 
@@ -130,11 +132,11 @@ def kernels(few: list[np.ndarray], data: str, shapes: list[tuple[int, int]]) -> 
     """Print how many patches a second each way counts; give those of the Counter loop."""
     plain: dict[tuple[int, int], float] = {}
     for shape in shapes:
-        motifs.count([few[0][:, :1000]], *shape)  # compiles
+        extract.count([few[0][:, :1000]], *shape)  # compiles
         expected = counter_loop(few[0], *shape)
         for way in (numpy_unique, with_polars, with_duckdb, ours):
             assert way(few[0], *shape) == expected, way
-        n = motifs.n_patches(few[0].shape, *shape)
+        n = extract.n_patches(few[0].shape, *shape)
         patches = binary(few[0], *shape)
         series, table = pl.Series("patch", patches.cast(pa.large_binary())), pa.table({"p": patches.cast(pa.binary())})
         plain[shape] = n / seconds(lambda shape=shape: counter_loop(few[0], *shape))
@@ -143,7 +145,7 @@ def kernels(few: list[np.ndarray], data: str, shapes: list[tuple[int, int]]) -> 
             n / seconds(lambda shape=shape: numpy_unique(few[0], *shape)),
             n / seconds(lambda series=series: series.value_counts(), 3),
             n / seconds(lambda table=table: duckdb.from_arrow(table).aggregate("p, count(*)").to_arrow_table(), 3),
-            n * len(few) / seconds(lambda shape=shape: motifs.count(few, *shape), 3),
+            n * len(few) / seconds(lambda shape=shape: extract.count(few, *shape), 3),
         ]
         cells = " | ".join(f"{rate / 1e6:,.1f}" for rate in rates)
         name = f"{data} | {shape[0]} × {shape[1]} | {len(expected):,}"
@@ -154,8 +156,8 @@ def kernels(few: list[np.ndarray], data: str, shapes: list[tuple[int, int]]) -> 
 def in_two_threads(few: list[np.ndarray], top: float) -> None:
     """Print how many patches of 1 × 8 two threads count, and for scale the bytes a second that numpy.max reads."""
     with ThreadPoolExecutor(2) as pool:
-        took = seconds(lambda: list(pool.map(lambda half: motifs.count(half, 1, 8), (few[::2], few[1::2]))), 3)
-    n = sum(motifs.n_patches(counts.shape, 1, 8) for counts in few)
+        took = seconds(lambda: list(pool.map(lambda half: extract.count(half, 1, 8), (few[::2], few[1::2]))), 3)
+    n = sum(extract.n_patches(counts.shape, 1, 8) for counts in few)
     scale = f"numpy.max is {took * top / (8 * n):.1f} × as fast"
     print(f"| 5 Hz, 2 threads | 1 × 8 | | | | | | {n / took / 1e6:.1f} | {scale} |", flush=True)
 
@@ -163,16 +165,16 @@ def in_two_threads(few: list[np.ndarray], top: float) -> None:
 def many_unique() -> None:
     """Print what the Counter loop and ours count of a hundred million tokens with many unique patches."""
     few = many_unique_rows(10)
-    n = sum(motifs.n_patches(counts.shape, 1, 8) for counts in few)
+    n = sum(extract.n_patches(counts.shape, 1, 8) for counts in few)
     start = time.perf_counter()
     expected: Counter[bytes] = Counter()
     for counts in few:
         expected.update(counter_loop(counts, 1, 8))
     plain = n / (time.perf_counter() - start)
-    counted = motifs.count(few, 1, 8)
+    counted = extract.count(few, 1, 8)
     found = zip(counted.patches, counted.frequencies, strict=True)
     assert {key.tobytes(): int(m) for key, m in found} == expected
-    rate = n / seconds(lambda: motifs.count(few, 1, 8), 3)
+    rate = n / seconds(lambda: extract.count(few, 1, 8), 3)
     name = f"45 Hz, all {n:,} | 1 × 8 | {len(expected):,}"
     print(f"| {name} | {plain / 1e6:.1f} | | | | {rate / 1e6:.1f} | {rate / plain:.0f} |", flush=True)
 
@@ -200,8 +202,8 @@ def main() -> None:
         for data, mean_rate in [("5 Hz", 5.0), ("dense, 50 Hz", 50.0)]:
             folder = Path(made) / data[:5].replace(" ", "")
             some = [Row(c, "s", f"{i}", "segment_0") for i, c in enumerate(simulated_rows(given.tokens, mean_rate))]
-            store.write_rows(folder / "a.arrow", some, rows.SCHEMA)
-            store.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
+            arrow.write_rows(folder / "a.arrow", some, rows.SCHEMA)
+            arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
             del some
             for shape in [(1, 8), (1, 15), (4, 4)]:
                 for jobs in ("1", "2"):

@@ -23,8 +23,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from neuralpile import publish, rows, simulation, store
-from neuralpile.rows import Row
+from neuralpile import simulation
+from neuralpile.corpus import arrow, rows
+from neuralpile.corpus.rows import Row
+from neuralpile.hub import publish
+from neuralpile.open import open_data_set
 
 UNITS, BINS = 300, 33_333
 RUNS = 3  # the median is shown
@@ -51,13 +54,13 @@ def by_push_to_hub(build: Path, out: Path) -> None:
 def by_pyarrow(build: Path, out: Path) -> None:
     """The general writer with our encoding: zstd, dictionary, a row a row group."""
     with pq.ParquetWriter(out / "0.parquet", publish.published(rows.SCHEMA), compression="zstd") as writer:
-        for row in store.open_data_set(str(build)):
+        for row in open_data_set(str(build)):
             writer.write_table(pa.Table.from_batches([rows.to_record_batch(row)], rows.SCHEMA))
 
 
 def by_us(build: Path, out: Path) -> None:
     """What `neuralpile.publish` sends, kept."""
-    for i, file in enumerate(publish.shards(store.open_data_set(str(build)), publish.published(rows.SCHEMA))):
+    for i, file in enumerate(publish.shards(open_data_set(str(build)), publish.published(rows.SCHEMA))):
         file.seek(0)
         with (out / f"{i:05d}.parquet").open("wb") as kept:
             shutil.copyfileobj(file, kept)
@@ -110,9 +113,9 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         build = Path(folder) / "build"
-        store.write_rows(build / "rows.arrow", simulated(given.tokens), rows.SCHEMA)
-        store.finish(build, [build / "rows.arrow"], rows.SCHEMA, "0" * 16)
-        data_set = store.open_data_set(str(build))
+        arrow.write_rows(build / "rows.arrow", simulated(given.tokens), rows.SCHEMA)
+        arrow.finish(build, [build / "rows.arrow"], rows.SCHEMA, "0" * 16)
+        data_set = open_data_set(str(build))
         tokens = sum(row.counts.size for row in data_set)
         expected = rows.digest(data_set)
         print(f"{tokens:,} tokens, {len(data_set)} rows\n")

@@ -19,9 +19,12 @@ import h5py
 import numpy as np
 from pynwb import NWBHDF5IO, NWBFile
 
-from neuralpile import counts, merge, rows, simulation, store
+from neuralpile import simulation
+from neuralpile.corpus import arrow, merge, rows, store
+from neuralpile.corpus.rows import Row
+from neuralpile.open import open_data_set
 from neuralpile.recordings import nwb
-from neuralpile.rows import Row
+from neuralpile.spikes import binning
 
 RUNS = 3  # the median is shown
 UNITS, SECONDS, BIN = 300, 5400.0, 0.02
@@ -88,7 +91,7 @@ def bench_bin(times: np.ndarray, ends: np.ndarray) -> np.ndarray:
         return np.stack([np.histogram(train, edges)[0] for train in np.split(times, ends[:-1])]).astype(np.uint8)
 
     slow, expected = timed(plain)
-    fast, binned = timed(lambda: counts.bin_spikes(times, ends, BIN))
+    fast, binned = timed(lambda: binning.bin_spikes(times, ends, BIN))
     assert np.array_equal(expected, binned.counts)
     show("bin spike times", times.size / 1e6, "M spikes", ("numpy.histogram a unit", slow), fast)
     return binned.counts
@@ -103,7 +106,7 @@ def bench_rebin() -> None:
         return np.ascontiguousarray(np.array(sums).T, dtype=np.uint8)
 
     slow, expected = timed(plain)
-    fast, binned = timed(lambda: counts.rebin(raster, 20))
+    fast, binned = timed(lambda: binning.rebin(raster, 20))
     assert np.array_equal(expected, binned.counts)
     show("rebin a 1 ms raster", raster.nbytes / 1e6, "MB", ("a sum a bin", slow), fast)
 
@@ -132,9 +135,9 @@ def bench_write_and_view(folder: Path, matrix: np.ndarray) -> None:
         return datasets.load_from_disk(str(folder / "plain"))
 
     def ours() -> store.DataSetOnDisk:
-        store.write_rows(folder / "ours" / "a.arrow", few, rows.SCHEMA)
-        store.finish(folder / "ours", [folder / "ours" / "a.arrow"], rows.SCHEMA, "0" * 64)
-        return store.open_data_set(str(folder / "ours"))
+        arrow.write_rows(folder / "ours" / "a.arrow", few, rows.SCHEMA)
+        arrow.finish(folder / "ours", [folder / "ours" / "a.arrow"], rows.SCHEMA, "0" * 64)
+        return open_data_set(str(folder / "ours"))
 
     slow, expected = timed(plain, 1)
     fast, written = timed(ours)
@@ -157,9 +160,9 @@ def bench_merge(folder: Path, matrix: np.ndarray) -> None:
     made = session_rows(matrix, SLOW)
     components = []
     for i, name in enumerate("ab"):
-        store.write_rows(folder / name / "a.arrow", made[i::2], rows.SCHEMA)
-        store.finish(folder / name, [folder / name / "a.arrow"], rows.SCHEMA, str(i) * 64)
-        components.append(store.open_data_set(str(folder / name)))
+        arrow.write_rows(folder / name / "a.arrow", made[i::2], rows.SCHEMA)
+        arrow.finish(folder / name, [folder / name / "a.arrow"], rows.SCHEMA, str(i) * 64)
+        components.append(open_data_set(str(folder / name)))
 
     def plain() -> store.DataSetOnDisk:
         parts = [
@@ -169,11 +172,11 @@ def bench_merge(folder: Path, matrix: np.ndarray) -> None:
         together = datasets.concatenate_datasets(parts).train_test_split(test_size=0.01, seed=0)
         together.save_to_disk(str(folder / "plain-merge"))
         to_disk(folder / "plain-merge")
-        return store.open_data_set(str(folder / "plain-merge"))
+        return open_data_set(str(folder / "plain-merge"))
 
     def ours() -> store.DataSetOnDisk:
         merge.merge(components, folder / "our-merge", 0.01, 0)
-        return store.open_data_set(str(folder / "our-merge"))
+        return open_data_set(str(folder / "our-merge"))
 
     def content(data_set: store.DataSetOnDisk) -> list[tuple[object, ...]]:
         return sorted((*row[1:], rows.digest([row])) for row in data_set)
@@ -191,8 +194,8 @@ def main() -> None:
         f"numpy {np.__version__}, h5py {h5py.__version__}, datasets {datasets.__version__}, Python {sys.version[:6]}\n"
     )
     print("| stage | plain way | plain | ours | times faster |\n|---|---|--:|--:|--:|", flush=True)
-    counts.bin_spikes(np.array([0.0]), np.array([1]), BIN)  # compiles
-    counts.rebin(np.zeros((1, 1), np.uint8), 20)
+    binning.bin_spikes(np.array([0.0]), np.array([1]), BIN)  # compiles
+    binning.rebin(np.zeros((1, 1), np.uint8), 20)
     times, ends = spikes()
     with tempfile.TemporaryDirectory() as name:
         bench_read(Path(name), times, ends)

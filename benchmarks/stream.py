@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from large_nwb import spike_times, write_large
 from loopback_archives import LoopbackArchives
 
-from neuralpile.archives import RemoteFile
+from neuralpile.acquire.archives import RemoteFile
+from neuralpile.acquire.range_file import RemoteRecording
 from neuralpile.recordings import nwb
-from neuralpile.remote import RemoteRecording
 
 LATENCY, RATE = 0.04, 50e6  # seconds; bytes a second on one connection
 SPIKES, VOLTAGE = 9_400_000, 304_000_000  # spikes, bytes

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from neuralpile import lattice, store
 from neuralpile.errors import BadInput
+from neuralpile.open import open_data_set
 from neuralpile.recordings.hdf5 import tiles
-from neuralpile.rows import Options
+from neuralpile.spikes import zscore
+from neuralpile.spikes.session import Options
 
 PUBLISHED = Options(as_published=True)
 
@@ -30,7 +31,7 @@ def build(script, tmp_path, name, *options):
     out = tmp_path / f"out{len(list(tmp_path.glob('out*')))}"
     done = script(f"data/{name}/preprocess.py", "--data_dir", tmp_path / "raw", "--out_dir", out, *options)
     assert done.returncode == 0, done.stderr
-    return list(store.open_data_set(str(out))), done.stdout
+    return list(open_data_set(str(out))), done.stdout
 
 
 # papale
@@ -325,9 +326,9 @@ def wrong(found, counts):
 def test_card_error_rates(rate, drift, ours, theirs):
     """Wrong trials of a channel, at rates in spikes a bin, with rates that drift: at most `ours`, at least `theirs`."""
     counts, scored = simulate(rate, drift)
-    undone = lattice.undo(scored, np.zeros(len(scored), int))
+    undone = zscore.undo(scored, np.zeros(len(scored), int))
     share, too_high = wrong(undone.counts, counts)
-    as_published, _ = wrong(np.concatenate([lattice.undo_as_published(z) for z in scored]), counts)
+    as_published, _ = wrong(np.concatenate([zscore.undo_as_published(z) for z in scored]), counts)
     assert share <= ours
     assert undone.unsure >= share * 60 * 16  # all that is wrong is told, by number
     assert as_published >= theirs
@@ -337,7 +338,7 @@ def test_card_error_rates(rate, drift, ours, theirs):
 def test_card_what_cannot_be_told_is_told():
     """At 15 spikes a bin no bin is ever empty: counts come out too low, and nearly all are reported."""
     counts, scored = simulate(15)
-    undone = lattice.undo(scored, np.zeros(len(scored), int))
+    undone = zscore.undo(scored, np.zeros(len(scored), int))
     share, too_high = wrong(undone.counts, counts)
     assert share > 0.9
     assert too_high == 0
@@ -350,7 +351,7 @@ def test_card_a_burst_does_not_lift_its_neighbours():
     counts = [rng.poisson(0.5, (300, 4)) for _ in range(50)]
     counts[30] = rng.poisson(0.5, (300, 4)) + 40  # 20 trials later, its going is a jump as well
     scored = [score(counts[t], np.concatenate(counts[t - 20 : t])) for t in range(20, 50)]
-    undone = lattice.undo(scored, np.zeros(30, int))
+    undone = zscore.undo(scored, np.zeros(30, int))
     found = np.split(undone.counts, 30)
     for t in range(20, 50):
         if t != 30:
@@ -361,34 +362,34 @@ def test_card_half_means_and_doubled_steps():
     """A mean of 1.5: rounding first merges counts. Only 0 and 2: the step is that of the trials around."""
     counts = np.array([0, 1, 2, 3, 4, 5] * 4)[:, None]
     half = ((counts - 1.5) / 0.9).astype(np.float32)
-    assert lattice.undo([half], np.zeros(1, int)).counts.tolist() == counts.tolist()
-    assert lattice.undo_as_published(half)[:, 0].tolist() == published(half[:, 0]) != counts[:, 0].tolist()
+    assert zscore.undo([half], np.zeros(1, int)).counts.tolist() == counts.tolist()
+    assert zscore.undo_as_published(half)[:, 0].tolist() == published(half[:, 0]) != counts[:, 0].tolist()
     few = np.array([0, 2, 2, 0, 0, 2])[:, None]
     trials = [((n - 1.2) / 0.9).astype(np.float32) for n in (counts, counts, few)]
-    undone = lattice.undo(trials, np.zeros(3, int))
+    undone = zscore.undo(trials, np.zeros(3, int))
     assert undone.counts[-len(few) :].tolist() == few.tolist()
     assert undone.finer == 1
-    assert lattice.undo_as_published(trials[2])[:, 0].tolist() == [0, 1, 1, 0, 0, 1]
+    assert zscore.undo_as_published(trials[2])[:, 0].tolist() == [0, 1, 1, 0, 0, 1]
 
 
 def test_card_step_of_one_trial_and_blocks():
     """0, 2 and 5 tell their step by themselves. A mean that another block has does not lift the trials of this one."""
     alone = np.array([0, 2, 5, 2, 0])[:, None]
     z = ((alone - 1.2) / 0.9).astype(np.float32)
-    assert lattice.undo([z], np.zeros(1, int)).counts.tolist() == alone.tolist()
+    assert zscore.undo([z], np.zeros(1, int)).counts.tolist() == alone.tolist()
     counts = np.array([0, 1, 2, 3])[:, None]
     scored = [((counts - mean) / 0.9).astype(np.float32) for mean in (1.2, 3.2)]
-    assert lattice.undo(scored, np.array([0, 1])).counts[:, 0].tolist() == [0, 1, 2, 3] * 2
+    assert zscore.undo(scored, np.array([0, 1])).counts[:, 0].tolist() == [0, 1, 2, 3] * 2
 
 
 def test_card_constant_channel_and_values_on_no_lattice():
     trials = [((np.array(n)[:, None] - 1) / 0.7).astype(np.float32) for n in ([0, 1, 2, 1], [1, 1, 1, 1])]
-    undone = lattice.undo(trials, np.zeros(2, int))
+    undone = zscore.undo(trials, np.zeros(2, int))
     assert undone.counts[:, 0].tolist() == [0, 1, 2, 1, 1, 1, 1, 1]
     assert (undone.constant, undone.lifted) == (1, 1)
-    assert not lattice.undo([np.full((2, 1), 2, np.float32)], np.zeros(1, int)).counts.any()
+    assert not zscore.undo([np.full((2, 1), 2, np.float32)], np.zeros(1, int)).counts.any()
     noise = np.random.default_rng(0).normal(size=(50, 1)).astype(np.float32)
-    assert lattice.undo([noise], np.zeros(1, int)).off_lattice == 1
+    assert zscore.undo([noise], np.zeros(1, int)).off_lattice == 1
 
 
 def write_trials(path, scored, blocks):

@@ -14,8 +14,12 @@ import pytest
 from conftest import ROOT
 from recordings import write_units, write_units_bare
 
-from neuralpile import build, catalog, store
+from neuralpile import catalog
+from neuralpile.build import loop
+from neuralpile.corpus import arrow
 from neuralpile.errors import BadInput
+from neuralpile.open import open_data_set
+from neuralpile.spikes.session import Options
 
 SCRIPT = "data/dmfc-rsg/preprocess.py"
 
@@ -41,7 +45,7 @@ def raw(tmp_path):
 
 def content(folder):
     """Every file of a build by its path, but for the empty lock."""
-    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != build.LOCK}
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != loop.LOCK}
 
 
 def test_build_from_the_command_line(raw, script, tmp_path):
@@ -56,7 +60,7 @@ def test_build_from_the_command_line(raw, script, tmp_path):
         segment_id=datasets.Value("string"),
     )
     sessions: dict = {}
-    for row in store.open_data_set(str(out)):
+    for row in open_data_set(str(out)):
         assert row.counts.size <= 1500
         assert not row.counts.flags.owndata
         parts = sessions.setdefault((row.subject_id, row.session_id), [])
@@ -110,9 +114,9 @@ def test_what_changed_is_built_again(raw, script, tmp_path):
     done = script(SCRIPT, "--data_dir", raw, "--out_dir", out)
     assert "a1.nwb.arrow: its session file is not there any more" in done.stderr
     assert not row.exists()
-    assert len(store.open_data_set(str(out))) == 4
+    assert len(open_data_set(str(out))) == 4
     script(SCRIPT, "--data_dir", raw, "--out_dir", out, "--bin_size", "0.1")
-    assert (store.open_data_set(str(out)).row(0).counts == counted(trains(4, 20, 1), 0.1)).all()
+    assert (open_data_set(str(out)).row(0).counts == counted(trains(4, 20, 1), 0.1)).all()
 
 
 def test_bad_files_do_not_end_a_build(raw, script, tmp_path):
@@ -126,13 +130,13 @@ def test_bad_files_do_not_end_a_build(raw, script, tmp_path):
     assert any("b1.nwb: expected units/spike_times_index" in line for line in errors)
     assert "Traceback" not in done.stderr
     assert set(json.loads((out / "report.json").read_text())["failed"]) == {"sub-A/a2.nwb", "sub-B/b1.nwb"}
-    assert len(store.open_data_set(str(out))) == 3
+    assert len(open_data_set(str(out))) == 3
     # mended, the same command builds just these
     kept = (out / "rows" / "sub-A" / "a1.nwb.arrow").stat().st_ino
     write_units(raw / "sub-A" / "a2.nwb", trains(4, 20, 1))
     write_units(raw / "sub-B" / "b1.nwb", trains(6, 20, 3))
     assert script(SCRIPT, "--data_dir", raw, "--out_dir", out).returncode == 0
-    assert len(store.open_data_set(str(out))) == 5
+    assert len(open_data_set(str(out))) == 5
     assert (out / "rows" / "sub-A" / "a1.nwb.arrow").stat().st_ino == kept
 
 
@@ -142,7 +146,7 @@ def test_strict_stops_at_the_first_bad_file(raw, script, tmp_path):
     assert done.returncode == 2
     assert done.stderr.count("a2.nwb: expected a whole NWB file") == 1
     assert not (tmp_path / "out" / "rows" / "sub-B").exists()
-    assert not store.is_finished(tmp_path / "out")
+    assert not arrow.is_finished(tmp_path / "out")
 
 
 def test_silent_session_has_no_row_and_is_reported(raw, script, tmp_path):
@@ -150,7 +154,7 @@ def test_silent_session_has_no_row_and_is_reported(raw, script, tmp_path):
     done = script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "sub-B b1: no spike (at or after 0 s, in the units that are kept): no row" in done.stdout
-    assert len(store.open_data_set(str(tmp_path / "out"))) == 4
+    assert len(open_data_set(str(tmp_path / "out"))) == 4
 
 
 @pytest.mark.parametrize("where", ["absent", "empty"])
@@ -201,7 +205,7 @@ def test_links_are_followed_once(raw, script, tmp_path):
     (raw / "sub-A" / "gone.nwb").symlink_to("nowhere.nwb")
     os.mkfifo(raw / "sub-A" / "pipe.nwb")
     done = script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out")
-    assert len(store.open_data_set(str(tmp_path / "out"))) == 6
+    assert len(open_data_set(str(tmp_path / "out"))) == 6
     assert done.returncode == 1
     assert "gone.nwb: expected to read it and to write its rows, found" in done.stderr
 
@@ -217,7 +221,7 @@ def test_subject_of_the_present_folder(raw, tmp_path):
     """The subject is the folder's name, also where it is given as "."."""
     command = [sys.executable, ROOT / SCRIPT, "--data_dir", ".", "--out_dir", tmp_path / "out"]
     subprocess.run(command, cwd=raw / "sub-B", check=True, capture_output=True)
-    assert {row.subject_id for row in store.open_data_set(str(tmp_path / "out"))} == {"sub-B"}
+    assert {row.subject_id for row in open_data_set(str(tmp_path / "out"))} == {"sub-B"}
 
 
 def test_folders_of_others_are_left_alone(raw, script, tmp_path):
@@ -230,7 +234,7 @@ def test_folders_of_others_are_left_alone(raw, script, tmp_path):
     assert script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out").returncode == 0
     done = script("data/m1-a/preprocess.py", "--data_dir", raw, "--out_dir", tmp_path / "out")
     assert "found a build of dmfc-rsg" in done.stderr
-    assert len(store.open_data_set(str(tmp_path / "out"))) == 5
+    assert len(open_data_set(str(tmp_path / "out"))) == 5
 
 
 def test_report_that_is_damaged(raw, script, tmp_path):
@@ -248,7 +252,7 @@ def test_files_that_macos_puts_beside_others(raw, script, tmp_path):
     (raw / "sub-A" / "._a1.nwb").write_bytes(b"Mac OS X")
     done = script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert len(store.open_data_set(str(tmp_path / "out"))) == 5
+    assert len(open_data_set(str(tmp_path / "out"))) == 5
 
 
 def test_report_does_not_outlive_its_rows(raw, script, tmp_path):
@@ -257,7 +261,7 @@ def test_report_does_not_outlive_its_rows(raw, script, tmp_path):
         path.write_bytes(b"damaged")
     assert script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out").returncode == 2
     assert not (tmp_path / "out" / "report.json").exists()
-    assert not store.is_finished(tmp_path / "out")
+    assert not arrow.is_finished(tmp_path / "out")
 
 
 def test_token_limit_below_the_units(raw, script, tmp_path):
@@ -273,7 +277,7 @@ def test_published_values(raw, script, tmp_path):
     script(SCRIPT, *options, "--out_dir", tmp_path / "right")
     done = script(SCRIPT, *options, "--out_dir", tmp_path / "published", "--as_published")
     assert "a1: 1 times a bin passed 255 and wrapped to 0, as published" in done.stdout
-    right, published = (list(store.open_data_set(str(tmp_path / name)))[:16] for name in ("right", "published"))
+    right, published = (list(open_data_set(str(tmp_path / name)))[:16] for name in ("right", "published"))
     assert right[0].counts[0, 0] == 255
     assert published[0].counts[0, 0] == 300 - 256
     n_bins = len(np.arange(0, 10.02, 0.02)) - 1  # 3 units: 15 or 16 segments of at most 33 bins
@@ -308,7 +312,7 @@ def test_killed_at_any_moment_and_run_again(tmp_path, jobs):
         for path in done:  # whatever has its final name is whole
             assert path.read_bytes() == (undisturbed / path.relative_to(out)).read_bytes()
         before = {path: path.stat().st_ino for path in done}
-        if store.is_finished(out):
+        if arrow.is_finished(out):
             break
     assert kills >= 1
     subprocess.run(command(raw, out, "--jobs", jobs), cwd=ROOT, check=True, capture_output=True)
@@ -321,8 +325,8 @@ def test_two_builds_in_one_folder(raw, tmp_path):
     from filelock import FileLock
 
     (tmp_path / "out").mkdir()
-    with FileLock(tmp_path / "out" / build.LOCK), pytest.raises(BadInput, match="no other build"):
-        build.build(data_set, build.Script(ROOT / SCRIPT, None), {}, [], tmp_path / "out", build.Options())
+    with FileLock(tmp_path / "out" / loop.LOCK), pytest.raises(BadInput, match="no other build"):
+        loop.build(data_set, session.Script(ROOT / SCRIPT, None), {}, [], tmp_path / "out", Options())
 
 
 def test_new_data_set_is_one_folder(raw, script, tmp_path):
@@ -336,7 +340,7 @@ def test_new_data_set_is_one_folder(raw, script, tmp_path):
     (folder / "preprocess.py").write_text(head + body + tail)
     done = script(folder / "preprocess.py", "--data_dir", raw, "--jobs", "2")
     assert done.returncode == 0, done.stderr
-    assert len(store.open_data_set(str(tmp_path / "build" / "my-lab"))) == 5
+    assert len(open_data_set(str(tmp_path / "build" / "my-lab"))) == 5
     # an edited script builds again, and its mistakes are told as lines
     for wrong, message in [
         ("np.ones((2, 3))", "float64 of shape (2, 3)"),

@@ -9,8 +9,10 @@ from huggingface_hub import DatasetCard
 from loopback_hub import LoopbackHub
 from test_publish import write_build
 
-from neuralpile import card, catalog, rows
-from neuralpile.rows import Row
+from neuralpile import catalog
+from neuralpile.corpus import rows
+from neuralpile.corpus.rows import Row
+from neuralpile.hub import card
 
 ALL = {data_set.name: data_set for data_set in catalog.published()}
 

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from conftest import ROOT
 
-from neuralpile import catalog
+from neuralpile import catalog, readme_tables
 from neuralpile.errors import BadInput
 
 ASSETS = ROOT.parent / "shared" / "facts" / "assets"
@@ -63,7 +63,7 @@ def test_folder_is_complete(name):
 
 def test_table_in_the_readme_is_up_to_date():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert catalog.with_tables(readme) == readme, "the table is stale: make table"
+    assert readme_tables.with_tables(readme) == readme, "the table is stale: make table"
 
 
 def test_readme_options_exist(script):
@@ -95,9 +95,9 @@ def test_readme_example_of_a_new_data_set(script, tmp_path):
     np.savez(folder / "raw" / "sub-A" / "ses-1.npz", times=[0.01, 0.05, 0.03], ends=[2, 3])
     done = script(folder / "preprocess.py")
     assert done.returncode == 0, done.stderr
-    from neuralpile import store
+    from neuralpile.open import open_data_set
 
-    row = store.open_data_set(str(tmp_path / "build" / "my-lab")).row(0)
+    row = open_data_set(str(tmp_path / "build" / "my-lab")).row(0)
     assert row.counts.tolist() == [[1, 0, 1], [0, 1, 0]]
 
 

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from neuralpile import cluster, motifs, rows, store, tables
+from neuralpile.corpus import arrow, rows
+from neuralpile.corpus.rows import Row
 from neuralpile.errors import BadInput
-from neuralpile.rows import Row
+from neuralpile.motifs import cluster, extract, spill
+from neuralpile.open import open_data_set
 
 UNPUBLISHED = "--no-dashboard"
 
@@ -22,9 +24,9 @@ def corpus(tmp_path):
     rng = np.random.default_rng(0)
     made = [Row(rng.poisson(0.4, (20, 5_003)).astype(np.uint8), "s", f"{i}", "segment_0") for i in range(40)]
     folder = tmp_path / "build" / "x"
-    store.write_rows(folder / "a.arrow", made, rows.SCHEMA)
-    store.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
-    return store.open_data_set(str(folder))
+    arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
+    arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
+    return open_data_set(str(folder))
 
 
 @pytest.fixture
@@ -53,9 +55,9 @@ def count(address, corpus, shape, work, advance):
     written = []
     for n, parts in (
         cluster.extract(address, corpus, *shape, work, 10**8, advance),
-        motifs.extract(corpus, *shape, work / "local", 10**8, 1),
+        extract.extract(corpus, *shape, work / "local", 10**8, 1),
     ):
-        motifs.write_table(parts, work / "x.parquet", motifs.Summary("x", *shape, 0, n), 5)
+        extract.write_table(parts, work / "x.parquet", extract.Summary("x", *shape, 0, n), 5)
         written.append((work / "x.parquet").read_bytes())
     return written
 
@@ -63,7 +65,7 @@ def count(address, corpus, shape, work, advance):
 def test_as_counted_here_also_when_a_worker_is_killed(corpus, dask, tmp_path, monkeypatch):
     """The same file to the last byte; a worker is killed after the first blocks that were counted."""
     address, workers = dask
-    monkeypatch.setattr(motifs, "BLOCK_TOKENS", 200_000)
+    monkeypatch.setattr(extract, "BLOCK_TOKENS", 200_000)
     counted = []
     there, here = count(address, corpus, (1, 8), tmp_path / "a", counted.append)
     assert there == here
@@ -82,9 +84,9 @@ def test_as_counted_here_also_when_a_worker_is_killed(corpus, dask, tmp_path, mo
 
 def make(folder, matrices, digest):
     made = [Row(counts, "s", f"{i}", "segment_0") for i, counts in enumerate(matrices)]
-    store.write_rows(folder / "a.arrow", made, rows.SCHEMA)
-    store.finish(folder, [folder / "a.arrow"], rows.SCHEMA, digest * 64)
-    return store.open_data_set(str(folder))
+    arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
+    arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, digest * 64)
+    return open_data_set(str(folder))
 
 
 def test_rows_that_change_while_the_cluster_goes_on(dask, tmp_path):
@@ -103,7 +105,7 @@ def test_rows_that_change_while_the_cluster_goes_on(dask, tmp_path):
 
 def test_first_rows_without_tokens_or_spikes(dask, tmp_path, monkeypatch):
     """What the first block has, nothing or one silent patch, does not decide how the others are divided."""
-    monkeypatch.setattr(motifs, "BLOCK_TOKENS", 1)
+    monkeypatch.setattr(extract, "BLOCK_TOKENS", 1)
     rng = np.random.default_rng(0)
     loud = [rng.integers(0, 9, (20, 803), np.uint8) for _ in range(30)]
     for digest, first in (("a", np.zeros((0, 0), np.uint8)), ("b", np.zeros((20, 4_000), np.uint8))):
@@ -115,7 +117,7 @@ def test_first_rows_without_tokens_or_spikes(dask, tmp_path, monkeypatch):
 
 def test_ranges_of_sampled_tables_are_about_equal():
     several = [np.zeros((1, 1), np.uint64), np.arange(9_000, dtype=np.uint64)[:, None], np.empty((0, 1), np.uint64)]
-    limits = tables.splitters([key for keys in several for key in tables.sample(keys)], 9)
+    limits = spill.splitters([key for keys in several for key in spill.sample(keys)], 9)
     sizes = np.diff([0, *(limit[0] for limit in limits), 9_000])
     assert len(sizes) == 9
     assert sizes.max() < 1_100

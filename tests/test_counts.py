@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from neuralpile import counts
+from neuralpile.spikes import binning
 
 
 def flat(trains):
@@ -46,7 +46,7 @@ def test_counts_are_those_of_numpy_histogram(population):
     bin_size, trains = population
     times, ends = flat(trains)
     for as_published in (False, True):
-        binned = counts.bin_spikes(times, ends, bin_size, as_published)
+        binned = binning.bin_spikes(times, ends, bin_size, as_published)
         if not times.size:
             assert binned.counts.shape == (len(trains), 0)
             continue
@@ -71,8 +71,8 @@ def test_last_spike_past_the_last_edge():
     late = [t for t in candidates if np.arange(0, t + 0.02, 0.02)[-1] < t]
     assert late
     times, ends = flat([[0.5, late[-1]], [late[-1]]])
-    assert counts.bin_spikes(times, ends, 0.02).counts[:, -1].tolist() == [1, 1]
-    published = counts.bin_spikes(times, ends, 0.02, as_published=True)
+    assert binning.bin_spikes(times, ends, 0.02).counts[:, -1].tolist() == [1, 1]
+    published = binning.bin_spikes(times, ends, 0.02, as_published=True)
     assert published.counts[:, -1].tolist() == [0, 0]
     assert published.notes(True) == ["2 spikes after the last published bin edge left out"]
 
@@ -84,19 +84,19 @@ def test_a_floor_would_be_wrong():
     floored = np.bincount(np.floor(times / 0.02).astype(int), minlength=len(edges) - 1)
     expected = np.histogram(times, edges)[0]
     assert (floored[: len(expected)] != expected).any()
-    binned = counts.bin_spikes(times, np.array([len(times)]), 0.02)
+    binned = binning.bin_spikes(times, np.array([len(times)]), 0.02)
     assert (binned.counts[0] == expected).all()
 
 
 @given(st.permutations(list(np.linspace(0, 3, 40))))
 def test_order_of_spikes_is_indifferent(train):
-    expected = counts.bin_spikes(np.sort(train), np.array([40]), 0.02).counts
-    assert (counts.bin_spikes(np.array(train), np.array([40]), 0.02).counts == expected).all()
+    expected = binning.bin_spikes(np.sort(train), np.array([40]), 0.02).counts
+    assert (binning.bin_spikes(np.array(train), np.array([40]), 0.02).counts == expected).all()
 
 
 def test_what_is_left_out_is_counted():
     times, ends = flat([[-0.5, -1e-9, 0.0, 0.01, np.nan], [], [np.inf, -np.inf, 0.05, -0.0]])
-    binned = counts.bin_spikes(times, ends, 0.02)
+    binned = binning.bin_spikes(times, ends, 0.02)
     assert binned.counts.tolist() == [[2, 0, 0], [0, 0, 0], [1, 0, 1]]
     assert (binned.before_start, binned.not_finite, binned.above_largest) == (2, 3, 0)
     assert binned.notes() == [
@@ -108,18 +108,18 @@ def test_what_is_left_out_is_counted():
 def test_published_end_of_a_session_with_nan():
     """Python's max passes over a unit whose largest time is NaN, so the published session ends with the other units."""
     times, ends = flat([[1.0], [0.5, 5.0, np.nan]])
-    assert counts.bin_spikes(times, ends, 0.02).counts.shape == (2, 250)
-    published = counts.bin_spikes(times, ends, 0.02, as_published=True)
+    assert binning.bin_spikes(times, ends, 0.02).counts.shape == (2, 250)
+    published = binning.bin_spikes(times, ends, 0.02, as_published=True)
     assert published.counts.shape[1] == len(np.arange(0, 1.02, 0.02)) - 1
     assert published.after_end == 1
 
 
 def test_saturation_and_wrap():
     times, ends = flat([[0.001] * 300 + [0.03] * 255, [0.03] * 513])
-    right = counts.bin_spikes(times, ends, 0.02)
+    right = binning.bin_spikes(times, ends, 0.02)
     assert right.counts.tolist() == [[255, 255], [0, 255]]
     assert right.above_largest == 45 + 258
-    published = counts.bin_spikes(times, ends, 0.02, as_published=True)
+    published = binning.bin_spikes(times, ends, 0.02, as_published=True)
     assert published.counts.tolist() == [[300 % 256, 255], [0, 513 % 256]]
     assert published.above_largest == 1 + 2
 
@@ -128,16 +128,16 @@ def test_saturation_and_wrap():
 def test_session_without_spikes_has_no_bins(trains):
     times, ends = flat(trains)
     for as_published in (False, True):
-        assert counts.bin_spikes(times, ends, 0.02, as_published).counts.shape == (len(trains), 0)
+        assert binning.bin_spikes(times, ends, 0.02, as_published).counts.shape == (len(trains), 0)
 
 
 def test_spikes_all_at_zero_make_one_bin():
-    assert counts.bin_spikes(*flat([[0.0, 0.0]]), 0.02).counts.tolist() == [[2]]
+    assert binning.bin_spikes(*flat([[0.0, 0.0]]), 0.02).counts.tolist() == [[2]]
 
 
 def test_times_in_another_unit_are_refused():
     with pytest.raises(ValueError, match="7 days"):
-        counts.bin_spikes(*flat([[1.0, 30_000 * 3600.0]]), 0.02)
+        binning.bin_spikes(*flat([[1.0, 30_000 * 3600.0]]), 0.02)
 
 
 rasters = st.tuples(st.integers(0, 70), st.integers(1, 5)).flatmap(
@@ -153,20 +153,20 @@ def test_rebin_is_a_sum_over_blocks(raster, factor):
     for b in range(n):
         for unit in range(raster.shape[1]):
             expected[unit, b] = sum(int(x) for x in raster[b * factor : (b + 1) * factor, unit])
-    binned = counts.rebin(raster, factor)
+    binned = binning.rebin(raster, factor)
     assert (binned.counts == expected.clip(max=255)).all()
     assert binned.above_largest == (expected - expected.clip(max=255)).sum()
-    assert (counts.rebin(raster, factor, as_published=True).counts == expected % 256).all()
+    assert (binning.rebin(raster, factor, as_published=True).counts == expected % 256).all()
 
 
 def test_rebin_of_many_bins():
     """More bins than are summed in one go."""
     raster = np.random.default_rng(0).integers(0, 100, (2 * 1100 + 1, 3), np.uint8)
     expected = raster[:-1].reshape(1100, 2, 3).sum(axis=1, dtype=int).T
-    assert (counts.rebin(raster, 2).counts == expected).all()
+    assert (binning.rebin(raster, 2).counts == expected).all()
 
 
 @pytest.mark.parametrize("raster", [np.ones((4, 2)), np.array([[-1, 2]]), np.ones(4, np.uint8)])
 def test_rebin_refuses_what_is_no_raster(raster):
     with pytest.raises(ValueError, match="counts"):
-        counts.rebin(raster, 1)
+        binning.rebin(raster, 1)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 
-from neuralpile import catalog, simulation, store
+from neuralpile import catalog, simulation
+from neuralpile.open import open_data_set
 
 # The names of real files (DANDI listings), as `dandi download` lays them out.
 FILES = {
@@ -45,7 +46,7 @@ def test_units_table(name, script, tmp_path):
     expected = {file: write_miniature(tmp_path / "raw" / file, 5 + i, i) for i, file in enumerate(FILES[name])}
     done = script(f"data/{name}/preprocess.py", "--data_dir", tmp_path / "raw")
     assert done.returncode == 0, done.stderr
-    rows = list(store.open_data_set(str(tmp_path / "build" / name)))
+    rows = list(open_data_set(str(tmp_path / "build" / name)))
     assert len(rows) == len(expected)
     for row, (file, counts) in zip(rows, expected.items(), strict=True):
         _, subject, stem = file.removesuffix(".nwb").split("/")
@@ -65,6 +66,6 @@ def test_simulated(name, script, tmp_path):
     assert table["tokens"] == [f"{data_set.tokens:,}"] * 2
     assert table["sessions"] == [str(data_set.sessions)] * 2
     assert "differs" not in done.stdout
-    rows = list(store.open_data_set(str(tmp_path / "build" / name)))
+    rows = list(open_data_set(str(tmp_path / "build" / name)))
     assert {row.subject_id for row in rows} == set(data_set.subject_ids)
     assert all(not row.counts[simulation.SILENT].any() for row in rows)

@@ -23,8 +23,8 @@ import pytest
 from conftest import ROOT
 from loopback_archives import SECRET, SIGNATURE, TOKEN, LoopbackArchives
 
-from neuralpile import fetch
-from neuralpile.archives import RemoteFile
+from neuralpile.acquire import transfer
+from neuralpile.acquire.archives import RemoteFile
 from neuralpile.errors import BadInput
 
 BODY = random.Random(0).randbytes(300_000)
@@ -412,11 +412,11 @@ def test_disk_with_room_for_the_rest(tmp_path):
     with LoopbackArchives({NAME: BODY}) as archives:
         size = archives.sizes[NAME] = shutil.disk_usage(tmp_path).free + 10**10
         file = RemoteFile(NAME, size, f"sha256:{archives.digests_dandi(BODY)['dandi:sha2-256']}", "")
-        part = fetch._part_of(file, tmp_path / NAME)
+        part = transfer._part_of(file, tmp_path / NAME)
         part.parent.mkdir()
         with part.open("wb") as sparse:
             sparse.truncate(2 * 10**10)
-        assert fetch.bytes_to_come(file, tmp_path / NAME) == size - 2 * 10**10
+        assert transfer.bytes_to_come(file, tmp_path / NAME) == size - 2 * 10**10
         done = download("m1-a", tmp_path, archives)  # goes on, and finds that this archive has fewer bytes
         assert "bytes free" not in done.stderr
         assert archives.asked("/blobs/") > 0
@@ -483,22 +483,22 @@ def test_a_token_is_for_its_own_archive(monkeypatch, address, sent):
     """Whatever host a listing names."""
     import requests
 
-    from neuralpile import web
+    from neuralpile import http_client
 
     asked = []
     monkeypatch.setattr(requests.Session, "send", lambda self, request, **_: asked.append(request) or 1 / 0)
-    with pytest.raises(ZeroDivisionError), web.Web("a-token", "https://api.osf.io/v2").open(address):
+    with pytest.raises(ZeroDivisionError), http_client.Web("a-token", "https://api.osf.io/v2").open(address):
         pass
     assert (asked[0].headers.get("Authorization") == "Bearer a-token") == sent
 
 
 def test_a_listing_that_goes_round(monkeypatch):
-    from neuralpile import web
+    from neuralpile import http_client
 
     answers = {"https://x.org/1": "https://x.org/2", "https://x.org/2": "https://x.org/1"}
-    monkeypatch.setattr(web.Web, "get_json", lambda self, url, **_: {"next": answers[url]})
+    monkeypatch.setattr(http_client.Web, "get_json", lambda self, url, **_: {"next": answers[url]})
     with pytest.raises(BadInput, match="expected another page of the listing, found one that was read already"):
-        list(web.Web().pages("https://x.org/1", lambda page: page["next"]))
+        list(http_client.Web().pages("https://x.org/1", lambda page: page["next"]))
 
 
 # Archives in archives

@@ -7,8 +7,11 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from neuralpile import catalog, glance, rows, store
-from neuralpile.rows import Row
+from neuralpile import catalog
+from neuralpile.corpus import arrow, rows
+from neuralpile.corpus.rows import Row
+from neuralpile.figures import checks
+from neuralpile.open import open_data_set
 
 SCRIPT = "visualize_dataset.py"
 
@@ -20,17 +23,17 @@ def population(seconds=60, n_units=40, rate=5.0, seed=0):
 
 def write(folder, matrices):
     made = [Row(counts, "sub", f"ses-{i}", "segment_0") for i, counts in enumerate(matrices)]
-    store.write_rows(folder / "a.arrow", made, rows.SCHEMA)
-    store.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
+    arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
+    arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
     (folder / "report.json").write_text('{"options": {"bin_size": 0.02}}')
-    return store.open_data_set(str(folder))
+    return open_data_set(str(folder))
 
 
 def test_numbers(tmp_path):
     """Rates in Hz, counts and silent units as they are in the rows."""
     matrices = [population(seed=i, n_units=n) for i, n in enumerate((40, 64, 150))]
     matrices[1][7] = 0
-    seen = glance.look(write(tmp_path / "x", matrices))
+    seen = checks.look(write(tmp_path / "x", matrices))
     np.testing.assert_allclose(seen.rates, np.concatenate([counts.mean(axis=1) / 0.02 for counts in matrices]))
     assert seen.counts.tolist() == np.bincount(np.concatenate(matrices).reshape(-1), minlength=256).tolist()
     assert seen.silent == pytest.approx(1 / 254)
@@ -44,9 +47,9 @@ def test_a_huge_row_is_looked_at_without_copies_of_it(tmp_path):
     counts = np.zeros((400, 200_000), np.uint8)
     counts[:, ::5_000] = 1
     data_set = write(tmp_path / "x", [np.stack([np.roll(unit, i % 300) for i, unit in enumerate(counts)])])
-    glance.look(write(tmp_path / "y", [population()]))  # compiles
+    checks.look(write(tmp_path / "y", [population()]))  # compiles
     tracemalloc.start()
-    seen = glance.look(data_set)
+    seen = checks.look(data_set)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < counts.nbytes / 3
@@ -89,7 +92,7 @@ def planted(kind):
 )
 def test_what_is_planted_is_flagged(kind, said, tmp_path):
     clean = [] if kind in ("fast", "silent") else [population(seed=1)]
-    seen = glance.look(write(tmp_path / "x", [*clean, planted(kind)]))
+    seen = checks.look(write(tmp_path / "x", [*clean, planted(kind)]))
     flags = "\n".join(seen.flags)
     assert re.search(said, flags), flags
     assert len(seen.flags) == 1
@@ -104,9 +107,9 @@ def test_a_corpus_of_several_bin_widths(tmp_path, monkeypatch):
     counts = population()
     made = [Row(counts, "sub", name, "segment_0", name) for name in ("one", "two")]
     folder = tmp_path / "corpus"
-    store.write_rows(folder / "a.arrow", made, rows.MERGED_SCHEMA)
-    store.finish(folder, [folder / "a.arrow"], rows.MERGED_SCHEMA, "0" * 64)
-    seen = glance.look(store.open_data_set(str(folder)))
+    arrow.write_rows(folder / "a.arrow", made, rows.MERGED_SCHEMA)
+    arrow.finish(folder, [folder / "a.arrow"], rows.MERGED_SCHEMA, "0" * 64)
+    seen = checks.look(open_data_set(str(folder)))
     per_bin = counts.mean(axis=1)
     np.testing.assert_allclose(seen.rates, np.concatenate([per_bin / 0.02, per_bin / 0.05]))
     assert [curve.seconds for curve in seen.curves] == pytest.approx([60, 150], rel=0.01)
@@ -118,7 +121,7 @@ def test_rows_that_look_wrong_are_drawn(tmp_path):
     matrices[11][:, 1000:1100] = 0  # 2 s from 20 s on
     matrices[17][:, 500:700] = 0  # 4 s from 10 s on: longer
     matrices[19][:, :600] = 0
-    seen = glance.look(write(tmp_path / "x", matrices))
+    seen = checks.look(write(tmp_path / "x", matrices))
     names = [curve.name for curve in seen.curves]
     assert names == [f"sub ses-{i} segment_0" for i in (17, 19, 0, 1, 2)]
     # Poisson counts at 4 spikes a bin: the silences are a bin longer at most
@@ -127,7 +130,7 @@ def test_rows_that_look_wrong_are_drawn(tmp_path):
     ((start, end),) = seen.curves[1].silences
     assert (start, end) == pytest.approx((0, 12), abs=0.05)
     assert not any(curve.silences for curve in seen.curves[2:])
-    strips = [axes for axes in glance.draw(seen).axes if axes.get_title(loc="left")]
+    strips = [axes for axes in checks.draw(seen).axes if axes.get_title(loc="left")]
     assert [axes.get_title(loc="left") for axes in strips] == names
     assert len({axes.get_ylim() for axes in strips}) == len({axes.get_xlim() for axes in strips}) == 1
 
@@ -139,10 +142,10 @@ def test_a_gap_that_reaches_to_the_edge_of_a_row(first, last, tmp_path):
     counts[:, first:last] = 0
     folder = tmp_path / "x"
     made = [Row(part, "sub", "ses", f"segment_{i}") for i, part in enumerate((population(seed=1), counts[:, :2500]))]
-    store.write_rows(folder / "a.arrow", made, rows.SCHEMA)
-    store.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
+    arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
+    arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
     (folder / "report.json").write_text('{"options": {"bin_size": 0.02}}')
-    seen = glance.look(store.open_data_set(str(folder)))
+    seen = checks.look(open_data_set(str(folder)))
     (flag,) = seen.flags
     assert re.search(rf"1 of 2 rows have more than 1 s .* from {first / 50:,.1f} on in sub ses segment_1", flag)
     ((start, end),) = seen.curves[0].silences
@@ -150,7 +153,7 @@ def test_a_gap_that_reaches_to_the_edge_of_a_row(first, last, tmp_path):
 
 
 def test_a_row_without_any_spike(tmp_path):
-    seen = glance.look(write(tmp_path / "x", [*(population(seed=i) for i in range(9)), np.zeros((5, 1000), np.uint8)]))
+    seen = checks.look(write(tmp_path / "x", [*(population(seed=i) for i in range(9)), np.zeros((5, 1000), np.uint8)]))
     assert seen.flags == [
         "1 of 10 rows of more than 10 s have no spike at all (up to 20.0 s: sub ses-9 segment_0): "
         "was nothing recorded there?"
@@ -168,6 +171,6 @@ def test_from_the_command_line(script, tmp_path):
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (0, 5), (5, 0)])
 def test_rows_of_hardly_anything(shape, tmp_path):
-    seen = glance.look(write(tmp_path / "x", [np.zeros(shape, np.uint8)]))
-    glance.draw(seen)
+    seen = checks.look(write(tmp_path / "x", [np.zeros(shape, np.uint8)]))
+    checks.draw(seen)
     assert seen.counts.sum() == shape[0] * shape[1]

@@ -11,18 +11,18 @@ import pytest
 from conftest import ROOT
 from loopback_hub import LoopbackHub
 
-from neuralpile import rows, store
-from neuralpile.rows import Row
+from neuralpile.corpus import arrow, rows
+from neuralpile.corpus.rows import Row
 
 PUSH = """
 import sys, datasets
-from neuralpile import store
-datasets.DatasetDict(store.open_data_set(sys.argv[1]).splits).push_to_hub("me/x")
+from neuralpile.open import open_data_set
+datasets.DatasetDict(open_data_set(sys.argv[1]).splits).push_to_hub("me/x")
 """
 READ = """
 import json, sys
-from neuralpile import hub, store
-data_set = store.open_data_set("me/x")
+from neuralpile.open import open_data_set
+data_set = open_data_set("me/x")
 numbers = json.loads(sys.argv[1])
 read = [data_set.row(i) for i in numbers] if numbers else list(data_set)
 print(json.dumps([[*row[1:], row.counts.shape, int(row.counts.sum())] for row in read]))
@@ -42,8 +42,8 @@ def local(hub, tmp_path):
     shapes = rng.integers(1, [200, 20_000], (25, 2))
     made = [Row(rng.poisson(1, s).astype(np.uint8), "s", f"{i}", "segment_0") for i, s in enumerate(shapes)]
     folder = tmp_path / "x"
-    store.write_rows(folder / "a.arrow", made, rows.SCHEMA)
-    store.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
+    arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
+    arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
     run(hub, PUSH, str(folder))
     return made
 
@@ -80,7 +80,7 @@ def test_some_rows(hub, local):
 def test_passing_faults(hub, local, failure):
     lines = ["HEAD .*README", "GET /api/datasets/me/x/revision", "GET /api/datasets/me/x/tree", "GET .*parquet$"]
     faults = [hub.fail(line, failure) for line in lines]
-    code = "from neuralpile import web; web.RETRY_SECONDS, web.SILENT_SECONDS = 0.01, 1" + READ
+    code = "from neuralpile import http_client; http_client.RETRY_SECONDS, http_client.SILENT_SECONDS = 0.01, 1" + READ
     assert json.loads(run(hub, code, "[3]")) == told([local[3]])
     assert [fault.left for fault in faults] == [0, 0, 0, 0]
 
@@ -105,7 +105,7 @@ def test_no_such_repository(hub, script):
 
 OTHERS = """
 import datasets, sys
-from neuralpile import rows
+from neuralpile.corpus import rows
 features = datasets.Features.from_arrow_schema(rows.SCHEMA)
 made = {"spike_counts": [[[1, 2]]], "subject_id": ["a"], "session_id": [None], "segment_id": ["c"]}
 for column in ("spike_counts", "session_id"):

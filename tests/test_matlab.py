@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import scipy.io
 
-from neuralpile import store
 from neuralpile.errors import BadInput
+from neuralpile.open import open_data_set
 from neuralpile.recordings import matlab
 
 STEM = "mat/Peter_MS22_180629_110319_concat_stubbed"
@@ -17,7 +17,7 @@ def build(script, tmp_path, name, *options):
     out = tmp_path / f"out{len(list(tmp_path.glob('out*')))}"
     done = script(f"data/{name}/preprocess.py", "--data_dir", tmp_path / "raw", "--out_dir", out, *options)
     assert done.returncode == 0, done.stderr
-    return list(store.open_data_set(str(out))), done.stdout
+    return list(open_data_set(str(out))), done.stdout
 
 
 def test_both_versions_of_a_real_recording(real):

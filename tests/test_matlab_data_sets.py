@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import scipy.io
 
-from neuralpile import build, catalog, store
+from neuralpile import catalog
+from neuralpile.build import record
 from neuralpile.errors import BadInput
+from neuralpile.open import open_data_set
 from neuralpile.recordings import matlab
-from neuralpile.rows import Options, Session
+from neuralpile.spikes.session import Options, Session
 
 PUBLISHED = Options(as_published=True)
 NAMES = {
@@ -410,6 +412,6 @@ def test_a_bad_file_beside_a_good_one(name, tmp_path, script, rates):
     assert done.returncode == 1
     assert sum(str(bad) in line for line in done.stderr.splitlines()) == 1
     assert "Traceback" not in done.stderr
-    (row,) = store.open_data_set(str(tmp_path / "build" / name))
+    (row,) = open_data_set(str(tmp_path / "build" / name))
     assert row.subject_id in catalog.load(name).subject_ids
-    assert build.REPORT in {path.name for path in (tmp_path / "build" / name).iterdir()}
+    assert record.REPORT in {path.name for path in (tmp_path / "build" / name).iterdir()}

@@ -17,10 +17,12 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuralpile import catalog, merge, rows, store
+from neuralpile import catalog
+from neuralpile.corpus import arrow, merge, rows
+from neuralpile.corpus.rows import Names, Row
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_folder
-from neuralpile.rows import Names, Row
+from neuralpile.open import open_data_set
 
 SCRIPT = "merge_datasets.py"
 
@@ -37,8 +39,8 @@ def write_component(folder, n_rows, seed):
         )
         for i in range(n_rows)
     ]
-    store.write_rows(folder / "rows" / "a.arrow", made, rows.SCHEMA)
-    store.finish(folder, [folder / "rows" / "a.arrow"], rows.SCHEMA, hashlib.sha256(bytes([seed])).hexdigest())
+    arrow.write_rows(folder / "rows" / "a.arrow", made, rows.SCHEMA)
+    arrow.finish(folder, [folder / "rows" / "a.arrow"], rows.SCHEMA, hashlib.sha256(bytes([seed])).hexdigest())
     return made
 
 
@@ -66,7 +68,7 @@ def test_merge_everything_that_is_built(components, script, tmp_path):
     assert list(loaded) == ["train", "test"]
     assert loaded["train"].features["source_dataset"] == datasets.Value("string")
     expected = sorted(identity(row._replace(source_dataset=name)) for name, made in components.items() for row in made)
-    assert sorted(map(identity, store.open_data_set(str(pile)))) == expected  # each row once, with where it is from
+    assert sorted(map(identity, open_data_set(str(pile)))) == expected  # each row once, with where it is from
     total = sum(row.counts.size for row in components["m1-a"])
     made = [row for row in loaded["test"] if row["source_dataset"] == "m1-a"]
     held = sum(len(row["spike_counts"]) * len(row["spike_counts"][0]) for row in made)
@@ -91,21 +93,21 @@ def test_same_seed_same_bytes(components, script, tmp_path):
 
 
 def test_rows_are_shuffled(components, tmp_path):
-    opened = store.open_data_set(str(tmp_path / "build" / "m1-a"))
+    opened = open_data_set(str(tmp_path / "build" / "m1-a"))
     merge.merge([opened], tmp_path / "out", 0.01, 0)
-    order = [row.session_id for row in store.open_data_set(str(tmp_path / "out"))]
+    order = [row.session_id for row in open_data_set(str(tmp_path / "out"))]
     assert order != [row.session_id for row in opened]
     assert sorted(order) == sorted(row.session_id for row in opened)
 
 
 def test_shards(components, tmp_path, monkeypatch):
     """However small the files, the rows are the same in the same order."""
-    opened = store.open_data_set(str(tmp_path / "build" / "m1-a"))
+    opened = open_data_set(str(tmp_path / "build" / "m1-a"))
     merge.merge([opened], tmp_path / "one", 0.1, 0)
     monkeypatch.setattr(merge, "SHARD", 500)
     merge.merge([opened], tmp_path / "many", 0.1, 0)
     assert len(list((tmp_path / "many" / "train").glob("*.arrow"))) > 3
-    one, many = (list(map(identity, store.open_data_set(str(tmp_path / name)))) for name in ("one", "many"))
+    one, many = (list(map(identity, open_data_set(str(tmp_path / name)))) for name in ("one", "many"))
     assert one == many
 
 
@@ -157,9 +159,7 @@ def test_another_component_moves_nothing(components, tmp_path):
     """Sides and order of a component's rows are the same beside others; another seed gives others."""
 
     def placed(names, seed):
-        merge.merge(
-            [store.open_data_set(str(tmp_path / "build" / name)) for name in names], tmp_path / "out", 0.1, seed
-        )
+        merge.merge([open_data_set(str(tmp_path / "build" / name)) for name in names], tmp_path / "out", 0.1, seed)
         loaded = datasets.load_from_disk(str(tmp_path / "out"))
         return [
             (split, row["session_id"])
@@ -174,7 +174,7 @@ def test_another_component_moves_nothing(components, tmp_path):
 
 
 def test_from_the_hub_or_not_the_split_is_the_same(components, tmp_path):
-    opened, found = store.open_data_set(str(tmp_path / "build" / "m1-a")), []
+    opened, found = open_data_set(str(tmp_path / "build" / "m1-a")), []
     for component in (opened, replace(opened, name="me/m1-a")):
         merge.merge([component], tmp_path / "out", 0.1, 0)
         corpus = datasets.load_from_disk(str(tmp_path / "out"))
@@ -244,16 +244,17 @@ def test_the_table_tells_both_sides(components, script, tmp_path):
 SLOWLY = """
 import sys, time
 from pathlib import Path
-from neuralpile import merge, store
-write_rows, to_record_batch = store.write_rows, store.to_record_batch
+from neuralpile.corpus import arrow, merge
+from neuralpile.open import open_data_set
+write_rows, to_record_batch = arrow.write_rows, arrow.to_record_batch
 def told(path, *more):
     print(path.name, flush=True)
     write_rows(path, *more)
 def slowly(row):
     time.sleep(float(sys.argv[3]))
     return to_record_batch(row)
-store.write_rows, store.to_record_batch, merge.SHARD = told, slowly, 500
-merge.merge([store.open_data_set(sys.argv[1])], Path(sys.argv[2]), 0.1, 0)
+arrow.write_rows, arrow.to_record_batch, merge.SHARD = told, slowly, 500
+merge.merge([open_data_set(sys.argv[1])], Path(sys.argv[2]), 0.1, 0)
 """
 
 
@@ -339,7 +340,7 @@ def test_a_component_without_rows(components, script, tmp_path):
     write_component(tmp_path / "build" / "kim", 0, 5)
     done = script(SCRIPT, "--components", "kim", "m1-a")
     assert done.returncode == 0, done.stderr
-    assert len(store.open_data_set(str(tmp_path / "build" / catalog.PILE))) == 120
+    assert len(open_data_set(str(tmp_path / "build" / catalog.PILE))) == 120
     done = script(SCRIPT, "--components", "kim")
     assert done.returncode == 2
     assert "expected data sets with rows, found none" in done.stderr
@@ -348,10 +349,10 @@ def test_a_component_without_rows(components, script, tmp_path):
 def test_rows_of_one_name_stay_together_and_in_order(tmp_path):
     """A file that is there twice: its rows are neighbours, on one side."""
     made = [Row(np.full((1, 5), i, np.uint8), "s", f"{i % 10}", "segment_0") for i in range(20)]
-    store.write_rows(tmp_path / "x" / "a.arrow", made, rows.SCHEMA)
-    store.finish(tmp_path / "x", [tmp_path / "x" / "a.arrow"], rows.SCHEMA, "0" * 64)
-    merge.merge([store.open_data_set(str(tmp_path / "x"))], tmp_path / "out", 0.3, 0)
-    found = [int(row.counts[0, 0]) for row in store.open_data_set(str(tmp_path / "out"))]
+    arrow.write_rows(tmp_path / "x" / "a.arrow", made, rows.SCHEMA)
+    arrow.finish(tmp_path / "x", [tmp_path / "x" / "a.arrow"], rows.SCHEMA, "0" * 64)
+    merge.merge([open_data_set(str(tmp_path / "x"))], tmp_path / "out", 0.3, 0)
+    found = [int(row.counts[0, 0]) for row in open_data_set(str(tmp_path / "out"))]
     assert len(found) == 20
     assert [second - first for first, second in zip(found[::2], found[1::2], strict=True)] == [10] * 10
 
@@ -372,7 +373,7 @@ def test_the_same_merge_again_does_nothing(components, script, tmp_path):
     shutil.rmtree(tmp_path / "build" / "m1-a")
     write_component(tmp_path / "build" / "m1-a", 7, 8)
     assert script(SCRIPT, "--seed", 1).returncode == 0
-    assert len(store.open_data_set(str(pile))) == 12
+    assert len(open_data_set(str(pile))) == 12
 
 
 def test_a_damaged_corpus_is_made_again(components, script, tmp_path):
@@ -406,7 +407,7 @@ def test_check_of_a_corpus_without_a_manifest(components, script, tmp_path):
 def test_merge_again_replaces_the_corpus(components, script, tmp_path):
     assert script(SCRIPT).returncode == 0
     assert script(SCRIPT, "--components", "dmfc-rsg").returncode == 0
-    assert len(store.open_data_set(str(tmp_path / "build" / catalog.PILE))) == 2
+    assert len(open_data_set(str(tmp_path / "build" / catalog.PILE))) == 2
     assert {p.name for p in (tmp_path / "build").iterdir() if p.is_dir()} == {*components, catalog.PILE}
 
 
@@ -501,11 +502,11 @@ def test_linked_folder(components, script, tmp_path):
     for _ in range(2):
         assert script(SCRIPT, "--out_dir", tmp_path / "link").returncode == 0
     assert (tmp_path / "link").is_symlink()
-    assert len(store.open_data_set(str(tmp_path / "disk"))) == 125
+    assert len(open_data_set(str(tmp_path / "disk"))) == 125
 
 
 def test_two_merges_at_once(components, tmp_path):
-    opened = [store.open_data_set(str(tmp_path / "build" / "m1-a"))]
+    opened = [open_data_set(str(tmp_path / "build" / "m1-a"))]
     with (
         whole_folder(tmp_path / "out"),
         pytest.raises(BadInput, match="no other process at work on this folder"),
@@ -521,7 +522,7 @@ def test_nothing_is_built(script):
 
 def test_killed_while_it_deletes_the_old_corpus(components, tmp_path, monkeypatch):
     """The new one is in its place and complete; the same merge again deletes what is left of the old one."""
-    opened = store.open_data_set(str(tmp_path / "build" / "m1-a"))
+    opened = open_data_set(str(tmp_path / "build" / "m1-a"))
     merge.merge([opened], tmp_path / "out", 0.1, 0)
     with monkeypatch.context() as killed:
         killed.setattr(shutil, "rmtree", lambda *_, **__: None)
@@ -534,14 +535,14 @@ def test_killed_while_it_deletes_the_old_corpus(components, tmp_path, monkeypatc
 
 
 def test_interrupted_merge_leaves_the_old_corpus(components, tmp_path, monkeypatch):
-    opened = store.open_data_set(str(tmp_path / "build" / "m1-a"))
+    opened = open_data_set(str(tmp_path / "build" / "m1-a"))
     merge.merge([opened], tmp_path / "out", 0.1, 0)
     before = contents(tmp_path / "out")
 
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store, "finish", stop)
+    monkeypatch.setattr(arrow, "finish", stop)
     with pytest.raises(KeyboardInterrupt):
         merge.merge([opened], tmp_path / "out", 0.1, 1)
     assert contents(tmp_path / "out") == before

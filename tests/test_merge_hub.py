@@ -14,19 +14,22 @@ import pytest
 from conftest import ROOT
 from loopback_hub import LoopbackHub
 
-from neuralpile import catalog, rows, store
-from neuralpile.rows import Row
+from neuralpile import catalog
+from neuralpile.corpus import arrow, rows
+from neuralpile.corpus.rows import Row
+from neuralpile.open import open_data_set
 
 SCRIPT = "merge_datasets.py"
 PUSH = """
 import sys, datasets
-from neuralpile import store
-datasets.DatasetDict(store.open_data_set(sys.argv[1]).splits).push_to_hub(sys.argv[2])
+from neuralpile.open import open_data_set
+datasets.DatasetDict(open_data_set(sys.argv[1]).splits).push_to_hub(sys.argv[2])
 """
 PUBLISH = """
 import sys
-from neuralpile import publish, store
-publish.push(store.open_data_set(sys.argv[1]), publish.Hub(publish.Target(sys.argv[2])), {})
+from neuralpile.hub import publish
+from neuralpile.open import open_data_set
+publish.push(open_data_set(sys.argv[1]), publish.Hub(publish.Target(sys.argv[2])), {})
 """
 MANIFEST = {"data_set": "two", "sessions": [{"file": "a.nwb", "bytes": 3, "digest": "sha256:00"}]}
 
@@ -43,8 +46,8 @@ def write(folder, n_rows, seed):
     made = [
         Row(rng.poisson(1, shape).astype(np.uint8), f"{seed}", f"{i}", "segment_0") for i, shape in enumerate(shapes)
     ]
-    store.write_rows(folder / "a.arrow", made, rows.SCHEMA)
-    store.finish(folder, [folder / "a.arrow"], rows.SCHEMA, f"{seed}" * 64)
+    arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
+    arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, f"{seed}" * 64)
     return made
 
 
@@ -77,7 +80,7 @@ def test_mix(hub, mix, script, tmp_path):
     assert done.returncode == 0, done.stderr
     pile = tmp_path / "build" / catalog.PILE
     expected = Counter(identity(row._replace(source_dataset=name)) for name, made in mix.items() for row in made)
-    assert Counter(map(identity, store.open_data_set(str(pile)))) == expected
+    assert Counter(map(identity, open_data_set(str(pile)))) == expected
     for name, made in mix.items():
         total = sum(row.counts.size for row in made)
         line = next(line.split() for line in done.stdout.splitlines() if line.startswith(name))
@@ -108,14 +111,15 @@ def contents(folder):
 SLOWLY = """
 import sys, time
 from pathlib import Path
-from neuralpile import merge, store
-write_rows = store.write_rows
+from neuralpile.corpus import arrow, merge
+from neuralpile.open import open_data_set
+write_rows = arrow.write_rows
 def slowly(path, *more):
     write_rows(path, *more)
     print(path.parent.name, path.name, flush=True)
     time.sleep(float(sys.argv[2]))
-store.write_rows, merge.SHARD = slowly, 20_000
-merge.merge([store.open_data_set(name) for name in ("me/one", "m1-a")], Path(sys.argv[1]), 0.1, 0)
+arrow.write_rows, merge.SHARD = slowly, 20_000
+merge.merge([open_data_set(name) for name in ("me/one", "m1-a")], Path(sys.argv[1]), 0.1, 0)
 """
 
 

@@ -21,8 +21,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from neuralpile import catalog, motifs, patches, rows, store, tables
-from neuralpile.rows import Row
+from neuralpile import catalog
+from neuralpile.corpus import arrow, rows
+from neuralpile.corpus.rows import Row
+from neuralpile.motifs import extract, figures, kernels, spill
+from neuralpile.open import open_data_set
 
 SHAPES = [(1, 1), (1, 8), (1, 10), (1, 15), (15, 1), (4, 4), (1, 32), (3, 5), (2, 8), (7, 1)]
 
@@ -57,21 +60,21 @@ def matrices(draw):
     return [matrix.astype(np.uint8) for matrix in sparse]
 
 
-@given(matrices(), st.sampled_from(SHAPES), st.sampled_from([1, 50, patches.BUFFER]), st.sampled_from([0, 8, 16]))
+@given(matrices(), st.sampled_from(SHAPES), st.sampled_from([1, 50, kernels.BUFFER]), st.sampled_from([0, 8, 16]))
 @settings(max_examples=300)
 def test_equal_to_a_plain_count(rows, shape, buffer, direct_bits):
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(patches, "BUFFER", buffer)
-        patched.setattr(patches, "DIRECT_BITS", direct_bits)
-        counted = motifs.count(iter(rows), *shape)
+        patched.setattr(kernels, "BUFFER", buffer)
+        patched.setattr(kernels, "DIRECT_BITS", direct_bits)
+        counted = extract.count(iter(rows), *shape)
     assert counted.patches.shape[1:] == shape
     assert counted.patches.dtype == np.uint8
     assert_same(counted, plainly(rows, *shape))
-    assert counted.frequencies.sum() == sum(motifs.n_patches(counts.shape, *shape) for counts in rows)
+    assert counted.frequencies.sum() == sum(extract.n_patches(counts.shape, *shape) for counts in rows)
 
 
 def test_ties_are_in_lexicographic_order():
-    counted = motifs.count([np.array([[2, 0, 0, 1, 0, 255, 1, 0]], np.uint8)], 1, 2)
+    counted = extract.count([np.array([[2, 0, 0, 1, 0, 255, 1, 0]], np.uint8)], 1, 2)
     assert counted.patches.tolist() == [[[0, 1]], [[0, 255]], [[1, 0]], [[2, 0]]]
     assert counted.frequencies.tolist() == [1, 1, 1, 1]
 
@@ -81,20 +84,20 @@ def test_long_rows_and_many_unique_patches(largest):
     """More patches across than are worked on at a time, most of them unique where counts are large."""
     counts = np.random.default_rng(0).integers(0, largest, (6, 60_001), np.uint8)
     for shape in [(1, 8), (2, 6), (1, 15), (1, 32)]:
-        assert_same(motifs.count([counts], *shape), plainly([counts], *shape))
+        assert_same(extract.count([counts], *shape), plainly([counts], *shape))
 
 
 def test_more_patches_than_a_tally_is_given(monkeypatch):
-    monkeypatch.setattr(motifs, "MOST_PATCHES", 10)
+    monkeypatch.setattr(extract, "MOST_PATCHES", 10)
     rows = [np.random.default_rng(i).poisson(0.5, (3, 50)).astype(np.uint8) for i in range(5)]
-    assert_same(motifs.count(rows, 1, 8), plainly(rows, 1, 8))
+    assert_same(extract.count(rows, 1, 8), plainly(rows, 1, 8))
 
 
 def test_different_keys_of_one_hash(monkeypatch):
     """Keys of several words are brought together by hashes: with one hash for all, the count is the same."""
-    monkeypatch.setattr(patches, "_hashes", lambda keys: np.zeros(len(keys), np.uint64))
+    monkeypatch.setattr(kernels, "_hashes", lambda keys: np.zeros(len(keys), np.uint64))
     counts = np.random.default_rng(0).integers(0, 2, (4, 3_200), np.uint8)
-    assert_same(motifs.count([counts, counts], 1, 32), plainly([counts, counts], 1, 32))
+    assert_same(extract.count([counts, counts], 1, 32), plainly([counts, counts], 1, 32))
 
 
 @given(st.lists(st.lists(st.integers(0, 300), max_size=40), min_size=1, max_size=4), st.integers(1, 3), st.data())
@@ -105,15 +108,15 @@ def test_tables_in_files(numbers, words, data):
     for seed, some in enumerate(numbers):
         keys = np.array([[n, *[n % 3] * (words - 1)] for n in sorted(set(some))], np.uint64).reshape(-1, words)
         frequencies = np.random.default_rng(seed).choice([1, 2, 15, 16, 17, 40_000], len(keys)).astype(np.int64)
-        made.append(patches.Table(keys, frequencies))
+        made.append(kernels.Table(keys, frequencies))
     expected = Counter()
     for table in made:
         for key, n in zip(table.keys.tolist(), table.frequencies.tolist(), strict=True):
             expected[tuple(key)] += n
     with tempfile.TemporaryDirectory() as folder:
-        files = [tables.write(table, Path(folder) / f"{i}") for i, table in enumerate(made)]
-        merged = list(tables.merge_files(files, 8 * words, memory))
-        ordered = list(tables.by_frequency(merged, Path(folder) / "order", memory))
+        files = [spill.write(table, Path(folder) / f"{i}") for i, table in enumerate(made)]
+        merged = list(spill.merge_files(files, 8 * words, memory))
+        ordered = list(spill.by_frequency(merged, Path(folder) / "order", memory))
 
     def items(parts):
         return [(tuple(k), n) for p in parts for k, n in zip(p.keys.tolist(), p.frequencies.tolist(), strict=True)]
@@ -130,11 +133,11 @@ def test_tables_in_files(numbers, words, data):
     st.integers(1, 4),
 )
 def test_blocks_have_every_row_once_and_fit(tokens, memory, at_once):
-    found = motifs.blocks(tokens, 8, memory, at_once)
+    found = extract.blocks(tokens, 8, memory, at_once)
     assert [i for block in found for i in block] == list(range(len(tokens)))
     for block in found:
         n = sum(tokens[i] for i in block) // 8
-        assert len(block) == 1 or n * 16 * motifs.COPIES * at_once <= memory
+        assert len(block) == 1 or n * 16 * extract.COPIES * at_once <= memory
 
 
 @pytest.mark.parametrize("frequencies", [[16] * 9_000, [*range(1_000, 10_000)], [1 << 40, (1 << 40) + 1] * 4_500])
@@ -142,9 +145,9 @@ def test_order_of_many_frequent_patches_in_little_memory(tmp_path, frequencies):
     """What a run with little memory has at a time is little, whatever the frequencies are."""
     frequencies = np.random.default_rng(0).permutation(np.array(frequencies, np.int64))
     keys = np.arange(len(frequencies), dtype=np.uint64)[:, None]
-    parts = [patches.Table(keys[i : i + 500], frequencies[i : i + 500]) for i in range(0, len(keys), 500)]
-    memory = 16 * tables.COPIES * 500
-    found = list(tables.by_frequency(parts, tmp_path, memory))
+    parts = [kernels.Table(keys[i : i + 500], frequencies[i : i + 500]) for i in range(0, len(keys), 500)]
+    memory = 16 * spill.COPIES * 500
+    found = list(spill.by_frequency(parts, tmp_path, memory))
     assert max(len(part.keys) for part in found) <= 500
     places = np.lexsort([keys[:, 0], -frequencies])
     assert np.concatenate([part.keys for part in found]).tolist() == keys[places].tolist()
@@ -163,31 +166,31 @@ def rgb(colour):
 
 
 def first(counted, n):
-    return motifs.Motifs(counted.patches[:n], counted.frequencies[:n])
+    return extract.Motifs(counted.patches[:n], counted.frequencies[:n])
 
 
 def summary_of(counted):
     n, p_n, p_t = counted.patches.shape
-    return motifs.Summary("x", p_n, p_t, 1000, int(counted.frequencies.sum()), n)
+    return extract.Summary("x", p_n, p_t, 1000, int(counted.frequencies.sum()), n)
 
 
 def test_colours_of_the_figure():
     """A colour is there just where its count is: in the motifs shown and in the legend."""
-    counted = motifs.count([np.array([[0, 0, 0, 0, 1, 0, 3, 0, 9, 0]], np.uint8)], 1, 2)
-    blue, red, orange, yellow, teal = map(rgb, motifs.COLOURS)
-    shown = pixels(motifs.draw(first(counted, 2), summary_of(counted)))
+    counted = extract.count([np.array([[0, 0, 0, 0, 1, 0, 3, 0, 9, 0]], np.uint8)], 1, 2)
+    blue, red, orange, yellow, teal = map(rgb, figures.COLOURS)
+    shown = pixels(figures.draw(first(counted, 2), summary_of(counted)))
     assert {blue, red} <= shown
-    assert not {orange, yellow, teal, rgb(motifs.MANY)} & shown
-    shown = pixels(motifs.draw(first(counted, 16), summary_of(counted)))
-    assert {blue, red, yellow, rgb(motifs.MANY)} <= shown
+    assert not {orange, yellow, teal, rgb(figures.MANY)} & shown
+    shown = pixels(figures.draw(first(counted, 16), summary_of(counted)))
+    assert {blue, red, yellow, rgb(figures.MANY)} <= shown
     assert not {orange, teal} & shown
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (20, 20)])
 @pytest.mark.parametrize("top", [1, 5, 100])
 def test_figure_of_any_shape(shape, top):
-    counted = motifs.count([np.random.default_rng(0).poisson(1, (60, 200)).astype(np.uint8)], *shape)
-    width, height = motifs.draw(first(counted, top), summary_of(counted)).get_size_inches()
+    counted = extract.count([np.random.default_rng(0).poisson(1, (60, 200)).astype(np.uint8)], *shape)
+    width, height = figures.draw(first(counted, top), summary_of(counted)).get_size_inches()
     assert width < 100
     assert height < 100
 
@@ -199,9 +202,9 @@ def corpus(tmp_path):
     folder = tmp_path / "build" / catalog.PILE
     made = [Row(rng.poisson(0.4, (5, 83)).astype(np.uint8), "s", f"{i}", "segment_0", "x") for i in range(6)]
     for split, part in {"train": made[:4], "test": made[4:]}.items():
-        store.write_rows(folder / split / "a.arrow", part, rows.MERGED_SCHEMA)
-        store.finish(folder / split, [folder / split / "a.arrow"], rows.MERGED_SCHEMA, "0" * 64, split)
-    (folder / store.SPLITS).write_text('{"splits": ["train", "test"]}')
+        arrow.write_rows(folder / split / "a.arrow", part, rows.MERGED_SCHEMA)
+        arrow.finish(folder / split, [folder / split / "a.arrow"], rows.MERGED_SCHEMA, "0" * 64, split)
+    (folder / arrow.SPLITS).write_text('{"splits": ["train", "test"]}')
     return [row.counts for row in made]
 
 
@@ -245,16 +248,16 @@ def test_summary(corpus, script, tmp_path):
 @pytest.mark.parametrize("shape", [(1, 8), (3, 7)])
 def test_same_files_however_it_is_counted(corpus, script, tmp_path, shape, monkeypatch):
     """With little memory and several blocks at a time, the table is the same to the last byte."""
-    data_set = store.open_data_set(str(tmp_path / "build" / catalog.PILE))
-    n = sum(motifs.n_patches(counts.shape, *shape) for counts in corpus)
+    data_set = open_data_set(str(tmp_path / "build" / catalog.PILE))
+    n = sum(extract.n_patches(counts.shape, *shape) for counts in corpus)
     written = []
     for memory, jobs, tokens in ((10**9, 1, 10**9), (2_000, 3, 400), (500, 2, 1)):
-        monkeypatch.setattr(motifs, "BLOCK_TOKENS", tokens)
+        monkeypatch.setattr(extract, "BLOCK_TOKENS", tokens)
         counted = []
         work, path = tmp_path / f"work{memory}", tmp_path / f"{memory}.parquet"
-        total, parts = motifs.extract(data_set, *shape, work, memory, jobs, counted.append)
+        total, parts = extract.extract(data_set, *shape, work, memory, jobs, counted.append)
         assert total == n
-        motifs.write_table(parts, path, motifs.Summary("x", *shape, 2490, n), 5)
+        extract.write_table(parts, path, extract.Summary("x", *shape, 2490, n), 5)
         assert sum(counted) == 2490
         written.append(path.read_bytes())
     assert written[0] == written[1] == written[2]
@@ -263,15 +266,16 @@ def test_same_files_however_it_is_counted(corpus, script, tmp_path, shape, monke
 SLOWLY = """
 import sys, time
 from pathlib import Path
-from neuralpile import motifs, store
-count_rows = motifs.count_rows
+from neuralpile.motifs import extract
+from neuralpile.open import open_data_set
+count_rows = extract.count_rows
 def slowly(data_set, numbers, *more):
     print(*numbers, flush=True)
     time.sleep(float(sys.argv[3]))
     return count_rows(data_set, numbers, *more)
-motifs.count_rows, motifs.BLOCK_TOKENS = slowly, 1
-data_set = store.open_data_set(sys.argv[1])
-_, parts = motifs.extract(data_set, 1, 8, Path(sys.argv[2]), 10**9, 1)
+extract.count_rows, extract.BLOCK_TOKENS = slowly, 1
+data_set = open_data_set(sys.argv[1])
+_, parts = extract.extract(data_set, 1, 8, Path(sys.argv[2]), 10**9, 1)
 print("unique", sum(len(part.keys) for part in parts))
 """
 
@@ -290,53 +294,53 @@ def test_killed_and_run_again(corpus, tmp_path):
     said = subprocess.run([*command, "0"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     assert said[:-1] == [f"{i}" for i in range(kept, 6)]
     assert said[-1] == f"unique {len(plainly(corpus, 1, 8))}"
-    data_set = store.open_data_set(str(folder))
+    data_set = open_data_set(str(folder))
     again = []
-    motifs.extract(data_set, 1, 4, work, 10**9, 1, again.append)
+    extract.extract(data_set, 1, 4, work, 10**9, 1, again.append)
     assert sum(again) == 2490
     assert len(list(work.rglob("block-*.patches"))) == 6
 
 
 def test_killed_while_an_older_run_still_writes(corpus, tmp_path, monkeypatch):
     """What a run that counts other rows, since built again, writes into the same folder is not taken for ours."""
-    old = store.open_data_set(str(tmp_path / "build" / catalog.PILE))
-    store.write_rows(tmp_path / "x" / "a.arrow", [Row(np.ones_like(c), "s", "a", "b") for c in corpus], rows.SCHEMA)
-    store.finish(tmp_path / "x", [tmp_path / "x" / "a.arrow"], rows.SCHEMA, "1" * 64)
-    new = store.open_data_set(str(tmp_path / "x"))
-    count_rows = motifs.count_rows
+    old = open_data_set(str(tmp_path / "build" / catalog.PILE))
+    arrow.write_rows(tmp_path / "x" / "a.arrow", [Row(np.ones_like(c), "s", "a", "b") for c in corpus], rows.SCHEMA)
+    arrow.finish(tmp_path / "x", [tmp_path / "x" / "a.arrow"], rows.SCHEMA, "1" * 64)
+    new = open_data_set(str(tmp_path / "x"))
+    count_rows = extract.count_rows
 
     def disturbed(data_set, *more):
         if data_set is new:
             raise KeyboardInterrupt
         if not list((tmp_path / "work").rglob("block-*")):
             with pytest.raises(KeyboardInterrupt):
-                motifs.extract(new, 1, 1, tmp_path / "work", 10**9, 1)
+                extract.extract(new, 1, 1, tmp_path / "work", 10**9, 1)
         return count_rows(data_set, *more)
 
-    monkeypatch.setattr(motifs, "count_rows", disturbed)
-    motifs.extract(old, 1, 1, tmp_path / "work", 10**9, 1)
+    monkeypatch.setattr(extract, "count_rows", disturbed)
+    extract.extract(old, 1, 1, tmp_path / "work", 10**9, 1)
     monkeypatch.undo()
-    monkeypatch.setattr(motifs, "BLOCK_TOKENS", 1)
-    total, parts = motifs.extract(new, 1, 1, tmp_path / "work", 10**9, 1)
+    monkeypatch.setattr(extract, "BLOCK_TOKENS", 1)
+    total, parts = extract.extract(new, 1, 1, tmp_path / "work", 10**9, 1)
     assert [part.frequencies.tolist() for part in parts] == [[total]]
 
 
 def test_table_in_row_groups(tmp_path, monkeypatch):
-    monkeypatch.setattr(motifs, "ROW_GROUP", 7 * 2 * 3)
+    monkeypatch.setattr(extract, "ROW_GROUP", 7 * 2 * 3)
     counts = np.random.default_rng(0).poisson(1, (9, 64)).astype(np.uint8)
-    tally = patches.Tally(2, 3)
+    tally = kernels.Tally(2, 3)
     tally.add(counts)
     n = tally.n_patches
-    parts = motifs.ordered(iter([tally.table()]), tmp_path, 10**9)
-    counted = motifs.count([counts], 2, 3)
-    motifs.write_table(parts, tmp_path / "x.parquet", motifs.Summary("x", 2, 3, counts.size, n), 16)
+    parts = extract.ordered(iter([tally.table()]), tmp_path, 10**9)
+    counted = extract.count([counts], 2, 3)
+    extract.write_table(parts, tmp_path / "x.parquet", extract.Summary("x", 2, 3, counts.size, n), 16)
     table = pq.ParquetFile(tmp_path / "x.parquet")
     assert table.num_row_groups == -(-len(counted.frequencies) // 7)
     assert table.read()["patch"].to_pylist() == counted.patches.tolist()
 
 
 def test_share():
-    assert [motifs.share(x) for x in (1, 0.4512, 0.012, 0.00000123, 0)] == [
+    assert [figures.share(x) for x in (1, 0.4512, 0.012, 0.00000123, 0)] == [
         "100 %",
         "45.1 %",
         "1.20 %",
@@ -370,8 +374,8 @@ def test_wrong_arguments(corpus, script, tmp_path, arguments, message):
 
 
 def test_no_rows(script, tmp_path):
-    store.write_rows(tmp_path / "x" / "a.arrow", [], rows.SCHEMA)
-    store.finish(tmp_path / "x", [tmp_path / "x" / "a.arrow"], rows.SCHEMA, "0" * 64)
+    arrow.write_rows(tmp_path / "x" / "a.arrow", [], rows.SCHEMA)
+    arrow.finish(tmp_path / "x", [tmp_path / "x" / "a.arrow"], rows.SCHEMA, "0" * 64)
     done = script("extract_motifs.py", "--p_n", 1, "--p_t", 8, "--repo_name", tmp_path / "x")
     assert done.returncode == 2
     assert done.stderr == "error: x: expected a data set with rows, found none; build it again, or take another\n"
@@ -389,8 +393,8 @@ def count_random(tmp_path, n_rows, memory):
     if not folder.exists():
         rng = np.random.default_rng(0)
         made = (Row(rng.integers(0, 256, (100, 100_000), np.uint8), "s", f"{i}", "segment_0") for i in range(n_rows))
-        store.write_rows(folder / "a.arrow", made, rows.SCHEMA)
-        store.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
+        arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
+        arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
     command = [sys.executable, "extract_motifs.py", "--p_n", "1", "--p_t", "8", "--repo_name", str(folder)]
     command += ["--memory", memory, "--out_dir", str(tmp_path / memory), "--jobs", "2"]
     running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)

@@ -7,7 +7,7 @@ from recordings import write_units, write_units_bare
 
 from neuralpile.errors import BadInput
 from neuralpile.recordings import nwb
-from neuralpile.rows import Options
+from neuralpile.spikes.session import Options
 
 # Units, bins at 20 ms, spikes and largest count of the real recordings, worked out with numpy.histogram and the
 # published edges. (shared/real/INDEX.md gives 3,996 and 141,055 bins for the first two: that is the number of edges.)

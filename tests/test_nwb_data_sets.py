@@ -28,7 +28,10 @@ from nwb_miniatures import (
     churchland_spikes,
 )
 
-from neuralpile import catalog, counts, epochs, rows, store
+from neuralpile import catalog
+from neuralpile.corpus import rows
+from neuralpile.open import open_data_set
+from neuralpile.spikes import binning, clock_restarts, session
 
 BIN = 0.02
 BINNED = ("xiao", "temmar", "h2", "athalye")
@@ -69,7 +72,7 @@ def here(monkeypatch, capsys, tmp_path):
             runpy.run_path(str(ROOT / path), run_name="__main__")
         said = capsys.readouterr()
         assert ended.value.code == 0, said.err
-        return list(store.open_data_set(str(out))) if "--help" not in options else [], said.out
+        return list(open_data_set(str(out))) if "--help" not in options else [], said.out
 
     return run
 
@@ -85,7 +88,7 @@ def test_rows(name, script, raw, tmp_path):
     sessions = WRITERS[name](raw)
     done = script(f"data/{name}/preprocess.py", "--data_dir", raw)
     assert done.returncode == 0, done.stderr
-    built = list(store.open_data_set(str(tmp_path / "build" / name)))
+    built = list(open_data_set(str(tmp_path / "build" / name)))
     assert len(built) == len(sessions)
     for row, (path, content) in zip(built, sessions.items(), strict=True):
         assert (row.subject_id, row.session_id, row.segment_id) == (path.parent.name, path.stem, "segment_0")
@@ -156,7 +159,7 @@ def test_readme_says_where_sessions_are_cut(name):
     data_set = catalog.load(name)
     readme = " ".join((ROOT / "data" / name / "README.md").read_text(encoding="utf-8").split())
     n_large = data_set.sessions // 3 * 2 if data_set.duplicates else data_set.sessions
-    if data_set.tokens / n_large > rows.TOKEN_COUNT_LIMIT / 2:
+    if data_set.tokens / n_large > session.TOKEN_COUNT_LIMIT / 2:
         assert "A row is a file;" not in readme
         assert "10 million tokens" in readme
 
@@ -284,10 +287,10 @@ def test_a_spike_just_after_its_trial_moves_no_others():
     """A spike may lie after the end of its trial by rounding. Whatever becomes of it, the unit's later spikes, all well
     within trials of the first epoch, stay there."""
     trials = np.array([(10.0, 10.3), (11.0, 12.0), (13.0, 14.0), (10.1, 10.9), (11.5, 12.5), (15.0, 16.0)])
-    first = epochs.first_trials(trials)
+    first = clock_restarts.first_trials(trials)
     assert first.tolist() == [0, 3]
     times = np.array([10.1, 10.3 + 1e-9, 11.2, 11.7, 11.9, 13.5, 10.5, 15.5])
-    found = epochs.epoch_of_spikes(times, np.array([len(times)]), trials, first)
+    found = clock_restarts.epoch_of_spikes(times, np.array([len(times)]), trials, first)
     assert found[[0, 2, 3, 4, 5, 6, 7]].tolist() == [0, 0, 0, 0, 0, 1, 1]
 
 
@@ -315,7 +318,7 @@ def test_moore_is_cut_as_published(here, raw):
     """81 units and 378,319 bins: three rows of 94,580 bins, and one of 94,579. A miniature is cut without a loss."""
     whole = np.zeros((81, 378_319), np.uint8)
     for as_published in (False, True):
-        lengths = [segment.shape[1] for segment in rows.segments(whole, rows.TOKEN_COUNT_LIMIT, as_published)]
+        lengths = [segment.shape[1] for segment in rows.segments(whole, session.TOKEN_COUNT_LIMIT, as_published)]
         assert lengths == [94_580, 94_580, 94_580, 94_579]
     (trains,) = WRITERS["moore"](raw).values()
     built, _ = here("moore", "--token_count_limit", "500")
@@ -353,9 +356,9 @@ def test_observed_bins(spans, n_bins, bin_ms):
     observed = {ms for start, length in spans for ms in range(start, start + length)}
     expected = [observed.issuperset(range(b * bin_ms, (b + 1) * bin_ms)) for b in range(n_bins)]
     seconds = np.array([(start / 1000, (start + length) / 1000) for start, length in spans]).reshape(-1, 2)
-    assert counts.observed_bins(n_bins, bin_ms / 1000, seconds).tolist() == expected
+    assert binning.observed_bins(n_bins, bin_ms / 1000, seconds).tolist() == expected
     # What is not a dropout is observed, from ever and for ever.
-    assert counts.observed_bins(n_bins, bin_ms / 1000, np.array([[-np.inf, np.inf]])).all()
+    assert binning.observed_bins(n_bins, bin_ms / 1000, np.array([[-np.inf, np.inf]])).all()
 
 
 # Epochs of trials in milliseconds: the start of the clock, then the pause before and the length of each trial.
@@ -387,14 +390,14 @@ def test_epochs_share_no_bin(clocks):
     """Laid one after the other, no bin holds spikes of two epochs, not even of spikes at the very ends of trials."""
     trials = np.array(trials_of(clocks))
     seconds = trials[:, 1:] / 1000
-    first = epochs.first_trials(seconds)
+    first = clock_restarts.first_trials(seconds)
     assert first.tolist() == [int(np.flatnonzero(trials[:, 0] == e)[0]) for e in range(trials[-1, 0] + 1)]
-    shifts = epochs.epoch_shifts(seconds, first, BIN)
+    shifts = clock_restarts.epoch_shifts(seconds, first, BIN)
     assert shifts[0] == 0
     # Spikes at the start and at the end of every trial, one unit per epoch.
     trains = [(seconds[trials[:, 0] == epoch] + shift).ravel() for epoch, shift in enumerate(shifts)]
     times = np.concatenate(trains)
-    binned = counts.bin_spikes(times, np.cumsum([len(train) for train in trains]), BIN).counts
+    binned = binning.bin_spikes(times, np.cumsum([len(train) for train in trains]), BIN).counts
     assert binned.sum() == len(times)
     assert (np.count_nonzero(binned, axis=0) <= 1).all()
     assert (np.diff(np.argmax(binned > 0, axis=1)) > 0).all()
@@ -406,14 +409,14 @@ def test_every_spike_of_a_trial_finds_an_epoch(clocks, seed):
     epoch found a spike does lie in a trial of it."""
     trials = np.array(trials_of(clocks))
     seconds = trials[:, 1:] / 1000
-    first = epochs.first_trials(seconds)
+    first = clock_restarts.first_trials(seconds)
     rng = np.random.default_rng(seed)
     times, ends = [], []
     for _ in range(3):
         for start, stop in seconds:
             times += sorted(rng.uniform(start, stop, rng.integers(0, 3)))
         ends.append(len(times))
-    found = epochs.epoch_of_spikes(np.array(times, float), np.array(ends), seconds, first)
+    found = clock_restarts.epoch_of_spikes(np.array(times, float), np.array(ends), seconds, first)
     for unit in np.split(np.arange(len(times)), ends[:-1]):
         assert (np.diff(found[unit]) >= 0).all()
         for spike in unit:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recordings import write_units, write_units_bare
 
-from neuralpile import counts, epochs, store
+from neuralpile.open import open_data_set
+from neuralpile.spikes import binning, clock_restarts
 
 
 def rows_of(script, tmp_path, name, *options):
@@ -15,7 +16,7 @@ def rows_of(script, tmp_path, name, *options):
     out = tmp_path / f"out{len(list(tmp_path.glob('out*')))}"
     done = script(f"data/{name}/preprocess.py", "--data_dir", tmp_path / "raw", "--out_dir", out, *options)
     assert done.returncode == 0, done.stderr
-    return list(store.open_data_set(str(out))), done.stdout
+    return list(open_data_set(str(out))), done.stdout
 
 
 def test_trim(script, tmp_path):
@@ -100,7 +101,7 @@ def test_observed_bins(spans, n_bins):
         halves[start : start + length] = True
     seconds = np.array([[start * 0.01, (start + length) * 0.01] for start, length in spans]).reshape(-1, 2)
     expected = halves[: 2 * n_bins].reshape(n_bins, 2).all(axis=1)
-    assert (counts.observed_bins(n_bins, 0.02, seconds) == expected).all()
+    assert (binning.observed_bins(n_bins, 0.02, seconds) == expected).all()
 
 
 @pytest.mark.parametrize("name", ["m1-a", "m1-b", "m2", "h1"])
@@ -172,12 +173,12 @@ def test_epochs_are_found_again(lengths, seed):
         trials += [(end - length + 0.1, end - 0.1) for end, length in zip(ends, of_epoch, strict=True)]
         expected += [epoch] * len(of_epoch)
     trials = np.array(trials)
-    first = epochs.first_trials(trials)
+    first = clock_restarts.first_trials(trials)
     assert first.tolist() == [expected.index(epoch) for epoch in range(len(lengths))]
     times = (trials + np.random.default_rng(seed).uniform(0, 0.1, trials.shape) * [1, -1]).ravel()
     expected = np.repeat(expected, 2)
-    assert (epochs.epoch_of_spikes(times, np.array([len(times)]), trials, first) == expected).all()
-    relaid = times + epochs.epoch_shifts(trials, first, 0.02)[expected]
+    assert (clock_restarts.epoch_of_spikes(times, np.array([len(times)]), trials, first) == expected).all()
+    relaid = times + clock_restarts.epoch_shifts(trials, first, 0.02)[expected]
     assert (np.diff(relaid) > 0).all()
 
 
@@ -255,4 +256,4 @@ def test_chen_a_file_that_cannot_be_read_does_not_end_the_build(script, tmp_path
     assert "sub-Lalo/a.nwb: expected to read it" in done.stderr
     assert "sub-Lalo/c.nwb: expected a whole NWB file (HDF5), found" in done.stderr
     assert "Traceback" not in done.stderr
-    assert len(store.open_data_set(str(tmp_path / "build" / "chen"))) == 1
+    assert len(open_data_set(str(tmp_path / "build" / "chen"))) == 1

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from neuralpile import parquet, rows
-from neuralpile.rows import Row
+from neuralpile.corpus import rows
+from neuralpile.corpus.rows import Row
+from neuralpile.hub import parquet
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 COUNTS = st.tuples(st.integers(0, 6), st.integers(0, 40), st.sampled_from([0, 1, 3, 15, 16, 255])).flatmap(

@@ -15,14 +15,16 @@ import pytest
 from conftest import ROOT
 from loopback_hub import Blob, Commit, LoopbackHub
 
-from neuralpile import merge, rows, store
-from neuralpile.rows import Row
+from neuralpile.corpus import arrow, merge, rows
+from neuralpile.corpus.rows import Row
+from neuralpile.open import open_data_set
 
 # Pushes builds to repositories, eight at a time; arguments: bytes in a shard, then folder=repository.
 PUSH = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from neuralpile import publish, store
+from neuralpile.hub import publish
+from neuralpile.open import open_data_set
 from neuralpile.errors import BadInput
 publish.SHARD = int(sys.argv[1])
 def push(data_set, repository):
@@ -32,7 +34,7 @@ def push(data_set, repository):
         return f"error: {error}"
 folders, repositories = zip(*(pair.split("=") for pair in sys.argv[2:]))
 with ThreadPoolExecutor(8) as pool:
-    for repository, result in zip(repositories, pool.map(push, [*map(store.open_data_set, folders)], repositories)):
+    for repository, result in zip(repositories, pool.map(push, [*map(open_data_set, folders)], repositories)):
         print(repository, result)
 """
 SHARD = 3000  # a few rows of the tests'
@@ -66,8 +68,8 @@ def write_build(folder, n_rows, seed):
     rng = np.random.default_rng(seed)
     counts = [rng.integers(0, 256, (4, rng.integers(100, 400)), np.uint8) for _ in range(n_rows)]
     made = [Row(matrix, f"sub-{i % 2}", f"ses-{seed}", f"segment_{i}") for i, matrix in enumerate(counts)]
-    store.write_rows(folder / "rows" / "a.arrow", made, rows.SCHEMA)
-    store.finish(folder, [folder / "rows" / "a.arrow"], rows.SCHEMA, hashlib.sha256(bytes([seed])).hexdigest())
+    arrow.write_rows(folder / "rows" / "a.arrow", made, rows.SCHEMA)
+    arrow.finish(folder, [folder / "rows" / "a.arrow"], rows.SCHEMA, hashlib.sha256(bytes([seed])).hexdigest())
     return folder
 
 
@@ -96,7 +98,7 @@ def held(tree):
 
 
 def local(folder):
-    return rows.digest(store.open_data_set(str(folder)))
+    return rows.digest(open_data_set(str(folder)))
 
 
 def test_each_step_fails_each_way(hub, tmp_path, capsys):
@@ -226,7 +228,7 @@ def test_the_same_rows_again(hub, tmp_path):
 
 LOAD = """
 import datasets
-from neuralpile import rows
+from neuralpile.corpus import rows
 datasets.config.USE_PARQUET_EXPORT = False
 for streaming in (False, True):
     for name, split in datasets.load_dataset("me/x", streaming=streaming).items():
@@ -238,9 +240,9 @@ for streaming in (False, True):
 
 
 def test_load_dataset_gives_exactly_the_local_rows(hub, tmp_path):
-    components = [store.open_data_set(str(write_build(tmp_path / name, n, n))) for name, n in [("a", 30), ("b", 7)]]
+    components = [open_data_set(str(write_build(tmp_path / name, n, n))) for name, n in [("a", 30), ("b", 7)]]
     merge.merge(components, tmp_path / "pile", 0.2, 0)
-    corpus = store.open_data_set(str(tmp_path / "pile"))
+    corpus = open_data_set(str(tmp_path / "pile"))
     push(hub, (tmp_path / "pile", "me/x"))
     assert len([path for path in hub.files("me/x") if path.startswith("data/train-")]) > 3
     done = subprocess.run([sys.executable, "-c", LOAD], env=hub.env(), cwd=ROOT, capture_output=True, text=True)
@@ -273,10 +275,10 @@ HfApi().upload_file(path_or_fileobj=b"mine", path_in_repo="data/notes.txt", repo
 
 def test_shards(tmp_path, monkeypatch):
     """The same rows give the same bytes; a row is a row group; each file is gone when the next is there."""
-    from neuralpile import publish
+    from neuralpile.hub import publish
 
     monkeypatch.setattr(publish, "SHARD", SHARD)
-    data_set = store.open_data_set(str(write_build(tmp_path / "one", 9, 1)))
+    data_set = open_data_set(str(write_build(tmp_path / "one", 9, 1)))
     schema = publish.published(rows.SCHEMA)
     made, files = [], []
     for file in publish.shards(data_set, schema):
@@ -298,14 +300,17 @@ def test_shards(tmp_path, monkeypatch):
 
 def test_a_large_table_of_motifs(tmp_path, monkeypatch):
     """Its row groups go into files of about the size of a shard, in their order."""
-    from neuralpile import motifs, patches, publish
+    from neuralpile.hub import publish
+    from neuralpile.motifs import extract, kernels
 
     counts = np.random.default_rng(0).integers(0, 256, (8, 4000), np.uint8)
-    monkeypatch.setattr(motifs, "ROW_GROUP", 800)
-    tally = patches.Tally(1, 8)
+    monkeypatch.setattr(extract, "ROW_GROUP", 800)
+    tally = kernels.Tally(1, 8)
     tally.add(counts)
     path = tmp_path / "x.parquet"
-    motifs.write_table([patches.most_frequent_first(tally.table())], path, motifs.Summary("x", 1, 8, 32_000, 4_000), 1)
+    extract.write_table(
+        [kernels.most_frequent_first(tally.table())], path, extract.Summary("x", 1, 8, 32_000, 4_000), 1
+    )
     whole = pq.read_table(path)
     monkeypatch.setattr(publish, "SHARD", path.stat().st_size)
     (file,) = publish.table_shards(path)

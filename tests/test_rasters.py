@@ -11,10 +11,13 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from matplotlib.colors import BoundaryNorm
 from PIL import Image
 
-from neuralpile import catalog, rasters, rows, store
+from neuralpile import catalog
+from neuralpile.corpus import arrow, rows, store
+from neuralpile.corpus.rows import Row
 from neuralpile.errors import BadInput
-from neuralpile.rasters import ABOVE, ASPECT, HEAD, LEFT, NARROWEST, RIGHT, WIDTH
-from neuralpile.rows import Row
+from neuralpile.figures import rasters
+from neuralpile.figures.rasters import ABOVE, ASPECT, HEAD, LEFT, NARROWEST, RIGHT, WIDTH
+from neuralpile.open import open_data_set
 
 SCRIPT = "visualize_dataset.py"
 WIDEST = WIDTH - LEFT - RIGHT  # pixels of a panel that is alone
@@ -23,9 +26,9 @@ WIDEST = WIDTH - LEFT - RIGHT  # pixels of a panel that is alone
 def write(folder, matrices, source=None):
     made = [Row(counts, "sub-A", f"ses-{i}", "segment_0", source) for i, counts in enumerate(matrices)]
     schema = rows.SCHEMA if source is None else rows.MERGED_SCHEMA
-    store.write_rows(folder / "a.arrow", made, schema)
-    store.finish(folder, [folder / "a.arrow"], schema, hashlib.sha256(folder.name.encode()).hexdigest())
-    return store.open_data_set(str(folder))
+    arrow.write_rows(folder / "a.arrow", made, schema)
+    arrow.finish(folder, [folder / "a.arrow"], schema, hashlib.sha256(folder.name.encode()).hexdigest())
+    return open_data_set(str(folder))
 
 
 def some(n_rows, seed=0):

@@ -12,8 +12,10 @@ import pytest
 from conftest import ROOT
 from loopback_hub import LoopbackHub
 
-from neuralpile import catalog, merge, rows, store
-from neuralpile.rows import Row
+from neuralpile import catalog
+from neuralpile.corpus import arrow, merge, rows
+from neuralpile.corpus.rows import Row
+from neuralpile.open import open_data_set
 
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
 EXAMPLES = [example for example in EXAMPLES if "neural-pile-primate" in example]
@@ -30,9 +32,9 @@ def corpus(tmp_path):
             for i in range(20)
         ]
         folder = tmp_path / "build" / name
-        store.write_rows(folder / "a.arrow", made, rows.SCHEMA)
-        store.finish(folder, [folder / "a.arrow"], rows.SCHEMA, name * 8)
-        opened.append(store.open_data_set(str(folder)))
+        arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
+        arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, name * 8)
+        opened.append(open_data_set(str(folder)))
     opened[1] = replace(opened[1], name="me/m1-a")  # as one from the Hub is called
     merge.merge(opened, tmp_path / "build" / catalog.PILE, 0.1, 0)
 

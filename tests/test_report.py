@@ -11,9 +11,11 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from neuralpile import catalog, report, rows, store
+from neuralpile import catalog
+from neuralpile.corpus import arrow, rows
+from neuralpile.corpus.rows import Row
 from neuralpile.errors import BadInput
-from neuralpile.rows import Row
+from neuralpile.figures import page as page_module
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 browsers = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="Debian's chromium and chromium-driver are not here")
@@ -44,12 +46,12 @@ def page(tmp_path, monkeypatch):
         if name == "h2":
             made[0].counts[:, 1_000:1_200] = 0
         folder = tmp_path / "build" / name
-        store.write_rows(folder / "a.arrow", made, rows.SCHEMA)
-        store.finish(folder, [folder / "a.arrow"], rows.SCHEMA, name * 8)
+        arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
+        arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, name * 8)
         failed = {"sub-A/9.nwb": "expected a recording"} if name == "m1-a" else {}
         (folder / "report.json").write_text(json.dumps({"options": {"bin_size": 0.02}, "failed": failed}))
     path = tmp_path / "report.html"
-    report.write([data_set.name for data_set in catalog.published()], tmp_path / "motifs", path)
+    page_module.write([data_set.name for data_set in catalog.published()], tmp_path / "motifs", path)
     return path
 
 
@@ -83,7 +85,7 @@ def test_texts_are_no_markup(tmp_path, monkeypatch):
     known = dataclasses.replace(catalog.load("m1-a"), title=evil, caveat=evil, paper=evil)
     monkeypatch.setattr(catalog, "load", lambda name: known)
     monkeypatch.setattr(catalog, "BUILD", tmp_path)
-    report.write(["m1-a"], tmp_path, tmp_path / "report.html")
+    page_module.write(["m1-a"], tmp_path, tmp_path / "report.html")
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert evil not in html
     assert html.count("<script>") == 1
@@ -112,18 +114,18 @@ def test_motifs_of_the_corpus(page, script, tmp_path):
     one = np.zeros((2, 16), np.uint8)
     one[0, 2] = one[1, 2] = 1
     folder = tmp_path / "build" / catalog.PILE
-    store.write_rows(folder / "a.arrow", [Row(one, "s", "1", "segment_0", "m1-a")], rows.MERGED_SCHEMA)
-    store.finish(folder, [folder / "a.arrow"], rows.MERGED_SCHEMA, "0" * 64)
+    arrow.write_rows(folder / "a.arrow", [Row(one, "s", "1", "segment_0", "m1-a")], rows.MERGED_SCHEMA)
+    arrow.finish(folder, [folder / "a.arrow"], rows.MERGED_SCHEMA, "0" * 64)
     done = script("extract_motifs.py", "--p_n", "1", "--p_t", "8", "--out_dir", tmp_path / "motifs")
     assert done.returncode == 0, done.stderr
     (table,) = (tmp_path / "motifs").glob("*.parquet")
     table.with_name("primate--mine_(1x8)_motifs.parquet").write_bytes(b"not a table")
-    report.write(["m1-a", "h2"], tmp_path / "motifs", page)
+    page_module.write(["m1-a", "h2"], tmp_path / "motifs", page)
     text = " ".join(Page(page.read_text(encoding="utf-8")).text.split())
     assert "1 × 8 of neural-pile-primate: 4 patches, 2 unique" in text
     table.write_bytes(b"not a table")
     with pytest.raises(BadInput, match=r"expected a table of motifs, found .*; delete it, or count the motifs again"):
-        report.write(["m1-a", "h2"], tmp_path / "motifs", page)
+        page_module.write(["m1-a", "h2"], tmp_path / "motifs", page)
 
 
 def test_from_the_command_line(page, script, tmp_path):

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuralpile import rows
-from neuralpile.rows import Row
+from neuralpile.corpus import rows
+from neuralpile.corpus.rows import Row
 
 sessions = st.tuples(st.integers(1, 20), st.integers(1, 300), st.integers(0, 500))
 

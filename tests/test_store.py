@@ -6,16 +6,18 @@ import datasets
 import numpy as np
 import pytest
 
-from neuralpile import catalog, rows, store
+from neuralpile import catalog
+from neuralpile.corpus import arrow, rows, store
+from neuralpile.corpus.rows import Row
 from neuralpile.errors import BadInput
-from neuralpile.rows import Row
+from neuralpile.open import open_data_set
 
 
 def write(folder, counts, schema=rows.SCHEMA):
     source = "x" if schema == rows.MERGED_SCHEMA else None
     made = [Row(c, "sub-A", f"ses-{i}", "segment_0", source) for i, c in enumerate(counts)]
-    store.write_rows(folder / "a.arrow", made, schema)
-    store.finish(folder, [folder / "a.arrow"], schema, "0" * 64)
+    arrow.write_rows(folder / "a.arrow", made, schema)
+    arrow.finish(folder, [folder / "a.arrow"], schema, "0" * 64)
 
 
 MATRICES = [np.arange(12, dtype=np.uint8).reshape(3, 4), np.full((1, 7), 255, np.uint8), np.zeros((2, 1), np.uint8)]
@@ -24,7 +26,7 @@ MATRICES = [np.arange(12, dtype=np.uint8).reshape(3, 4), np.full((1, 7), 255, np
 @pytest.mark.parametrize("schema", [rows.SCHEMA, rows.MERGED_SCHEMA])
 def test_rows_come_back_as_views(tmp_path, schema):
     write(tmp_path / "x", MATRICES, schema)
-    opened = store.open_data_set(str(tmp_path / "x"))
+    opened = open_data_set(str(tmp_path / "x"))
     assert len(opened) == len(MATRICES)
     for row, matrix in zip(opened, MATRICES, strict=True):
         assert (row.counts == matrix).all()
@@ -39,7 +41,7 @@ def test_opening_reads_no_counts(tmp_path):
     import resource
 
     write(tmp_path / "x", [np.ones((100, 100_000), np.uint8)] * 20)
-    opened = store.open_data_set(str(tmp_path / "x"))
+    opened = open_data_set(str(tmp_path / "x"))
     opened.row(0)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert sum(row.counts.size for row in opened) == 200_000_000
@@ -49,37 +51,37 @@ def test_opening_reads_no_counts(tmp_path):
 def test_references(tmp_path, monkeypatch):
     monkeypatch.setattr(catalog, "BUILD", tmp_path / "build")
     write(tmp_path / "build" / "mine", MATRICES)
-    assert store.open_data_set("mine").name == "mine"
-    assert store.open_data_set(str(tmp_path / "build" / "mine")).name == "mine"
-    assert store.open_data_set(str(tmp_path / "build" / "mine") + "/").name == "mine"
+    assert open_data_set("mine").name == "mine"
+    assert open_data_set(str(tmp_path / "build" / "mine")).name == "mine"
+    assert open_data_set(str(tmp_path / "build" / "mine") + "/").name == "mine"
     monkeypatch.chdir(tmp_path / "build" / "mine")
-    assert store.open_data_set(".").name == "mine"
+    assert open_data_set(".").name == "mine"
     with pytest.raises(BadInput, match="nope: expected a data set"):
-        store.open_data_set("nope")
+        open_data_set("nope")
     with pytest.raises(BadInput, match="expected a data set"):
-        store.open_data_set(str(tmp_path / "nope"))
+        open_data_set(str(tmp_path / "nope"))
 
 
 def test_unfinished_builds_are_no_data_sets(tmp_path):
     write(tmp_path / "x", MATRICES)
-    store.mark_unfinished(tmp_path / "x")
-    assert not store.is_finished(tmp_path / "x")
+    arrow.mark_unfinished(tmp_path / "x")
+    assert not arrow.is_finished(tmp_path / "x")
     with pytest.raises(BadInput, match="whose build has not finished"):
-        store.open_data_set(str(tmp_path / "x"))
+        open_data_set(str(tmp_path / "x"))
 
 
 def test_data_sets_of_others(tmp_path):
     datasets.Dataset.from_dict({"text": ["a"]}).save_to_disk(str(tmp_path / "text"))
     with pytest.raises(BadInput, match="expected a column spike_counts of lists of lists of uint8, found None"):
-        store.open_data_set(str(tmp_path / "text"))
+        open_data_set(str(tmp_path / "text"))
     datasets.Dataset.from_dict({"spike_counts": [[[1, 2]]]}).save_to_disk(str(tmp_path / "wide"))
     with pytest.raises(BadInput, match="int64"):
-        store.open_data_set(str(tmp_path / "wide"))
+        open_data_set(str(tmp_path / "wide"))
     features = datasets.Features(spike_counts=datasets.List(datasets.List(datasets.Value("uint8"))))
     nameless = datasets.Dataset.from_dict({"spike_counts": [[[1, 2]]]}, features=features)
     nameless.save_to_disk(str(tmp_path / "nameless"))
     with pytest.raises(BadInput, match="expected a column subject_id of strings, found None"):
-        store.open_data_set(str(tmp_path / "nameless"))
+        open_data_set(str(tmp_path / "nameless"))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_bad_rows_of_others(tmp_path, counts, session, said):
     data = datasets.Dataset.from_list([row], features=datasets.Features.from_arrow_schema(rows.SCHEMA))
     data.save_to_disk(str(tmp_path / "x"))
     with pytest.raises(BadInput, match=f"row 0: expected {said}"):
-        store.open_data_set(str(tmp_path / "x")).row(0)
+        open_data_set(str(tmp_path / "x")).row(0)
 
 
 def test_data_sets_as_others_write_them(tmp_path):
@@ -107,7 +109,7 @@ def test_data_sets_as_others_write_them(tmp_path):
         [dict(zip(rows.SCHEMA.names, (row.counts.tolist(), *row[1:4]), strict=True)) for row in made], features=features
     )
     data.shuffle(seed=1).save_to_disk(str(tmp_path / "x"), num_shards=3)
-    opened = store.open_data_set(str(tmp_path / "x"))
+    opened = open_data_set(str(tmp_path / "x"))
     assert sorted(int(row.session_id) for row in opened) == list(range(10))
     assert all((row.counts == int(row.session_id)).all() for row in opened)
 
@@ -116,9 +118,9 @@ def test_many_files_are_read_as_quickly_as_one(tmp_path, monkeypatch):
     """What costs time for each file of a data set is done once, not for each row."""
     files = [tmp_path / f"{i:03d}.arrow" for i in range(40)]
     for i, file in enumerate(files):
-        store.write_rows(file, [Row(np.full((2, 3), i, np.uint8), "s", f"{i}", "segment_0")], rows.SCHEMA)
-    store.finish(tmp_path, files, rows.SCHEMA, "0" * 64)
-    data_set = store.open_data_set(str(tmp_path))
+        arrow.write_rows(file, [Row(np.full((2, 3), i, np.uint8), "s", f"{i}", "segment_0")], rows.SCHEMA)
+    arrow.finish(tmp_path, files, rows.SCHEMA, "0" * 64)
+    data_set = open_data_set(str(tmp_path))
     calls = []
     formatted = datasets.Dataset.with_format
     monkeypatch.setattr(datasets.Dataset, "with_format", lambda *a, **k: calls.append(a) or formatted(*a, **k))
@@ -133,7 +135,7 @@ def test_what_was_read_does_not_stay_in_memory(tmp_path, monkeypatch):
     """Of 20 rows of 1 MB, no more than those read since the last release are in memory, and all come back."""
     write(tmp_path / "x", [np.full((10, 100_000), i, np.uint8) for i in range(20)])
     monkeypatch.setattr(store, "MAPPED", 4)
-    data_set = store.open_data_set(str(tmp_path / "x"))
+    data_set = open_data_set(str(tmp_path / "x"))
     most = 0
     for i, row in enumerate(data_set):
         assert (row.counts == i).all()

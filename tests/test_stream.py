@@ -17,12 +17,13 @@ from loopback_archives import SIGNATURE, TOKEN, LoopbackArchives
 from nwb_miniatures import WRITERS
 from recordings import write_units
 
-from neuralpile import remote, web
-from neuralpile.archives import RemoteFile
+from neuralpile import http_client
+from neuralpile.acquire import range_file
+from neuralpile.acquire.archives import RemoteFile
+from neuralpile.acquire.range_file import RemoteRecording
 from neuralpile.errors import BadInput
 from neuralpile.recordings import hdf5, nwb
-from neuralpile.remote import RemoteRecording
-from neuralpile.rows import Options
+from neuralpile.spikes.session import Options
 
 NAME = "sub-A/sub-A_ses-1.nwb"
 BLOBS = "GET /blobs/"
@@ -31,9 +32,9 @@ BLOBS = "GET /blobs/"
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """Brief waits, and nothing kept from the test before."""
-    monkeypatch.setattr(web, "RETRY_SECONDS", 0.001)
-    monkeypatch.setattr(web, "SILENT_SECONDS", 0.5)
-    remote._open.cache_clear()
+    monkeypatch.setattr(http_client, "RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(http_client, "SILENT_SECONDS", 0.5)
+    range_file._open.cache_clear()
 
 
 def recordings(archives):
@@ -228,7 +229,7 @@ WHEN = [(fault, skip) for fault in PASSING for skip in (0, 2, 5) if (fault, skip
 @pytest.mark.parametrize(("fault", "skip"), WHEN)
 def test_faults_that_pass(fault, skip, tmp_path, monkeypatch):
     """At the first request, within the structure, and while eight ranges come at a time."""
-    monkeypatch.setattr(remote, "LEAST", 1 << 17)
+    monkeypatch.setattr(range_file, "LEAST", 1 << 17)
     times, ends = spike_times(300_000)
     write_large(tmp_path / "a.nwb", "units/spike_times", times, 2_000_000, ends)
     failure, n = PASSING[fault]

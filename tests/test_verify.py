@@ -2,13 +2,15 @@
 
 import numpy as np
 
-from neuralpile import catalog, rows, store, verify
-from neuralpile.rows import Row
+from neuralpile import catalog
+from neuralpile.build import verify
+from neuralpile.corpus import arrow, rows
+from neuralpile.corpus.rows import Row
 
 
 def write(folder, made):
-    store.write_rows(folder / "a.arrow", [Row(*row, f"segment_{i}") for i, row in enumerate(made)], rows.SCHEMA)
-    store.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
+    arrow.write_rows(folder / "a.arrow", [Row(*row, f"segment_{i}") for i, row in enumerate(made)], rows.SCHEMA)
+    arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
 
 
 def test_differences(script, tmp_path):
@@ -21,7 +23,7 @@ def test_differences(script, tmp_path):
     )
     lengths = [94_580, 94_580, 94_580, 94_579]
     write(build / "moore", [(np.zeros((81, n), np.uint8), "sub-MG", "sub-MG_ecephys") for n in lengths])
-    done = script("-m", "neuralpile.verify")
+    done = script("-m", "neuralpile.build.verify")
     assert done.returncode == 1, done.stderr
     lines = {line.split()[0]: line for line in done.stdout.splitlines()[1:]}
     assert lines["area2-bump"].endswith("subjects that are not expected: sub-X; -65 tokens")
@@ -32,7 +34,7 @@ def test_differences(script, tmp_path):
 
 def test_fewer_sessions(script, tmp_path):
     write(tmp_path / "build" / "dmfc-rsg", [(np.zeros((54, 240_467), np.uint8), "sub-Haydn", "train")])
-    done = script("-m", "neuralpile.verify")
+    done = script("-m", "neuralpile.build.verify")
     assert done.returncode == 1
     assert "1 session instead of 2; 54 units instead of 40 to 54; -1,018,600 tokens" in done.stdout
 
@@ -65,6 +67,6 @@ def test_units_that_were_seen_in_part():
 
 
 def test_nothing_built(script):
-    done = script("-m", "neuralpile.verify")
+    done = script("-m", "neuralpile.build.verify")
     assert done.returncode == 2
     assert "expected data sets that are built, found none" in done.stderr

@@ -7,7 +7,8 @@ from test_analog_data_sets import envelopes, save_rates, simulate, write_envelop
 from test_matlab import CELLS, save, save_cells
 from test_options import write_series
 
-from neuralpile import catalog, store
+from neuralpile import catalog
+from neuralpile.open import open_data_set
 
 rng = np.random.default_rng(0)
 TRAINS = [np.sort(rng.uniform(0, 4, 30)) for _ in range(5)]
@@ -65,13 +66,13 @@ def test_all_25(script, tmp_path):
     for name in names:
         done = script(f"data/{name}/preprocess.py", "--data_dir", tmp_path / "raw" / name)
         assert done.returncode == 0, done.stderr
-        rows = list(store.open_data_set(str(tmp_path / "build" / name)))
+        rows = list(open_data_set(str(tmp_path / "build" / name)))
         assert {row.subject_id for row in rows} <= set(catalog.load(name).subject_ids), name
         assert all(row.counts.any() for row in rows), name
     done = script("merge_datasets.py")
     assert done.returncode == 0, done.stderr
     assert "not built" not in done.stdout
-    merged = store.open_data_set(str(tmp_path / "build" / catalog.PILE))
+    merged = open_data_set(str(tmp_path / "build" / catalog.PILE))
     assert {row.source_dataset for row in merged} == set(names)
     done = script("visualize_dataset.py", "--plot_all", "--n_examples", 1, "--out_dir", tmp_path / "rasters")
     assert done.returncode == 0, done.stderr
@@ -82,6 +83,6 @@ def test_all_25(script, tmp_path):
     done = script("extract_motifs.py", "--p_n", 1, "--p_t", 8, "--out_dir", tmp_path / "motifs")
     assert done.returncode == 0, done.stderr
     assert "primate_(1x8)_motifs.jpeg" in {path.name for path in (tmp_path / "motifs").iterdir()}
-    done = script("-m", "neuralpile.verify")
+    done = script("-m", "neuralpile.build.verify")
     assert done.returncode == 1
     assert "25 built" in done.stdout

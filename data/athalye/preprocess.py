@@ -11,7 +11,7 @@ import numpy as np
 from neuralpile import build
 from neuralpile.errors import BadInput
 from neuralpile.recordings import nwb
-from neuralpile.rows import Options, Session
+from neuralpile.spikes.session import Options, Session
 
 SERIES = "processing/behavior/spike_counts"
 PUBLISHED_BIN = 0.02  # seconds

@@ -9,10 +9,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from neuralpile import build, counts, lattice
+from neuralpile import build
 from neuralpile.errors import BadInput
 from neuralpile.recordings.hdf5 import open_hdf5
-from neuralpile.rows import Options, Session
+from neuralpile.spikes import binning, zscore
+from neuralpile.spikes.session import Options, Session
 
 FEATURES, CHANNELS = "input_features", 256  # the first 256 columns are threshold crossings, the others power
 OWN_BIN = 0.02  # seconds
@@ -33,9 +34,9 @@ def read(path: Path, options: Options) -> Session:
         raise BadInput(path, "trials with bins", "none" if not trials else "one without", "check the file")
     session = f"{path.parent.name}_{path.stem}"
     if options.as_published:
-        fine, notes = np.concatenate([lattice.undo_as_published(trial) for trial in trials]), []
+        fine, notes = np.concatenate([zscore.undo_as_published(trial) for trial in trials]), []
     else:
-        undone = lattice.undo(trials, np.array(blocks))
+        undone = zscore.undo(trials, np.array(blocks))
         fine = undone.counts
         told = {
             "have a finer lattice than their own values show": undone.finer,
@@ -46,7 +47,7 @@ def read(path: Path, options: Options) -> Session:
         }
         total = len(trials) * CHANNELS
         notes = [f"{n:,} of {total:,} trials of a channel {what}" for what, n in told.items() if n]
-    binned = counts.rebin(fine, round(options.bin_size / OWN_BIN), options.as_published)
+    binned = binning.rebin(fine, round(options.bin_size / OWN_BIN), options.as_published)
     return Session("T15", session, binned.counts, notes + binned.notes(options.as_published))
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from neuralpile import build, counts, epochs
+from neuralpile import build
 from neuralpile.errors import BadInput
 from neuralpile.recordings import nwb
-from neuralpile.rows import Options, Session
+from neuralpile.spikes import binning, clock_restarts
+from neuralpile.spikes.session import Options, Session
 
 MOST_EPOCHS = 50  # our own bound: time and memory grow with epochs, and trials that all overlap are no restarts
 
@@ -23,18 +24,18 @@ def read(path: Path, options: Options) -> Session:
         return nwb.count_units(path, options)
     times, ends, _ = nwb.read_spike_trains(path)
     trials = nwb.read_intervals(path, "trials")
-    first = epochs.first_trials(trials)
+    first = clock_restarts.first_trials(trials)
     if len(first) > MOST_EPOCHS:
         found = f"{len(first) - 1:,} trials that start before the one before has ended"
         raise BadInput(path, f"a clock that restarts at most {MOST_EPOCHS - 1} times", found, "build without --epochs")
-    epoch = epochs.epoch_of_spikes(times, ends, trials, first)
+    epoch = clock_restarts.epoch_of_spikes(times, ends, trials, first)
     if len(first) > 1 and epoch.max(initial=0) == 0:
         do = "build without --epochs"
         raise BadInput(path, f"spikes in the order of recording, over {len(first)} epochs", "all in the first", do)
     inside = epoch >= 0
-    times = times[inside] + epochs.epoch_shifts(trials, first, options.bin_size)[epoch[inside]]
+    times = times[inside] + clock_restarts.epoch_shifts(trials, first, options.bin_size)[epoch[inside]]
     ends = np.append(0, np.cumsum(inside))[ends]
-    binned = counts.bin_spikes(times, ends, options.bin_size)
+    binned = binning.bin_spikes(times, ends, options.bin_size)
     notes = [*binned.notes(), f"the clock restarts {len(first) - 1} times"]
     if not inside.all():
         notes.append(f"{np.count_nonzero(~inside):,} spikes in no trial left out")

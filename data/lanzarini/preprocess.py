@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from neuralpile import build, counts
+from neuralpile import build
 from neuralpile.errors import BadInput
 from neuralpile.recordings import matlab
-from neuralpile.rows import Options, Session
+from neuralpile.spikes import binning
+from neuralpile.spikes.session import Options, Session
 
 CHANNELS = [f"Spk_{channel:03d}a_sh" for channel in range(128)]
 
@@ -29,7 +30,7 @@ def read(path: Path, options: Options) -> Session:
     ]
     times, ends = np.concatenate(trains), np.cumsum([len(train) for train in trains])
     last = np.max(times[np.isfinite(times)], initial=-np.inf)
-    if last > counts.LONGEST:
+    if last > binning.LONGEST:
         raise BadInput(path, "spike times in seconds", f"one at {last:,.0f}", "the times are in another unit")
     n_bins = int(np.ceil(max(last, 0) / options.bin_size))
     if options.as_published:
@@ -39,7 +40,7 @@ def read(path: Path, options: Options) -> Session:
     else:
         edges = np.arange(n_bins + 1) * options.bin_size
         edges[-1] = max(edges[-1], last)
-        binned = counts.count_between(times, ends, edges)
+        binned = binning.count_between(times, ends, edges)
         matrix, notes = binned.counts, binned.notes()
     missing = [name for name in CHANNELS if name not in content]
     if missing:

@@ -1,6 +1,6 @@
 """Fetch the recordings of makin from Zenodo 3854034: dataset.toml says which version and files."""
 
-from neuralpile import download
+from neuralpile.acquire import download
 
 if __name__ == "__main__":
     download.main(__file__)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from neuralpile import build, counts
+from neuralpile import build
 from neuralpile.errors import BadInput
 from neuralpile.recordings import matlab
-from neuralpile.rows import Options, Session
+from neuralpile.spikes import binning
+from neuralpile.spikes.session import Options, Session
 
 MOST_UNITS = 5  # of a channel: unsorted spikes, and up to four sorted units
 
@@ -27,13 +28,13 @@ def read(path: Path, options: Options) -> Session:
     edges = np.zeros(1)
     if np.isfinite(times).any():
         first, last = np.min(times[np.isfinite(times)]), np.max(times[np.isfinite(times)])
-        if last - first > counts.LONGEST:
+        if last - first > binning.LONGEST:
             found = f"{last - first:,.0f} s between first and last"
             raise BadInput(path, "spike times in seconds", found, "the times are in another unit, or damaged")
         edges = np.arange(first, last + options.bin_size, options.bin_size)
         if not options.as_published:
             edges[-1] = max(edges[-1], last)
-    binned = counts.count_between(times, ends, edges, options.as_published)
+    binned = binning.count_between(times, ends, edges, options.as_published)
     monkey = path.stem.partition("_")[0]  # indy_20160407_02, loco_20170210_03
     return Session(monkey, path.stem, binned.counts, binned.notes(options.as_published))
 

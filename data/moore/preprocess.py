@@ -6,7 +6,7 @@ import numpy as np
 
 from neuralpile import build
 from neuralpile.recordings import nwb
-from neuralpile.rows import Options, Session
+from neuralpile.spikes.session import Options, Session
 
 QUALITY = nwb.Quality("quality", ("noise", "mua", "good"))  # as phy labels units
 

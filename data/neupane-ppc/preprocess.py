@@ -4,7 +4,7 @@ from pathlib import Path
 
 from neuralpile import build
 from neuralpile.recordings import nwb
-from neuralpile.rows import Options, Session
+from neuralpile.spikes.session import Options, Session
 
 QUALITY = nwb.Quality("KSLabel", ("mua", "good"))
 

@@ -14,7 +14,7 @@ import numpy as np
 from neuralpile import build
 from neuralpile.errors import BadInput
 from neuralpile.recordings import hdf5, matlab
-from neuralpile.rows import Options, Session
+from neuralpile.spikes.session import Options, Session
 
 VARIABLE, OWN_BIN = "ALLMUA", 0.001  # seconds
 DEVIATIONS = 3.5  # standard deviations above the mean: the published threshold

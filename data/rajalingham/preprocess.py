@@ -11,7 +11,7 @@ import numpy as np
 from neuralpile import build
 from neuralpile.errors import BadInput
 from neuralpile.recordings import matlab
-from neuralpile.rows import Options, Session
+from neuralpile.spikes.session import Options, Session
 
 VARIABLE, OWN_BIN, MS_PER_BIN = "neural_responses_reliable", 0.05, 50  # spikes per ms in bins of 0.05 s
 N_CONDITIONS, N_BINS = 79, 100

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from neuralpile import build
 from neuralpile.recordings import nwb
-from neuralpile.rows import Options, Session
+from neuralpile.spikes.session import Options, Session
 
 RASTER, OWN_BIN = "processing/ecephys/rasters/data", 0.001  # where the raster is, and its bins in seconds
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from neuralpile import build
 from neuralpile.recordings import nwb
-from neuralpile.rows import Options, Session
+from neuralpile.spikes.session import Options, Session
 
 # Where the threshold crossings are (files of an early upload have them elsewhere), and their bins in seconds
 PLACES = ("analysis/ThresholdCrossings/data", "processing/ecephys/ThresholdCrossings/data")

@@ -6,10 +6,11 @@ one another without what was between them.
 
 from pathlib import Path
 
-from neuralpile import build, counts
+from neuralpile import build
 from neuralpile.errors import BadInput
 from neuralpile.recordings import matlab
-from neuralpile.rows import Options, Session
+from neuralpile.spikes import binning
+from neuralpile.spikes.session import Options, Session
 
 OWN_BIN, N_CHANNELS = 0.02, 256  # bins in seconds
 
@@ -23,10 +24,10 @@ def read(path: Path, options: Options) -> Session:
     if tx1 is None:
         raise BadInput(path, "a variable tx1", "none", "check that this is a session's file")
     try:
-        fine = counts.whole_numbers(tx1)
+        fine = binning.whole_numbers(tx1)
         if tx1.shape[1:] != (N_CHANNELS,):
             raise ValueError(f"bins × {N_CHANNELS} channels", f"{tx1.dtype} of shape {tx1.shape}")
-        binned = counts.rebin(fine, round(options.bin_size / OWN_BIN))
+        binned = binning.rebin(fine, round(options.bin_size / OWN_BIN))
     except ValueError as error:
         raise BadInput(f"{path}, tx1", *error.args, "check that this is a session's file") from None
     subject = path.parent.name if options.as_published else "T12"

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from neuralpile import build, counts
+from neuralpile import build
 from neuralpile.errors import BadInput
-from neuralpile.rows import Options, Session
+from neuralpile.spikes import binning
+from neuralpile.spikes.session import Options, Session
 
 OWN_BIN = 0.001  # seconds
 PUBLISHED_BIN = 0.02  # seconds: in the published counts, whatever the bin
@@ -43,8 +44,8 @@ def read(path: Path, options: Options) -> Session:
         hertz = np.where(gone, 0, samples.mean(axis=1, dtype=np.float64))
         negative += np.count_nonzero(hertz < 0)
         spikes = np.diff(np.rint(np.cumsum(np.maximum(hertz, 0)) * options.bin_size), prepend=0)
-        above += np.count_nonzero(spikes > counts.LARGEST)
-        matrix[unit] = np.minimum(spikes, counts.LARGEST)
+        above += np.count_nonzero(spikes > binning.LARGEST)
+        matrix[unit] = np.minimum(spikes, binning.LARGEST)
     told = [(missing, "without a rate count as 0"), (negative, "of a negative rate count as 0"), (above, "stay at 255")]
     return Session(monkey(path), path.stem, matrix, [f"{n:,} bins {what}" for n, what in told if n])
 

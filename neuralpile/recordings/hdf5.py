@@ -7,8 +7,8 @@ from pathlib import Path
 
 import h5py
 
+from neuralpile.acquire.range_file import RemoteRecording
 from neuralpile.errors import BadInput
-from neuralpile.remote import RemoteRecording
 
 Recording = Path | RemoteRecording
 

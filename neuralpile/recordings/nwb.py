@@ -13,10 +13,10 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from neuralpile import counts
 from neuralpile.errors import BadInput
 from neuralpile.recordings.hdf5 import Recording, open_hdf5, prefetch
-from neuralpile.rows import Options, Session
+from neuralpile.spikes import binning
+from neuralpile.spikes.session import Options, Session
 
 SLAB = 64 * 2**20  # bytes of a raster that are read at a time
 UNITS_TABLES = ("units", "processing/ecephys/units")  # where the published data sets have them
@@ -149,7 +149,7 @@ def count_units(
     """
     trains = read_spike_trains(path)
     try:
-        binned = counts.bin_spikes(trains.times, trains.ends, options.bin_size, options.as_published)
+        binned = binning.bin_spikes(trains.times, trains.ends, options.bin_size, options.as_published)
     except ValueError as error:
         raise BadInput(path, *error.args, "the times are in another unit, or damaged") from None
     notes = [*read_warning(path), *binned.notes(options.as_published)]
@@ -161,7 +161,7 @@ def count_units(
         notes.append(f"{np.count_nonzero(~good):,} of {len(good):,} units below {options.min_quality} left out")
         matrix = matrix[good]
     if options.mask_unobserved:
-        kept = counts.observed_bins(matrix.shape[1], options.bin_size, observed(path))
+        kept = binning.observed_bins(matrix.shape[1], options.bin_size, observed(path))
         notes.append(f"{np.count_nonzero(~kept):,} of {len(kept):,} bins not observed, cut out")
         matrix = matrix[:, kept]
     return Session(path.parent.name, path.stem, matrix, notes)
@@ -198,14 +198,14 @@ def count_raster(path: Recording, options: Options, places: Sequence[str], own_b
             stop = min(start + bins_in_slab, n_bins)
             end = stop * factor if stop < n_bins else raster.shape[0]
             try:
-                fine = counts.whole_numbers(raster[start * factor : end])
-                slab = counts.rebin(fine, factor, options.as_published)
+                fine = binning.whole_numbers(raster[start * factor : end])
+                slab = binning.rebin(fine, factor, options.as_published)
             except ValueError as error:
                 raise BadInput(f"{path}, {place}", *error.args, "check that this is a recording's file") from None
             matrix[:, start:stop] = slab.counts
             above += slab.above_largest
             in_tail += slab.in_tail
-    notes = counts.Binned(matrix, in_tail=in_tail, above_largest=above).notes(options.as_published)
+    notes = binning.Binned(matrix, in_tail=in_tail, above_largest=above).notes(options.as_published)
     return Session(path.parent.name, path.stem, matrix, notes)
 
 

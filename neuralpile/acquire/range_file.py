@@ -1,0 +1,213 @@
+"""Recordings read in place: of a file in an archive, only the parts that are asked for, by HTTP range requests.
+
+What came is kept in a temporary file (in the folder that TMPDIR names) until the next recording is opened: nothing is
+asked for twice, and in memory there is no more than what is on its way.
+"""
+
+import io
+import os
+import tempfile
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from copy import copy
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import PurePosixPath
+
+import numpy as np
+import requests
+
+from neuralpile.acquire.archives import RemoteFile
+from neuralpile.errors import BadInput
+from neuralpile.http_client import Passing, Web, plain
+
+WHOLE = 1 << 21  # bytes: smaller files are fetched whole, in one request
+PAGE = 1 << 16  # bytes: what is fetched at least, and the step of the record of what is here
+MOST_AHEAD = 16  # pages that are fetched at once where a file is read without having been announced
+BLOCK = 1 << 20  # bytes that are written at a time
+AT_ONCE = 8  # requests; one connection to an archive's storage is slow, and most of a short request is waiting
+LEAST, MOST = 1 << 22, 1 << 25  # bytes in each of several requests
+
+
+@dataclass(frozen=True)
+class RemoteRecording:
+    """A session file in an archive. Scripts take its names as they take those of a `Path`."""
+
+    file: RemoteFile
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return PurePosixPath(self.file.path).name
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its suffix."""
+        return PurePosixPath(self.file.path).stem
+
+    @property
+    def parent(self) -> PurePosixPath:
+        """The folder that the file is in, within the data set."""
+        return PurePosixPath(self.file.path).parent
+
+    def __str__(self) -> str:
+        return self.file.path
+
+    def open(self) -> "RangeFile":
+        """The file, to be read by ranges: that of the last call, where it was for the same file."""
+        return _open(self.file)
+
+
+@cache
+def _web() -> Web:
+    """Requests of this process. They carry no token: storage that archives send to must not see one."""
+    return Web(if_refused="see whether the data set is public")
+
+
+@lru_cache(maxsize=1)
+def _open(file: RemoteFile) -> "RangeFile":
+    return RangeFile(_web(), file)
+
+
+class RangeFile(io.RawIOBase):
+    """A file of an archive, for reading at any place.
+
+    Reads raise BadInput where the archive does not give what it listed; `failure` keeps that error, for h5py may put
+    its own in its place.
+
+    Attributes:
+        requests: how many were made.
+        received: bytes that came.
+    """
+
+    def __init__(self, web: Web, file: RemoteFile) -> None:
+        super().__init__()
+        if not file.size:
+            raise BadInput(file.path, "a file whose size the archive tells", f"{file.size}", "download it")
+        self.file, self.size = file, file.size
+        self.failure: BadInput | None = None
+        self.requests = self.received = 0
+        self._web, self._position, self._ahead = web, 0, 4
+        self._here = np.zeros(-(-self.size // PAGE), bool)
+        self._store = tempfile.TemporaryFile()  # noqa: SIM115  (closed with this file)
+        self._lock = threading.Lock()
+        self._address: str | None = None  # where the archive sends to, while it is valid
+        self._etag: str | None = None
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def close(self) -> None:
+        """Forget what came."""
+        self._store.close()
+        super().close()
+
+    def tell(self) -> int:
+        """The position, in bytes."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move the position."""
+        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
+        return self._position
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Read from the position on; what is not here yet is fetched, with the more the longer reads follow on."""
+        view = memoryview(buffer).cast("B")
+        start, stop = self._position, min(self._position + len(view), self.size)
+        if stop <= start:
+            return 0
+        first, last = start // PAGE, (stop - 1) // PAGE
+        if self.size <= WHOLE and not self._here.all():
+            self.fetch([(0, self.size)])
+        elif not self._here[first : last + 1].all():
+            follows = first > 0 and self._here[first - 1]
+            self._ahead = min(2 * self._ahead, MOST_AHEAD) if follows else max(1, self._ahead // 2)
+            missing = first + int(np.argmin(self._here[first : last + 1]))
+            self.fetch([(missing * PAGE, max(stop, (missing + self._ahead) * PAGE))])
+        n = os.preadv(self._store.fileno(), [view[: stop - start]], start)
+        self._position += n
+        return n
+
+    def fetch(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Have these bytes, [start, stop), here; those that are not are asked for, several requests at a time."""
+        wanted = np.zeros(len(self._here), bool)
+        for start, stop in ranges:
+            wanted[start // PAGE : -(-min(stop, self.size) // PAGE)] = True
+        edges = np.flatnonzero(np.diff(wanted & ~self._here, prepend=False, append=False)).reshape(-1, 2)
+        total = int((edges[:, 1] - edges[:, 0]).sum()) * PAGE
+        step = -(-min(max(total // AT_ONCE, LEAST), MOST) // PAGE)
+        parts = [(int(p), int(min(p + step, stop))) for start, stop in edges for p in range(start, stop, step)]
+        try:
+            if len(parts) < 2:
+                for part in parts:
+                    self._fetch_pages(part)
+            else:
+                with ThreadPoolExecutor(min(AT_ONCE, len(parts))) as pool:
+                    list(pool.map(self._fetch_pages, parts))
+        except BadInput as error:
+            # A copy: by its traceback the error itself would keep HDF5's handles beyond HDF5's end.
+            self.failure = copy(error)
+            raise
+        except KeyboardInterrupt:
+            self._web.stop.set()
+            raise
+
+    def _fetch_pages(self, pages: tuple[int, int]) -> None:
+        stop = min(pages[1] * PAGE, self.size)
+        at = [pages[0] * PAGE]  # what comes next: a request that breaks off is gone on with
+        self._web.persist(self.file.path, lambda: self._try(at, stop), progress=lambda: at[0])
+        self._here[pages[0] : pages[1]] = True
+
+    def _try(self, at: list[int], stop: int) -> None:
+        """One request for the bytes [at, stop), into the store. Raises Passing where some are still missing."""
+        address = self._address or self.file.url
+        with ExitStack() as stack:
+            with self._lock:
+                self.requests += 1
+            asked = {"Range": f"bytes={at[0]}-{stop - 1}"}
+            try:
+                response = stack.enter_context(self._web.open(address, asked))
+            except BadInput as error:
+                if address == self.file.url:
+                    raise BadInput(self.file.path, error.expected, error.found, error.do) from None
+                self._address = None  # it may have expired: the archive gives a new one
+                raise Passing("an address that is no longer valid") from None
+            self._check(response, at[0], stop)
+            self._address = response.url
+            for block in response.iter_content(BLOCK):
+                if len(block) > stop - at[0]:
+                    raise Passing("more bytes than were asked for")
+                os.pwrite(self._store.fileno(), block, at[0])
+                at[0] += len(block)
+                with self._lock:
+                    self.received += len(block)
+        if at[0] != stop:
+            raise Passing(f"{stop - at[0]:,} bytes too few")
+
+    def _check(self, response: requests.Response, start: int, stop: int) -> None:
+        """Raise BadInput where an answer is no such part of the file as it was when it was listed."""
+        status, headers = response.status_code, response.headers
+        with self._lock:
+            self.requests += len(response.history)
+            self._etag = self._etag or headers.get("ETag")
+        if headers.get("Content-Type", "").startswith("text/html"):
+            do = "a login or error page stands in the file's place: try its address in a browser"
+            raise BadInput(self.file.path, "data", f"a web page from {plain(response.url)}", do)
+        if status == 200 and (start, stop) != (0, self.size):
+            do = "it cannot be read in place: get it with download.py, and build without --stream"
+            raise BadInput(self.file.path, "a server that sends parts of files", "one that sends the whole", do)
+        place, _, total = headers.get("Content-Range", f"bytes {start}-{stop - 1}/{self.size}").rpartition("/")
+        if total not in ("*", str(self.size)) or headers.get("ETag", self._etag) != self._etag:
+            found = f"{total} bytes, or another version"
+            do = "it has changed: run the same command again"
+            raise BadInput(self.file.path, f"the file of {self.size:,} bytes that was listed", found, do)
+        if place != f"bytes {start}-{stop - 1}":
+            raise Passing("another part of the file than was asked for")

@@ -1,0 +1,5 @@
+"""build."""
+
+from neuralpile.build.preprocess import main
+
+__all__ = ["main"]
