@@ -22,8 +22,8 @@ import remfile
 import requests
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from large_nwb import spike_times, write_large
-from loopback_archives import LoopbackArchives
+from helpers.large_nwb import spike_times, write_large
+from helpers.loopback_archives import LoopbackArchives
 
 from neuralpile.acquire.archives import RemoteFile
 from neuralpile.acquire.range_file import RemoteRecording

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import ROOT
 from hypothesis import settings
 
 # The first call compiles, and these machines are noisy: no time limit on an example.
@@ -17,7 +18,7 @@ settings.load_profile("project")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-ROOT = Path(__file__).resolve().parent.parent
+
 REAL = ROOT.parent / "shared" / "real"
 
 

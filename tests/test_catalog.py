@@ -4,7 +4,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 
 from neuralpile import catalog, readme_tables
 from neuralpile.errors import BadInput

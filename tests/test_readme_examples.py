@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import ROOT
-from loopback_hub import LoopbackHub
+from helpers import ROOT
+from helpers.loopback_hub import LoopbackHub
 
 from neuralpile import catalog
 from neuralpile.corpus import arrow, merge, rows

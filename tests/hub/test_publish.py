@@ -1,6 +1,5 @@
 """Publishing to a Hub that fails on purpose: a repository holds the old state or the complete new one."""
 
-import hashlib
 import io
 import signal
 import subprocess
@@ -12,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT
-from loopback_hub import Blob, Commit, LoopbackHub
+from helpers import ROOT
+from helpers.builds import write_build
+from helpers.loopback_hub import Blob, Commit, LoopbackHub
 
-from neuralpile.corpus import arrow, merge, rows
-from neuralpile.corpus.rows import Row
+from neuralpile.corpus import merge, rows
 from neuralpile.open import open_data_set
 
 # Pushes builds to repositories, eight at a time; arguments: bytes in a shard, then folder=repository.
@@ -61,16 +60,6 @@ REFUSALS = [(step, 412) for step in STEPS if step not in ("commit", "validate")]
 def hub(tmp_path):
     with LoopbackHub(tmp_path / "hf", user="me") as hub:
         yield hub
-
-
-def write_build(folder, n_rows, seed):
-    """A small built data set, no row of which is in that of another seed."""
-    rng = np.random.default_rng(seed)
-    counts = [rng.integers(0, 256, (4, rng.integers(100, 400)), np.uint8) for _ in range(n_rows)]
-    made = [Row(matrix, f"sub-{i % 2}", f"ses-{seed}", f"segment_{i}") for i, matrix in enumerate(counts)]
-    arrow.write_rows(folder / "rows" / "a.arrow", made, rows.SCHEMA)
-    arrow.finish(folder, [folder / "rows" / "a.arrow"], rows.SCHEMA, hashlib.sha256(bytes([seed])).hexdigest())
-    return folder
 
 
 def pusher(hub, *pairs, shard=SHARD, **environment):

@@ -10,10 +10,8 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT
-from hypothesis import given
-from hypothesis import strategies as st
-from nwb_miniatures import (
+from helpers import ROOT
+from helpers.nwb_miniatures import (
     BURST,
     CLOCKS,
     DROPOUTS,
@@ -27,6 +25,8 @@ from nwb_miniatures import (
     WRITERS,
     churchland_spikes,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 from neuralpile import catalog
 from neuralpile.corpus import rows

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT
-from loopback_hub import LoopbackHub
-from recordings import write_units
+from helpers import ROOT
+from helpers.loopback_hub import LoopbackHub
+from helpers.recordings import write_units
 
 SCRIPT = "data/dmfc-rsg/preprocess.py"
 LOADING = """

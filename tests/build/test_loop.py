@@ -11,11 +11,11 @@ import time
 import datasets
 import numpy as np
 import pytest
-from conftest import ROOT
-from recordings import write_units, write_units_bare
+from helpers import ROOT
+from helpers.recordings import write_units, write_units_bare
 
 from neuralpile import catalog
-from neuralpile.build import loop
+from neuralpile.build import loop, session
 from neuralpile.corpus import arrow
 from neuralpile.errors import BadInput
 from neuralpile.open import open_data_set

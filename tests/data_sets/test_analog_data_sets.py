@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
-from conftest import ROOT
+from helpers import ROOT
+from helpers.data_files import envelopes, save_rates, score, simulate, write_envelopes, write_trials
 
 from neuralpile.errors import BadInput
 from neuralpile.open import open_data_set
@@ -35,28 +36,6 @@ def build(script, tmp_path, name, *options):
 
 
 # papale
-
-
-def write_envelopes(path, mua, **storage):
-    """ALLMUA as MATLAB 7.3 stores [electrode x presentation x time]: h5py sees the axes reversed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(path, "w", userblock_size=512) as file:
-        file.create_dataset("ALLMUA", data=mua, **storage).attrs["MATLAB_class"] = np.bytes_("double")
-        file["ALLMAT"] = np.ones((6, mua.shape[1]))
-        file["tb"] = np.arange(-100, 200.0)[:, None]
-    with path.open("r+b") as file:
-        file.write(b"MATLAB 7.3 MAT-file")
-    return path
-
-
-def envelopes(n_presentations=40, n_electrodes=16, seed=0):
-    """Noise about a level of its own in every presentation, and short excursions."""
-    rng = np.random.default_rng(seed)
-    mua = rng.normal(size=(300, n_presentations, n_electrodes))
-    for j, e in itertools.product(range(n_presentations), range(n_electrodes)):
-        for start in rng.integers(0, 300, rng.integers(0, 6)):
-            mua[start : start + rng.integers(1, 4), j, e] += 12
-    return mua * rng.uniform(0.5, 2, (n_presentations, 1)) + rng.uniform(0, 50, (n_presentations, 1))
 
 
 def loop_events(mua, bin_ms=20):
@@ -179,12 +158,6 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, counts.sum())
 # wojcik
 
 
-def save_rates(path, rates):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.save(path, rates)
-    return path
-
-
 def test_wojcik_from_the_command_line(script, tmp_path):
     """Trials of 3500 samples and of others; ours integrates to within one spike, the published counts round up."""
     rng = np.random.default_rng(0)
@@ -283,21 +256,6 @@ def test_wojcik_odd_rates_and_names(script, tmp_path):
 # card
 
 
-def score(counts, before):
-    """Counts (bins, channels) less the mean of earlier ones, in their deviations, as float32."""
-    return ((counts - before.mean(axis=0)) / before.std(axis=0)).astype(np.float32)
-
-
-def simulate(rate, drift=0.0, n_trials=60, n_channels=16, seed=0):
-    """Poisson counts of trials of different lengths and rates, and their z-scores by the 20 trials before each."""
-    rng = np.random.default_rng(seed)
-    shape = n_trials + 20, n_channels
-    rates = rate * np.exp(rng.normal(0, 0.15, shape) + np.cumsum(rng.normal(0, drift, shape), axis=0))
-    counts = [rng.poisson(r, (rng.integers(150, 600), n_channels)) for r in rates]
-    scored = [score(counts[t], np.concatenate(counts[t - 20 : t])) for t in range(20, len(counts))]
-    return counts[20:], scored
-
-
 def published(z):
     """The published inversion of one channel of one trial, step by step."""
     distinct = sorted(set(z.tolist()))
@@ -390,18 +348,6 @@ def test_card_constant_channel_and_values_on_no_lattice():
     assert not zscore.undo([np.full((2, 1), 2, np.float32)], np.zeros(1, int)).counts.any()
     noise = np.random.default_rng(0).normal(size=(50, 1)).astype(np.float32)
     assert zscore.undo([noise], np.zeros(1, int)).off_lattice == 1
-
-
-def write_trials(path, scored, blocks):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(path, "w") as file:
-        for i, (z, block) in enumerate(zip(scored, blocks, strict=True)):
-            group = file.create_group(f"trial_{i:04d}")
-            power = np.full((len(z), 256), 7.7, np.float32)
-            group["input_features"] = np.concatenate([z, power], axis=1)
-            group["seq_class_ids"] = np.zeros(500, np.int32)
-            group.attrs.update({"n_time_steps": len(z) - 3, "block_num": block, "trial_num": i, "session": "t15"})
-    return path
 
 
 def test_card_from_the_command_line(script, tmp_path):

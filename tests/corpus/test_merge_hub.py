@@ -11,8 +11,8 @@ from collections import Counter
 import datasets
 import numpy as np
 import pytest
-from conftest import ROOT
-from loopback_hub import LoopbackHub
+from helpers import ROOT
+from helpers.loopback_hub import LoopbackHub
 
 from neuralpile import catalog
 from neuralpile.corpus import arrow, rows

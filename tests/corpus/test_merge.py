@@ -13,7 +13,7 @@ from dataclasses import replace
 import datasets
 import numpy as np
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 

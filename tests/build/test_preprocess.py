@@ -3,9 +3,10 @@
 import h5py
 import numpy as np
 import pytest
+from helpers.data_files import write_series
+from helpers.recordings import write_units, write_units_bare
 from hypothesis import given
 from hypothesis import strategies as st
-from recordings import write_units, write_units_bare
 
 from neuralpile.open import open_data_set
 from neuralpile.spikes import binning, clock_restarts
@@ -180,15 +181,6 @@ def test_epochs_are_found_again(lengths, seed):
     assert (clock_restarts.epoch_of_spikes(times, np.array([len(times)]), trials, first) == expected).all()
     relaid = times + clock_restarts.epoch_shifts(trials, first, 0.02)[expected]
     assert (np.diff(relaid) > 0).all()
-
-
-def write_series(path, place, data, rate=None):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(path, "w") as file:
-        file[f"{place}/data"] = data
-        if rate:
-            file[f"{place}/starting_time"] = 0.0
-            file[f"{place}/starting_time"].attrs["rate"] = rate
 
 
 def test_athalye_rates(script, tmp_path):

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT
-from loopback_hub import LoopbackHub
+from helpers import ROOT
+from helpers.loopback_hub import LoopbackHub
 
 from neuralpile.corpus import arrow, rows
 from neuralpile.corpus.rows import Row

@@ -5,7 +5,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from loopback_hub import LoopbackHub
+from helpers.loopback_hub import LoopbackHub
 
 ROWS = """
 FEATURES = Features({"spike_counts": List(List(Value("uint8"))), "session_id": Value("string")})

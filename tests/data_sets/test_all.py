@@ -2,10 +2,18 @@
 
 import numpy as np
 import pytest
-from recordings import write_units, write_units_bare
-from test_analog_data_sets import envelopes, save_rates, simulate, write_envelopes, write_trials
-from test_matlab import CELLS, save, save_cells
-from test_options import write_series
+from helpers.data_files import (
+    CELLS,
+    envelopes,
+    save,
+    save_cells,
+    save_rates,
+    simulate,
+    write_envelopes,
+    write_series,
+    write_trials,
+)
+from helpers.recordings import write_units, write_units_bare
 
 from neuralpile import catalog
 from neuralpile.open import open_data_set

@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 import pytest
-from recordings import write_units, write_units_bare
+from helpers.recordings import write_units, write_units_bare
 
 from neuralpile.errors import BadInput
 from neuralpile.recordings import nwb

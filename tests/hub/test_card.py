@@ -5,9 +5,9 @@ import re
 import datasets
 import numpy as np
 import pytest
+from helpers.builds import write_build
+from helpers.loopback_hub import LoopbackHub
 from huggingface_hub import DatasetCard
-from loopback_hub import LoopbackHub
-from test_publish import write_build
 
 from neuralpile import catalog
 from neuralpile.corpus import rows

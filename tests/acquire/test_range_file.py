@@ -11,11 +11,11 @@ import time
 
 import numpy as np
 import pytest
-from conftest import ROOT
-from large_nwb import raster, spike_times, write_large
-from loopback_archives import SIGNATURE, TOKEN, LoopbackArchives
-from nwb_miniatures import WRITERS
-from recordings import write_units
+from helpers import ROOT
+from helpers.large_nwb import raster, spike_times, write_large
+from helpers.loopback_archives import SIGNATURE, TOKEN, LoopbackArchives
+from helpers.nwb_miniatures import WRITERS
+from helpers.recordings import write_units
 
 from neuralpile import http_client
 from neuralpile.acquire import range_file

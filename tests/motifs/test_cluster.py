@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 
 from neuralpile.corpus import arrow, rows
 from neuralpile.corpus.rows import Row

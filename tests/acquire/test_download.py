@@ -20,8 +20,8 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from conftest import ROOT
-from loopback_archives import SECRET, SIGNATURE, TOKEN, LoopbackArchives
+from helpers import ROOT
+from helpers.loopback_archives import SECRET, SIGNATURE, TOKEN, LoopbackArchives
 
 from neuralpile.acquire import transfer
 from neuralpile.acquire.archives import RemoteFile

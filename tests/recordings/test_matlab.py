@@ -1,9 +1,9 @@
 """MATLAB files, and the scripts of the data sets that come as such, on miniatures in the layout of their files."""
 
-import h5py
 import numpy as np
 import pytest
 import scipy.io
+from helpers.data_files import CELLS, save, save_cells
 
 from neuralpile.errors import BadInput
 from neuralpile.open import open_data_set
@@ -48,11 +48,6 @@ def test_truncated_matlab_file(tmp_path):
         matlab.read_variables(path, ["tx1"])
 
 
-def save(path, **variables):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scipy.io.savemat(path, variables)
-
-
 @pytest.mark.parametrize("dtype", ["u1", "i2", "f8"])
 def test_willett(script, tmp_path, dtype):
     tx1 = np.random.default_rng(0).integers(0, 9, (30, 256)).astype(dtype)
@@ -73,28 +68,6 @@ def test_willett_without_its_variable(script, tmp_path):
     save(tmp_path / "raw" / "sentences" / "t12.2022.04.28_sentences.mat", tx2=np.ones((3, 256)))
     done = script("data/willett/preprocess.py", "--data_dir", tmp_path / "raw")
     assert "expected a variable tx1, found none" in done.stderr
-
-
-def save_cells(path, cells):
-    """MATLAB 7.3: a cell array (unit slots, channels) of object references; an empty cell holds its dimensions."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(path, "w") as file:
-        references = np.empty((len(cells), len(cells[0])), h5py.ref_dtype)
-        for slot, channels in enumerate(cells):
-            for channel, train in enumerate(channels):
-                place = f"#refs#/{slot}_{channel}"
-                file[place] = np.array([train], float) if len(train) else np.array([0, 0], "u8")
-                if not len(train):
-                    file[place].attrs["MATLAB_empty"] = 1
-                references[slot, channel] = file[place].ref
-        file["spikes"] = references
-
-
-CELLS = [
-    [[5.03, 7.0], [], [6.0, 6.001]],  # unsorted
-    [[9.31], [], [5.5]],  # a sorted unit
-    [[], [], []],
-]
 
 
 @pytest.mark.parametrize("options", [[], ["--as_published"]])
