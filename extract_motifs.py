@@ -7,6 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from neuralpile import catalog, cli
+from neuralpile.corpus.rows import RowSource
 from neuralpile.errors import BadInput
 from neuralpile.hub import options
 from neuralpile.motifs import extract, figures
@@ -67,7 +68,7 @@ def main() -> int:
     return 0
 
 
-def components(data_set: extract.DataSet) -> list[str]:
+def components(data_set: RowSource) -> list[str]:
     """The names of the data sets that a corpus was merged from, as its manifest has them; else its own."""
     manifest = data_set.manifest() if data_set.is_merged else None
     return list((manifest or {}).get("components", {})) or [data_set.name]
@@ -83,7 +84,7 @@ def _told(summary: Summary) -> str:
     return "\n".join(lines)
 
 
-def _check_fit(data_set: extract.DataSet, p_n: int, p_t: int) -> None:
+def _check_fit(data_set: RowSource, p_n: int, p_t: int) -> None:
     """Raise BadInput where a patch fits into no row; of rows on the Hub only the tokens are known beforehand."""
     if not len(data_set):
         raise BadInput(data_set.name, "a data set with rows", "none", "build it again, or take another")

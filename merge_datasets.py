@@ -83,7 +83,7 @@ def main() -> int:
     return 0
 
 
-def unrestricted(components: list[merge.DataSet]) -> Iterator[merge.DataSet]:
+def unrestricted(components: list[merge.DataSetInfo]) -> Iterator[merge.DataSetInfo]:
     """Those data sets whose terms do not restrict passing their rows on; says which are left out."""
     for component in components:
         data_set = card.describe([component.name], component.manifest()).get(component.name)
@@ -93,7 +93,7 @@ def unrestricted(components: list[merge.DataSet]) -> Iterator[merge.DataSet]:
             yield component
 
 
-def doubts(components: list[merge.DataSet]) -> Iterator[str]:
+def doubts(components: list[merge.DataSetInfo]) -> Iterator[str]:
     """What a user should know of the local builds before they are merged: missing sessions, unusual options."""
     published = set()
     for component in components:

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from neuralpile import catalog, cli
 from neuralpile.corpus import arrow, store
+from neuralpile.corpus.rows import RowSource
 from neuralpile.errors import BadInput
 from neuralpile.figures import checks, page, rasters
-from neuralpile.motifs import extract
 from neuralpile.open import open_data_set
 
 EXAMPLE = "python visualize_dataset.py --repo_name dmfc-rsg --n_examples 4"
@@ -108,7 +108,7 @@ def table(done: Sequence[Done]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def summarise(data_set: extract.DataSet, seed: int, out_dir: Path, kind: str) -> Done:
+def summarise(data_set: RowSource, seed: int, out_dir: Path, kind: str) -> Done:
     """Draw a data set at a glance, and see what looks wrong in it."""
     seen = checks.look(data_set, seed)
     path = out_dir / f"{data_set.name.replace('/', '--')}_summary.{kind}"

@@ -44,7 +44,7 @@ def by_us(folder: Path, out: Path) -> None:
     merge.merge([open_data_set(str(folder / name)) for name in NAMES], out.with_suffix(".merged"), 0.01, 0)
     corpus = open_data_set(str(out.with_suffix(".merged")))
     for split, data in corpus.splits.items():
-        made = publish.shards(store.DataSetOnDisk(corpus.name, {split: data}), publish.published(rows.MERGED_SCHEMA))
+        made = publish.shards(store.LocalRows(corpus.name, {split: data}), publish.published(rows.MERGED_SCHEMA))
         for i, file in enumerate(made):
             file.seek(0)
             with (out / f"{split}-{i:05d}.parquet").open("wb") as kept:

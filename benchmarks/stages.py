@@ -134,7 +134,7 @@ def bench_write_and_view(folder: Path, matrix: np.ndarray) -> None:
         to_disk(folder / "plain")
         return datasets.load_from_disk(str(folder / "plain"))
 
-    def ours() -> store.DataSetOnDisk:
+    def ours() -> store.LocalRows:
         arrow.write_rows(folder / "ours" / "a.arrow", few, rows.SCHEMA)
         arrow.finish(folder / "ours", [folder / "ours" / "a.arrow"], rows.SCHEMA, "0" * 64)
         return open_data_set(str(folder / "ours"))
@@ -164,7 +164,7 @@ def bench_merge(folder: Path, matrix: np.ndarray) -> None:
         arrow.finish(folder / name, [folder / name / "a.arrow"], rows.SCHEMA, str(i) * 64)
         components.append(open_data_set(str(folder / name)))
 
-    def plain() -> store.DataSetOnDisk:
+    def plain() -> store.LocalRows:
         parts = [
             component.splits["train"].add_column("source_dataset", [component.name] * len(component))
             for component in components
@@ -174,11 +174,11 @@ def bench_merge(folder: Path, matrix: np.ndarray) -> None:
         to_disk(folder / "plain-merge")
         return open_data_set(str(folder / "plain-merge"))
 
-    def ours() -> store.DataSetOnDisk:
+    def ours() -> store.LocalRows:
         merge.merge(components, folder / "our-merge", 0.01, 0)
         return open_data_set(str(folder / "our-merge"))
 
-    def content(data_set: store.DataSetOnDisk) -> list[tuple[object, ...]]:
+    def content(data_set: store.LocalRows) -> list[tuple[object, ...]]:
         return sorted((*row[1:], rows.digest([row])) for row in data_set)
 
     slow, expected = timed(plain)

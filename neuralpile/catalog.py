@@ -19,7 +19,7 @@ PILE = "neural-pile-primate"
 
 
 @dataclass(frozen=True)
-class DataSet:
+class DataSetInfo:
     """One data set, as its `dataset.toml` describes it. The published numbers are those of the published corpus."""
 
     name: str
@@ -109,7 +109,7 @@ LAYOUT: dict[str, dict[str, tuple[type, object]]] = {
 }
 
 
-def load(name: str) -> DataSet:
+def load(name: str) -> DataSetInfo:
     """The data set of this name.
 
     Raises BadInput where there is no such folder, or where its `dataset.toml` lacks a field, has an unknown one,
@@ -121,7 +121,7 @@ def load(name: str) -> DataSet:
     return parse(name, path)
 
 
-def parse(name: str, path: Path) -> DataSet:
+def parse(name: str, path: Path) -> DataSetInfo:
     """Read one `dataset.toml`. Raises BadInput as `load` does."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -144,7 +144,7 @@ def parse(name: str, path: Path) -> DataSet:
             raise BadInput(path, f"only {', '.join(fields)} in [{table}]", next(iter(content)), "take it out")
     if document:
         raise BadInput(path, f"only the tables {', '.join(filter(None, LAYOUT))}", next(iter(document)), "take it out")
-    return DataSet(name=name, **values)
+    return DataSetInfo(name=name, **values)
 
 
 def names() -> list[str]:
@@ -152,6 +152,6 @@ def names() -> list[str]:
     return sorted(path.parent.name for path in DATA.glob("*/dataset.toml"))
 
 
-def published() -> list[DataSet]:
+def published() -> list[DataSetInfo]:
     """The recorded (not simulated) data sets, largest first."""
     return sorted((d for d in map(load, names()) if not d.simulated), key=lambda d: -d.tokens)

@@ -1,4 +1,4 @@
-"""The one kind of error that users see: a line that says where, what was expected, what was found and what to do."""
+"""The errors that users see: one line that says where, what was expected, what was found and what to do."""
 
 
 class BadInput(Exception):
@@ -6,8 +6,30 @@ class BadInput(Exception):
 
     def __init__(self, where: object, expected: str, found: str, do: str) -> None:
         self.where, self.expected, self.found, self.do = where, expected, found, do
-        super().__init__(where, expected, found, do)  # the arguments: so that it passes between processes
+        super().__init__(
+            where, expected, found, do
+        )  # the arguments, so that the error can be pickled between processes
 
     def __str__(self) -> str:
         text = f"{self.where}: expected {self.expected}, found {self.found}; {self.do}"
-        return " ".join(text.split())  # one line, whatever a library's message holds
+        return " ".join(text.split())  # one line, whatever a library's message contains
+
+
+class Mismatch(Exception):
+    """A value is not what it must be. Raised where the file and the remedy are not known; callers add them.
+
+    Example:
+        >>> try:
+        ...     raise Mismatch("at most 256 units", "300")
+        ... except Mismatch as error:
+        ...     print(error.at("a.nwb", "raise --token_count_limit"))
+        a.nwb: expected at most 256 units, found 300; raise --token_count_limit
+    """
+
+    def __init__(self, expected: str, found: str) -> None:
+        self.expected, self.found = expected, found
+        super().__init__(expected, found)
+
+    def at(self, where: object, do: str) -> BadInput:
+        """The error for users: where it is, and what to do about it."""
+        return BadInput(where, self.expected, self.found, do)

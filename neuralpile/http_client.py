@@ -32,7 +32,7 @@ PASSING = {408, 425, 429, 500, 502, 503, 504}  # statuses that may pass by thems
 CONNECTIONS = 32
 
 
-class Passing(Exception):
+class TemporaryFailure(Exception):
     """Something that may pass by itself: a busy server, a lost connection. `wait`: seconds that the server asks for."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
@@ -58,7 +58,7 @@ class _Token(requests.auth.AuthBase):
         return request
 
 
-class Web:
+class HttpClient:
     """Requests to an archive, from any number of threads.
 
     Args:
@@ -82,7 +82,7 @@ class Web:
         """One try at a GET; the body is read within the block. Statuses are below 400, or 416.
 
         Raises:
-            Passing: where another try may help.
+            TemporaryFailure: where another try may help.
             BadInput: where none will.
         """
         try:
@@ -91,7 +91,7 @@ class Web:
                 self._check(response, url)
                 yield response
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-            raise Passing(reason(error)) from None
+            raise TemporaryFailure(reason(error)) from None
         except requests.RequestException as error:
             do = "the archive's answers have changed, or something between answers in its place"
             raise BadInput(plain(url), "an address to read", type(error).__name__, do) from None
@@ -111,7 +111,7 @@ class Web:
                 do = "something else answers in the archive's place: a login page of your network?"
                 raise BadInput(plain(url), "an answer in JSON", kind, do)
 
-        return self.persist(plain(url), attempt)
+        return self.retry(plain(url), attempt)
 
     def pages(self, url: str, following: Callable[[dict], str | None], **parameters: object) -> Iterator[dict]:
         """All pages of a listing, the address of each from the one before. Raises BadInput: one was there before."""
@@ -125,7 +125,7 @@ class Web:
             yield page
             url, parameters = following(page) or "", {}
 
-    def persist(self, what: str, attempt: Callable[[], T], progress: Callable[[], int] = lambda: 0) -> T:
+    def retry(self, what: str, attempt: Callable[[], T], progress: Callable[[], int] = lambda: 0) -> T:
         """Try until it succeeds, or nothing is gained any more: no `progress` in several tries.
 
         Raises BadInput where it does not succeed, Stopped where the run is interrupted.
@@ -136,7 +136,7 @@ class Web:
                 raise Stopped
             try:
                 return attempt()
-            except Passing as passing:
+            except TemporaryFailure as passing:
                 fruitless = 1 if progress() > most else fruitless + 1
                 most = max(most, progress())
                 if passing.wait > LONGEST_WAIT:
@@ -157,9 +157,9 @@ class Web:
         if status < 400 or status == 416:
             return
         if status in PASSING:
-            raise Passing(found, asked_wait(response.headers))
+            raise TemporaryFailure(found, asked_wait(response.headers))
         if response.history and status != 404:  # a signed address that has expired: the next try gets a new one
-            raise Passing(f"{found} from {urlsplit(response.url).hostname}")
+            raise TemporaryFailure(f"{found} from {urlsplit(response.url).hostname}")
         do = self.if_refused if status in (401, 403) else "see on the archive's page whether it is still there"
         raise BadInput(plain(url), "to be given it", found, do)
 

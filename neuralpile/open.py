@@ -9,12 +9,12 @@ from neuralpile import catalog
 from neuralpile.errors import BadInput
 
 if TYPE_CHECKING:
-    from neuralpile.hub.reader import DataSetOnHub
+    from neuralpile.hub.reader import HubRows
 from neuralpile.corpus.arrow import is_finished
-from neuralpile.corpus.store import DataSetOnDisk, _checked, built
+from neuralpile.corpus.store import LocalRows, _checked, built
 
 
-def open_data_set(reference: str) -> "DataSetOnDisk | DataSetOnHub":
+def open_data_set(reference: str) -> "LocalRows | HubRows":
     """Open a data set by its name (the local build), by its path, or by its Hub repository.
 
     Raises:

@@ -21,9 +21,9 @@ from tqdm import tqdm
 from neuralpile import catalog, cli, files
 from neuralpile.acquire import archives, transfer, unpack
 from neuralpile.acquire.archives import RECORD, RemoteFile
-from neuralpile.catalog import DataSet
+from neuralpile.catalog import DataSetInfo
 from neuralpile.errors import BadInput
-from neuralpile.http_client import Web
+from neuralpile.http_client import HttpClient
 
 LOCK = ".download.lock"
 JOBS = 4
@@ -62,9 +62,9 @@ def choose(listing: list[RemoteFile], given: argparse.Namespace) -> list[RemoteF
 class Downloads:
     """What is in a folder of downloaded files, as `downloads.json` keeps it."""
 
-    def __init__(self, folder: Path, data_set: DataSet) -> None:
+    def __init__(self, folder: Path, data_set: DataSetInfo) -> None:
         self.folder, self.data_set = folder, data_set
-        self.web: Web | None = None
+        self.web: HttpClient | None = None
         self._lock = threading.Lock()
         asked = ("archive", "id", "version", "include", "exclude", "packed", "measured")
         self._source = json.loads(json.dumps({key: getattr(data_set, key) for key in asked}))
@@ -120,7 +120,7 @@ def _stamp(path: Path) -> list[int] | None:
     return [path.stat().st_size, int(path.stat().st_mtime)] if path.is_file() else None
 
 
-def download(data_set: DataSet, given: argparse.Namespace) -> int:
+def download(data_set: DataSetInfo, given: argparse.Namespace) -> int:
     """Fetch what is chosen and not here yet, and give the exit status: 1 where a file could not be had.
 
     Raises BadInput where the archive gives no listing, or the disk is too small.

@@ -21,7 +21,7 @@ import requests
 
 from neuralpile.acquire.archives import RemoteFile
 from neuralpile.errors import BadInput
-from neuralpile.http_client import Passing, Web, plain
+from neuralpile.http_client import HttpClient, TemporaryFailure, plain
 
 WHOLE = 1 << 21  # bytes: smaller files are fetched whole, in one request
 PAGE = 1 << 16  # bytes: what is fetched at least, and the step of the record of what is here
@@ -61,9 +61,9 @@ class RemoteRecording:
 
 
 @cache
-def _web() -> Web:
+def _web() -> HttpClient:
     """Requests of this process. They carry no token: storage that archives send to must not see one."""
-    return Web(if_refused="see whether the data set is public")
+    return HttpClient(if_refused="see whether the data set is public")
 
 
 @lru_cache(maxsize=1)
@@ -82,7 +82,7 @@ class RangeFile(io.RawIOBase):
         received: bytes that came.
     """
 
-    def __init__(self, web: Web, file: RemoteFile) -> None:
+    def __init__(self, web: HttpClient, file: RemoteFile) -> None:
         super().__init__()
         if not file.size:
             raise BadInput(file.path, "a file whose size the archive tells", f"{file.size}", "download it")
@@ -163,11 +163,11 @@ class RangeFile(io.RawIOBase):
     def _fetch_pages(self, pages: tuple[int, int]) -> None:
         stop = min(pages[1] * PAGE, self.size)
         at = [pages[0] * PAGE]  # what comes next: a request that breaks off is gone on with
-        self._web.persist(self.file.path, lambda: self._try(at, stop), progress=lambda: at[0])
+        self._web.retry(self.file.path, lambda: self._try(at, stop), progress=lambda: at[0])
         self._here[pages[0] : pages[1]] = True
 
     def _try(self, at: list[int], stop: int) -> None:
-        """One request for the bytes [at, stop), into the store. Raises Passing where some are still missing."""
+        """One request for the bytes [at, stop), into the store. Raises TemporaryFailure: some are missing."""
         address = self._address or self.file.url
         with ExitStack() as stack:
             with self._lock:
@@ -179,18 +179,18 @@ class RangeFile(io.RawIOBase):
                 if address == self.file.url:
                     raise BadInput(self.file.path, error.expected, error.found, error.do) from None
                 self._address = None  # it may have expired: the archive gives a new one
-                raise Passing("an address that is no longer valid") from None
+                raise TemporaryFailure("an address that is no longer valid") from None
             self._check(response, at[0], stop)
             self._address = response.url
             for block in response.iter_content(BLOCK):
                 if len(block) > stop - at[0]:
-                    raise Passing("more bytes than were asked for")
+                    raise TemporaryFailure("more bytes than were asked for")
                 os.pwrite(self._store.fileno(), block, at[0])
                 at[0] += len(block)
                 with self._lock:
                     self.received += len(block)
         if at[0] != stop:
-            raise Passing(f"{stop - at[0]:,} bytes too few")
+            raise TemporaryFailure(f"{stop - at[0]:,} bytes too few")
 
     def _check(self, response: requests.Response, start: int, stop: int) -> None:
         """Raise BadInput where an answer is no such part of the file as it was when it was listed."""
@@ -210,4 +210,4 @@ class RangeFile(io.RawIOBase):
             do = "it has changed: run the same command again"
             raise BadInput(self.file.path, f"the file of {self.size:,} bytes that was listed", found, do)
         if place != f"bytes {start}-{stop - 1}":
-            raise Passing("another part of the file than was asked for")
+            raise TemporaryFailure("another part of the file than was asked for")

@@ -11,14 +11,14 @@ from dandischema.digests.dandietag import DandiETag
 
 from neuralpile.acquire.archives import RemoteFile
 from neuralpile.errors import BadInput
-from neuralpile.http_client import Passing, Stopped, Web
+from neuralpile.http_client import HttpClient, Stopped, TemporaryFailure
 
 PART = ".part"  # suffix of a file that is on its way
 BLOCK = 1 << 18  # bytes that are written at a time
 DAMAGED = 2  # times that a file may come with a wrong digest
 
 
-def fetch(web: Web, file: RemoteFile, target: Path, advance: Callable[[int], object]) -> None:
+def fetch(web: HttpClient, file: RemoteFile, target: Path, advance: Callable[[int], object]) -> None:
     """Have a file of an archive at `target`, whole and verified. What an earlier, interrupted call got is used.
 
     `advance` is told how many bytes there are more (or fewer, where some had to be thrown away).
@@ -34,7 +34,7 @@ def fetch(web: Web, file: RemoteFile, target: Path, advance: Callable[[int], obj
     part = _part(file, target)
     advance(_size(part))
     for attempt in range(1, DAMAGED + 1):
-        web.persist(file.path, lambda: _try(web, file, part, advance), progress=lambda: _size(part))
+        web.retry(file.path, lambda: _try(web, file, part, advance), progress=lambda: _size(part))
         found = _digest(part, file.digest)
         if found == file.digest:
             break
@@ -78,8 +78,8 @@ def _literal(name: str) -> str:
     return "".join(f"[{c}]" if c in "*?[" else c for c in name)
 
 
-def _try(web: Web, file: RemoteFile, part: Path, advance: Callable[[int], object]) -> None:
-    """One request for what is missing of a file. Raises Passing where afterwards something still is."""
+def _try(web: HttpClient, file: RemoteFile, part: Path, advance: Callable[[int], object]) -> None:
+    """One request for what is missing of a file. Raises TemporaryFailure where afterwards something still is."""
     have = _size(part)
     if have == file.size and part.exists():
         return
@@ -90,7 +90,7 @@ def _try(web: Web, file: RemoteFile, part: Path, advance: Callable[[int], object
             have = 0
             part.unlink(missing_ok=True)
             if response.status_code != 200:
-                raise Passing("another part of the file than was asked for")
+                raise TemporaryFailure("another part of the file than was asked for")
         with part.open("ab", buffering=0) as out:
             for block in response.iter_content(BLOCK):
                 if web.stop.is_set():
@@ -104,7 +104,7 @@ def _try(web: Web, file: RemoteFile, part: Path, advance: Callable[[int], object
         if have > file.size:
             advance(-have)
             part.unlink()
-        raise Passing(f"{have:,} bytes in place of {file.size:,}")
+        raise TemporaryFailure(f"{have:,} bytes in place of {file.size:,}")
 
 
 def _goes_on(response: requests.Response, have: int, file: RemoteFile) -> bool:

@@ -15,7 +15,7 @@ from neuralpile import files
 from neuralpile.build.record import _manifest, _name_in_report, totals
 from neuralpile.build.session import Facts, Script, Task, code_digest
 from neuralpile.build.workers import _results
-from neuralpile.catalog import DataSet
+from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus import rows
 from neuralpile.errors import BadInput
 from neuralpile.recordings.hdf5 import Recording
@@ -25,7 +25,7 @@ ROWS, REPORT, MANIFEST, LOCK = "rows", "report.json", "manifest.json", ".lock"
 
 
 def build(
-    data_set: DataSet,
+    data_set: DataSetInfo,
     script: Script,
     found: Mapping[str, Recording],
     chosen: Sequence[str],

@@ -18,7 +18,7 @@ from neuralpile.build.loop import build
 from neuralpile.build.record import REPORT
 from neuralpile.build.session import Read, Script
 from neuralpile.build.sessions import find_remote, find_sessions
-from neuralpile.catalog import DataSet
+from neuralpile.catalog import DataSetInfo
 from neuralpile.hub import options as hub_options
 from neuralpile.spikes.session import TOKEN_COUNT_LIMIT, Options
 
@@ -80,7 +80,7 @@ def _main(script: Script) -> int:
     return 1 if failed else 0
 
 
-def _arguments(data_set: DataSet, script: Script) -> argparse.Namespace:
+def _arguments(data_set: DataSetInfo, script: Script) -> argparse.Namespace:
     command = f"python data/{data_set.name}/preprocess.py"
     parser = cli.parser(f"Spike counts of {data_set.name}. {data_set.title}", f"{command} --jobs 2")
     place = parser.add_mutually_exclusive_group()
@@ -116,7 +116,7 @@ def _arguments(data_set: DataSet, script: Script) -> argparse.Namespace:
     return given
 
 
-def summary(report: dict[str, object], data_set: DataSet, out_dir: Path) -> str:
+def summary(report: dict[str, object], data_set: DataSetInfo, out_dir: Path) -> str:
     """The table that a user sees at the end: totals, the published numbers where they compare, and the notes."""
     built = report["totals"]
     published: dict[str, object] = {}

@@ -8,12 +8,12 @@ from neuralpile import __version__
 from neuralpile.acquire import archives
 from neuralpile.acquire.range_file import RemoteRecording
 from neuralpile.build.session import Facts, Task
-from neuralpile.catalog import DataSet
+from neuralpile.catalog import DataSetInfo
 
 REPORT, MANIFEST = "report.json", "manifest.json"
 
 
-def _manifest(data_set: DataSet, recipe: Facts, tasks: Sequence["Task"], done: Mapping[str, Facts]) -> Facts:
+def _manifest(data_set: DataSetInfo, recipe: Facts, tasks: Sequence["Task"], done: Mapping[str, Facts]) -> Facts:
     """What a build was made of: each session's raw file, and the digests of that and of its rows."""
     known = _downloaded(tasks[0]) if tasks else {}
     sessions = []
@@ -70,7 +70,7 @@ def _name_in_report(out_dir: Path) -> str | None:
         return None
 
 
-def totals(data_set: DataSet, sessions: list[Facts]) -> Facts:
+def totals(data_set: DataSetInfo, sessions: list[Facts]) -> Facts:
     """The facts of all session files together; files that are parts of one session count as one."""
 
     def total(key: str) -> int:

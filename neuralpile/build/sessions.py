@@ -7,13 +7,13 @@ from pathlib import Path
 from neuralpile import files
 from neuralpile.acquire import archives
 from neuralpile.acquire.range_file import RemoteRecording
-from neuralpile.catalog import DataSet
+from neuralpile.catalog import DataSetInfo
 from neuralpile.errors import BadInput
 
 
 def find_sessions(
     data_dir: Path,
-    data_set: DataSet,
+    data_set: DataSetInfo,
     duplicates: bool = True,
     is_session: Callable[[Path], bool] = lambda _: True,
 ) -> dict[str, Path]:
@@ -35,7 +35,7 @@ def find_sessions(
     return {path.relative_to(data_dir).as_posix(): path for path in sorted(found, key=str)}
 
 
-def find_remote(data_set: DataSet, duplicates: bool = True) -> dict[str, RemoteRecording]:
+def find_remote(data_set: DataSetInfo, duplicates: bool = True) -> dict[str, RemoteRecording]:
     """The session files of a data set in its archive, as `find_sessions` gives those of a folder.
 
     Raises BadInput where the archive does not tell.

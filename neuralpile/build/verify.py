@@ -6,9 +6,9 @@
 from dataclasses import dataclass
 
 from neuralpile import catalog, cli
-from neuralpile.catalog import DataSet
+from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus import store
-from neuralpile.corpus.store import DataSetOnDisk
+from neuralpile.corpus.store import LocalRows
 from neuralpile.errors import BadInput
 from neuralpile.open import open_data_set
 
@@ -23,7 +23,7 @@ class Holdings:
     tokens: int
 
 
-def holdings(data_set: DataSet, built: DataSetOnDisk) -> Holdings:
+def holdings(data_set: DataSetInfo, built: LocalRows) -> Holdings:
     """Count over the rows of a build of a data set, of which only the shapes are read.
 
     Raises BadInput where a row cannot be read.
@@ -38,7 +38,7 @@ def holdings(data_set: DataSet, built: DataSetOnDisk) -> Holdings:
     )
 
 
-def differences(data_set: DataSet, built: Holdings) -> list[str]:
+def differences(data_set: DataSetInfo, built: Holdings) -> list[str]:
     """What a build has that its `dataset.toml` does not say, and the reverse, in words."""
     said = []
     unknown = sorted(built.subjects - set(data_set.subject_ids))

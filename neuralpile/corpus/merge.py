@@ -19,14 +19,11 @@ from tqdm import tqdm
 
 from neuralpile import __version__
 from neuralpile.corpus import arrow, rows
-from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Names, Row
-from neuralpile.corpus.store import DataSetOnDisk
+from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Names, Row, RowSource
+from neuralpile.corpus.store import LocalRows
 from neuralpile.errors import BadInput
 from neuralpile.files import take_away_old, whole_folder, write_text
-from neuralpile.hub.reader import DataSetOnHub
 from neuralpile.open import open_data_set
-
-DataSet = DataSetOnDisk | DataSetOnHub
 
 SHARD = 500_000_000  # tokens in an Arrow file of a merged corpus, a row more at most: near what the Hub advises
 TRAIN, TEST = "train", "test"
@@ -103,7 +100,7 @@ def in_test(
 
 
 def merge(
-    components: list[DataSet], out_dir: Path, test_size: float, seed: int, split_by: str = "row"
+    components: list[RowSource], out_dir: Path, test_size: float, seed: int, split_by: str = "row"
 ) -> dict[str, Sides]:
     """Write the rows of all components, shuffled and split, as a data set of two splits to `out_dir`.
 
@@ -144,10 +141,10 @@ def merge(
 
 
 def _write(
-    components: list[DataSetOnDisk], folder: Path, job: str, test_size: float, seed: int, split_by: str
+    components: list[LocalRows], folder: Path, job: str, test_size: float, seed: int, split_by: str
 ) -> dict[str, Sides]:
     """Write the shards of both splits that are not there yet; what is on both sides."""
-    at: list[tuple[DataSetOnDisk, int]] = []
+    at: list[tuple[LocalRows, int]] = []
     test: list[bool] = []
     places: list[bytes] = []
     sizes: list[int] = []
@@ -185,12 +182,12 @@ def _write(
     return sides
 
 
-def _fetched(component: DataSet, folder: Path) -> DataSetOnDisk:
+def _fetched(component: RowSource, folder: Path) -> LocalRows:
     """A component that is on this machine: one on the Hub is read through once, in its order, and kept in `folder`.
 
     Row by row in the order of the corpus, a row group of many rows would be fetched as many times.
     """
-    if isinstance(component, DataSetOnDisk):
+    if isinstance(component, LocalRows):
         return component
     files = []
     sizes = component.tokens()
@@ -238,7 +235,7 @@ def made_of(folder: Path) -> dict[str, object] | None:
         return None
 
 
-def _check(components: list[DataSet], out_dir: Path) -> None:
+def _check(components: list[RowSource], out_dir: Path) -> None:
     """Raise BadInput as `merge` does."""
     names = [component.name for component in components]
     if not components or len(set(names)) < len(names):
@@ -267,7 +264,7 @@ def _is_corpus(folder: Path) -> bool:
     return made_of(folder) is not None or (corpus is not None and corpus.is_merged)
 
 
-def _opened(folder: Path) -> DataSetOnDisk | None:
+def _opened(folder: Path) -> LocalRows | None:
     """The data set of several splits in a folder; None where there is none, or it is damaged."""
     try:
         return open_data_set(str(folder.resolve())) if (folder / arrow.SPLITS).is_file() else None
@@ -275,7 +272,7 @@ def _opened(folder: Path) -> DataSetOnDisk | None:
         return None
 
 
-def _digests(component: DataSet) -> set[str]:
+def _digests(component: RowSource) -> set[str]:
     """What tells a component's rows from others: its fingerprint, and the digests of its sessions' rows, if known."""
     try:
         sessions = {session["rows_sha256"] for session in component.manifest()["sessions"]}
@@ -306,10 +303,10 @@ def _shards(numbers: list[int], sizes: list[int]) -> list[list[int]]:
     return shards
 
 
-def check(corpus: DataSetOnDisk, components: list[DataSet]) -> list[str]:
+def check(corpus: LocalRows, components: list[RowSource]) -> list[str]:
     """What a merged corpus has that its components do not have, and the reverse, in words; one row is in memory."""
 
-    def told(data_set: DataSet) -> Iterator[Row]:
+    def told(data_set: RowSource) -> Iterator[Row]:
         return tqdm(data_set, unit="row", desc=f"check {data_set.name}", total=len(data_set), disable=None)
 
     missing: Counter[tuple[str, str]] = Counter()

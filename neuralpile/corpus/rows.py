@@ -1,8 +1,9 @@
 """Rows of a data set: the schema, and the segments into which long sessions are cut."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +36,47 @@ class Names(NamedTuple):
     subject_id: str
     session_id: str
     segment_id: str
+
+
+class RowSource(Protocol):
+    """Rows that can be read: an opened data set or corpus, on disk (`store.LocalRows`) or on the Hub (`HubRows`)."""
+
+    @property
+    def name(self) -> str:
+        """Its name: of the folder, or someone/name on the Hub."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it is on disk; None on the Hub."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A string that changes with the rows."""
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether its rows say from which data set they are."""
+
+    def __len__(self) -> int:
+        """Number of rows, over all splits."""
+
+    def names(self) -> list[Names]:
+        """What the rows are called, in order, without reading their counts."""
+
+    def tokens(self) -> list[int]:
+        """Tokens in each row."""
+
+    def row(self, i: int) -> Row:
+        """Row `i`, counted over all splits in order. Raises BadInput if it holds no spike counts."""
+
+    def __iter__(self) -> Iterator[Row]:
+        """All rows, in order."""
+
+    def read(self, numbers: Sequence[int]) -> Iterator[Row]:
+        """These rows, in this order."""
+
+    def manifest(self) -> dict[str, object] | None:
+        """What it was made of; None if it has no readable `manifest.json`."""
 
 
 def names_of(table: pa.Table) -> list[Names]:

@@ -19,7 +19,7 @@ MAPPED = 20  # rows: a fifth of a gigabyte, by the default limit of tokens in a 
 
 
 @dataclass(frozen=True)
-class DataSetOnDisk:
+class LocalRows:
     """An opened data set: its name and the rows of all its splits."""
 
     name: str
@@ -88,7 +88,7 @@ class DataSetOnDisk:
             files.unmap_pages(self.folder)
 
 
-def _checked(name: str, loaded: datasets.Dataset | datasets.DatasetDict, folder: Path | None = None) -> DataSetOnDisk:
+def _checked(name: str, loaded: datasets.Dataset | datasets.DatasetDict, folder: Path | None = None) -> LocalRows:
     splits = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"train": loaded}
     expected = datasets.List(datasets.List(datasets.Value("uint8")))
     do = "take a data set made by this project"
@@ -100,7 +100,7 @@ def _checked(name: str, loaded: datasets.Dataset | datasets.DatasetDict, folder:
             found = split.features.get(column)
             if found not in (datasets.Value("string"), datasets.Value("large_string")):
                 raise BadInput(name, f"a column {column} of strings", str(found), do)
-    return DataSetOnDisk(name, splits, folder)
+    return LocalRows(name, splits, folder)
 
 
 def built() -> list[str]:

@@ -16,10 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 from tqdm import tqdm
 
-from neuralpile.corpus.rows import Row
+from neuralpile.corpus.rows import Row, RowSource
 from neuralpile.figures.palette import ACCENT, BASE, GREY, WARNING
 from neuralpile.figures.rasters import bin_width
-from neuralpile.motifs.extract import DataSet
 
 ROWS = 60  # that are looked at
 CURVES = 5  # rows whose population rate is drawn
@@ -64,7 +63,7 @@ class Glance:
         return float(np.mean(self.rates == 0)) if len(self.rates) else 0.0
 
 
-def look(data_set: DataSet, seed: int = 0) -> Glance:
+def look(data_set: RowSource, seed: int = 0) -> Glance:
     """Look at random rows of a data set. Raises BadInput where one cannot be read."""
     n = min(ROWS, len(data_set))
     chosen = np.sort(np.random.default_rng(seed).choice(len(data_set), n, replace=False))

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from neuralpile import __version__, catalog
 from neuralpile.build import verify
-from neuralpile.catalog import DataSet
+from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus import arrow
 from neuralpile.errors import BadInput
 from neuralpile.figures import checks, rasters
@@ -77,7 +77,7 @@ def write(names: list[str], motifs_dir: Path, path: Path, seed: int = 0) -> int:
     return len(flagged)
 
 
-def _component(data_set: DataSet, seed: int) -> dict[str, object]:
+def _component(data_set: DataSetInfo, seed: int) -> dict[str, object]:
     """What the page says of a data set."""
     facts: dict[str, object] = {
         "name": data_set.name,
@@ -106,7 +106,7 @@ def _component(data_set: DataSet, seed: int) -> dict[str, object]:
     return facts
 
 
-def _built(data_set: DataSet, folder: Path, seed: int) -> dict[str, object]:
+def _built(data_set: DataSetInfo, folder: Path, seed: int) -> dict[str, object]:
     rows = open_data_set(str(folder))
     held = verify.holdings(data_set, rows)
     seen = checks.look(rows, seed)

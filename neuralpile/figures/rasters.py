@@ -28,10 +28,9 @@ from scipy.spatial.distance import squareform
 from tqdm import tqdm
 
 from neuralpile import catalog
-from neuralpile.corpus.rows import Row
+from neuralpile.corpus.rows import Row, RowSource
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_file
-from neuralpile.motifs.extract import DataSet
 
 MAX_EXAMPLES = 400  # in a figure: 20 × 20 panels at their smallest are 11,320 × 7,924 pixels
 DPI = 128  # a power of two: inches are then exact, and so are the pixels of matplotlib
@@ -108,7 +107,7 @@ class Shown(NamedTuple):
     order: np.ndarray | None = None  # (units,): which unit is on which line, where that is not their own order
 
 
-def bin_width(data_set: DataSet, row: Row) -> float | None:
+def bin_width(data_set: RowSource, row: Row) -> float | None:
     """Seconds of a bin: as the build says, or its component's; else that of the data set in the catalog."""
     source = row.source_dataset or data_set.name.rpartition("/")[2]
     for folder in (data_set.folder, catalog.BUILD / source):
@@ -130,7 +129,7 @@ def _bin_size(report: Path) -> float:
     raise BadInput(report, "the report of a build, with options.bin_size in seconds", found, "build it again")
 
 
-def view(data_set: DataSet, row: Row, wanted: View) -> Shown | None:
+def view(data_set: RowSource, row: Row, wanted: View) -> Shown | None:
     """A row as it is to be drawn; None where it ends before. Raises BadInput where seconds are asked for in vain."""
     width = bin_width(data_set, row)
     counts, first, stop = row.counts, 0, row.counts.shape[1]
@@ -186,7 +185,7 @@ def by_similarity(counts: np.ndarray) -> np.ndarray:
     return np.concatenate([active, silent])
 
 
-def draw(data_set: DataSet, n_examples: int, seed: int, out_dir: Path, wanted: View = View()) -> tuple[Path, int]:
+def draw(data_set: RowSource, n_examples: int, seed: int, out_dir: Path, wanted: View = View()) -> tuple[Path, int]:
     """Draw random rows of a data set to `<out_dir>/<its name>.<format>`, whole or not at all.
 
     The rows are drawn without replacement from all splits, all of them where there are no more than `n_examples`, and
@@ -220,7 +219,7 @@ def draw(data_set: DataSet, n_examples: int, seed: int, out_dir: Path, wanted: V
     return path, len(shown)
 
 
-def draw_overview(data_sets: Sequence[DataSet], seed: int, out_dir: Path, wanted: View = View()) -> Path:
+def draw_overview(data_sets: Sequence[RowSource], seed: int, out_dir: Path, wanted: View = View()) -> Path:
     """Draw one random row of each data set, of those that do not end before, to `<out_dir>/overview.<format>`.
 
     Raises BadInput where every row of every data set ends before.

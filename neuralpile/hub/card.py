@@ -19,7 +19,7 @@ from huggingface_hub import DatasetCardData
 
 import neuralpile
 from neuralpile import catalog
-from neuralpile.catalog import DataSet
+from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus.rows import Row
 
 # Identifiers of licences on the Hub: huggingface.co/docs/hub/repositories-licenses
@@ -105,7 +105,7 @@ def write(
     repository: str,
     splits: Mapping[str, Split],
     schema: pa.Schema,
-    described: Mapping[str, DataSet],
+    described: Mapping[str, DataSetInfo],
     made: Mapping[str, object],
     manifest: str | None = None,
 ) -> str:
@@ -152,7 +152,7 @@ def write_motifs(
     split: Split,
     schema: pa.Schema,
     facts: Mapping[str, object],
-    described: Mapping[str, DataSet],
+    described: Mapping[str, DataSetInfo],
     made: Mapping[str, object],
 ) -> str:
     """The card of a table of motifs: `facts` are what it counts, as titles and values, the others as for `write`."""
@@ -175,11 +175,11 @@ def write_motifs(
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _caveats(described: Mapping[str, DataSet]) -> dict[str, str]:
+def _caveats(described: Mapping[str, DataSetInfo]) -> dict[str, str]:
     return {name: data_set.caveat for name, data_set in described.items() if data_set.caveat}
 
 
-def describe(names: Iterable[str], manifest: Mapping[str, object] | None = None) -> dict[str, DataSet]:
+def describe(names: Iterable[str], manifest: Mapping[str, object] | None = None) -> dict[str, DataSetInfo]:
     """What the catalog says of the components of these names; `manifest` is that of their rows, if there is one."""
     known = set(catalog.names())
     return {name: catalog.load(own) for name in names if (own := data_set_of(name, manifest)) in known}
@@ -196,7 +196,7 @@ def data_set_of(name: str, manifest: Mapping[str, object] | None) -> str:
         return name.rpartition("/")[2]
 
 
-def bibtex(data_sets: Iterable[DataSet]) -> str:
+def bibtex(data_sets: Iterable[DataSetInfo]) -> str:
     """BibTeX of the papers, one entry for each, and of the recordings, from the citations in the `dataset.toml`.
 
     A citation is "authors year, where it appeared"; what is not in it is not in the entry.
@@ -295,7 +295,7 @@ def _splits(splits: Mapping[str, Split]) -> str:
     return "## Splits\n\n" + _table(header, lines)
 
 
-def _components(names: list[str], known: Mapping[str, DataSet], splits: Mapping[str, Split]) -> str:
+def _components(names: list[str], known: Mapping[str, DataSetInfo], splits: Mapping[str, Split]) -> str:
     header = (
         "| component | source | version | species | area | task | subjects | sessions | "
         + " | ".join(f"{split} rows" for split in splits)
@@ -343,6 +343,6 @@ def _made(made: Mapping[str, object], manifest: str | None) -> str:
     return "\n".join(["## How it was built", "", *lines])
 
 
-def _citing(data_sets: Iterable[DataSet]) -> str:
+def _citing(data_sets: Iterable[DataSetInfo]) -> str:
     entries = bibtex(data_sets)
     return f"## Citation\n\nWhoever uses them cites the recordings:\n\n```bibtex\n{entries}\n```" if entries else ""

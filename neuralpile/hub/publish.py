@@ -27,14 +27,14 @@ from huggingface_hub.utils import validate_repo_id
 from tqdm import tqdm
 
 from neuralpile import http_client
-from neuralpile.catalog import DataSet
+from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus.arrow import MANIFEST
 from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Row, to_record_batch
-from neuralpile.corpus.store import DataSetOnDisk
+from neuralpile.corpus.store import LocalRows
 from neuralpile.errors import BadInput
-from neuralpile.http_client import Passing
+from neuralpile.http_client import TemporaryFailure
 from neuralpile.hub import card, parquet
-from neuralpile.hub.reader import tame_client
+from neuralpile.hub.reader import configure_client
 
 T = TypeVar("T")
 
@@ -72,10 +72,10 @@ class Hub:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self._web = http_client.Web()
+        self._web = http_client.HttpClient()
         self._api = HfApi()
         self._where = {"repo_id": target.name, "repo_type": "dataset"}
-        tame_client()
+        configure_client()
         if not _is_name(target.name):
             raise BadInput("--hf_repo_name", "a name like someone/name", repr(target.name), "mend it")
         self._check()
@@ -171,7 +171,7 @@ class Hub:
             except HfHubHTTPError as error:
                 if error.response.status_code in CONFLICTS:
                     unknown.remove(head)
-                    raise Passing("another commit came first") from None
+                    raise TemporaryFailure("another commit came first") from None
                 raise
             if operations(made.oid):
                 do = "push again"
@@ -216,19 +216,19 @@ class Hub:
         def attempt() -> T:
             try:
                 return call()
-            except (*awaited, Passing, BadInput):
+            except (*awaited, TemporaryFailure, BadInput):
                 raise
             except (HfHubHTTPError, httpx2.HTTPError, LocalTokenNotFoundError, RuntimeError, ValueError) as error:
                 raise _told(self.target.name, error) from None
 
-        return self._web.persist(self.target.name, attempt)
+        return self._web.retry(self.target.name, attempt)
 
 
 def push(
-    data_set: DataSetOnDisk,
+    data_set: LocalRows,
     hub: Hub,
     made: Mapping[str, object],
-    described: Mapping[str, DataSet] | None = None,
+    described: Mapping[str, DataSetInfo] | None = None,
 ) -> str:
     """Publish the rows of a data set, with a card.
 
@@ -269,7 +269,7 @@ def push(
     return hub.commit(large, small | {CARD: text.encode()}, f"{sum(s.whole.rows for s in splits.values()):,} rows")
 
 
-def push_table(path: Path, hub: Hub, made: Mapping[str, object], described: Mapping[str, DataSet]) -> str:
+def push_table(path: Path, hub: Hub, made: Mapping[str, object], described: Mapping[str, DataSetInfo]) -> str:
     """Publish a table of motifs, with a card.
 
     Args:
@@ -363,23 +363,23 @@ def _files_of(content: bytes) -> set[File]:
     return {File(len(content), name) for name in (as_git_names_it, hashlib.sha256(content).hexdigest())}
 
 
-def _told(name: str, error: BaseException) -> Passing | BadInput:
+def _told(name: str, error: BaseException) -> TemporaryFailure | BadInput:
     """What to make of an error of the Hub's client: something that may pass, or a line for the user."""
     for cause in _chain(error):
         if isinstance(cause, HfHubHTTPError):
             status = cause.response.status_code
             found = f"{status} {cause.response.reason_phrase}".strip()
             if status in http_client.PASSING:
-                return Passing(found, http_client.asked_wait(cause.response.headers))
+                return TemporaryFailure(found, http_client.asked_wait(cause.response.headers))
             if status == 403 and isinstance(error, RuntimeError):  # from the upload itself: its address has expired
-                return Passing(found)
+                return TemporaryFailure(found)
             return BadInput(name, WRITABLE, ": ".join(filter(None, [found, cause.server_message])), CHECK)
         if isinstance(cause, httpx2.TimeoutException):
-            return Passing(f"silence for {http_client.SILENT_SECONDS:g} s")
+            return TemporaryFailure(f"silence for {http_client.SILENT_SECONDS:g} s")
         if isinstance(cause, httpx2.TransportError):
-            return Passing("a connection that broke off")
+            return TemporaryFailure("a connection that broke off")
         if isinstance(cause, json.JSONDecodeError):
-            return Passing("an answer that is no JSON")
+            return TemporaryFailure("an answer that is no JSON")
         if isinstance(cause, LocalTokenNotFoundError):
             return BadInput(name, WRITABLE, "no token", "log in (hf auth login) or set HF_TOKEN; nothing was done")
     return BadInput(name, "the Hub to take it", f"{type(error).__name__}: {error}", CHECK)

@@ -57,8 +57,8 @@ class Group:
 
 
 @dataclass
-class DataSetOnHub:
-    """An opened repository; the same to its readers as `store.DataSetOnDisk`.
+class HubRows:
+    """An opened repository; the same to its readers as `store.LocalRows`.
 
     Attributes:
         name: someone/name.
@@ -86,7 +86,7 @@ class DataSetOnHub:
         """What the rows are called, in their order; their counts are not read."""
 
         def of(group: Group) -> list[Names]:
-            return names_of(_persist(self.name, lambda: group.open().read_row_group(group.number, [*Names._fields])))
+            return names_of(_retry(self.name, lambda: group.open().read_row_group(group.number, [*Names._fields])))
 
         with ThreadPoolExecutor(THREADS) as pool:
             return [name for names in pool.map(of, self.groups) for name in names]
@@ -126,7 +126,7 @@ class DataSetOnHub:
             return None
         files = HfFileSystem()
         path = f"{root[0]}/{MANIFEST}"
-        return parse_manifest(_persist(self.name, lambda: files.cat_file(path) if files.exists(path) else b""))
+        return parse_manifest(_retry(self.name, lambda: files.cat_file(path) if files.exists(path) else b""))
 
     def _group(self, number: int) -> list[Row]:
         """The rows of a row group; whoever asks while another thread reads it waits for that."""
@@ -149,7 +149,7 @@ class DataSetOnHub:
 
     def _read(self, group: Group) -> list[Row]:
         """The rows of a row group, decoded one by one: all at once take several times the memory."""
-        return _persist(self.name, lambda: [*map(self._row, group.open().iter_batches(1, [group.number]))])
+        return _retry(self.name, lambda: [*map(self._row, group.open().iter_batches(1, [group.number]))])
 
     def _row(self, batch: pa.RecordBatch) -> Row:
         table = pa.Table.from_batches([batch])
@@ -164,7 +164,7 @@ class DataSetOnHub:
 
 
 @cache
-def tame_client() -> None:
+def configure_client() -> None:
     """Have the Hub's client, which would wait for ever, give up a silent server, and log no signed addresses."""
     huggingface_hub.set_client_factory(_client)
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
@@ -181,18 +181,18 @@ def _end_waiting(request: httpx2.Request) -> None:
     request.extensions["timeout"] = timeout.as_dict()
 
 
-def open_repository(name: str) -> DataSetOnHub:
+def open_repository(name: str) -> HubRows:
     """Open a repository of Parquet files. Raises BadInput where there is none, or it has no spike counts."""
-    tame_client()
+    configure_client()
     datasets.config.USE_PARQUET_EXPORT = False  # a service beside the Hub, with nothing that is needed here
-    builder = _persist(name, lambda: datasets.load_dataset_builder(name))
+    builder = _retry(name, lambda: datasets.load_dataset_builder(name))
     urls = [url for files in (builder.config.data_files or {}).values() for url in files]
     urls = [url for url in urls if url.endswith(".parquet")]
     if not urls:
         raise BadInput(name, "a data set with Parquet files", "none", "give one that was pushed by this project")
     groups: list[Group] = []
     with ThreadPoolExecutor(THREADS) as pool:
-        files = list(pool.map(lambda url: _persist(name, lambda: _open(url)), urls))
+        files = list(pool.map(lambda url: _retry(name, lambda: _open(url)), urls))
     for url, file in zip(urls, files, strict=True):
         schema = file.schema_arrow
         types = dict(zip(schema.names, schema.types, strict=True))
@@ -207,7 +207,7 @@ def open_repository(name: str) -> DataSetOnHub:
             about = file.metadata.row_group(i)
             if about.num_rows:
                 groups.append(Group(url, i, about.num_rows, about.column(leaf).num_values, file.metadata))
-    return DataSetOnHub(name, " ".join(urls), "source_dataset" in schema.names, groups)
+    return HubRows(name, " ".join(urls), "source_dataset" in schema.names, groups)
 
 
 def _is_counts(found: pa.DataType) -> bool:
@@ -224,7 +224,7 @@ def _open(url: str, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
     return pq.ParquetFile(HfFileSystem().open(url, cache_type="none"), metadata=footer, pre_buffer=True)
 
 
-def _persist(name: str, attempt: Callable[[], T]) -> T:
+def _retry(name: str, attempt: Callable[[], T]) -> T:
     """Try until it succeeds; what the Hub's clients try again themselves has been tried then. Raises BadInput."""
     for i in range(TRIES):
         try:

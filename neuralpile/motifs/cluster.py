@@ -12,10 +12,10 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from neuralpile.corpus.rows import RowSource
 from neuralpile.errors import BadInput
 from neuralpile.motifs import extract as local
 from neuralpile.motifs import kernels, spill
-from neuralpile.motifs.extract import DataSet
 from neuralpile.motifs.kernels import Table
 from neuralpile.open import open_data_set
 
@@ -28,7 +28,7 @@ CONNECT_SECONDS = 20
 
 def extract(
     address: str,
-    data_set: DataSet,
+    data_set: RowSource,
     p_n: int,
     p_t: int,
     work: Path,
@@ -59,7 +59,7 @@ def extract(
 
 
 def _submit(
-    client: "distributed.Client", data_set: DataSet, p_n: int, p_t: int, memory: int, advance: Callable[[int], object]
+    client: "distributed.Client", data_set: RowSource, p_n: int, p_t: int, memory: int, advance: Callable[[int], object]
 ) -> "tuple[int, list[distributed.Future]]":
     """Have all blocks counted: the number of patches, and the tables of ranges, which are then merged."""
     from distributed import as_completed
@@ -95,7 +95,7 @@ def _total(table: Table) -> int:
 
 
 @lru_cache(maxsize=1)
-def _open(reference: str, fingerprint: str) -> DataSet:
+def _open(reference: str, fingerprint: str) -> RowSource:
     """The data set; a worker that had another one of this name open opens it anew."""
     data_set = open_data_set(reference)
     if data_set.fingerprint != fingerprint:

@@ -19,14 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from neuralpile import __version__, files
-from neuralpile.corpus.store import DataSetOnDisk
+from neuralpile.corpus.rows import RowSource
 from neuralpile.files import whole_file
-from neuralpile.hub.reader import DataSetOnHub
 from neuralpile.motifs import kernels, spill
 from neuralpile.motifs.kernels import Table, Tally
 from neuralpile.motifs.spill import TableFile
 
-DataSet = DataSetOnDisk | DataSetOnHub
 ROW_GROUP = 2**24  # bins in a row group of the Parquet file, about
 MOST_DRAWN = 400  # motifs in a figure
 MOST_PATCHES = 2**31  # that a Tally is given
@@ -108,7 +106,7 @@ def blocks(tokens: list[int], size: int, memory: int, at_once: int) -> list[rang
 
 
 def count_rows(
-    data_set: DataSet, numbers: range, p_n: int, p_t: int, advance: Callable[[int], object] = lambda _: None
+    data_set: RowSource, numbers: range, p_n: int, p_t: int, advance: Callable[[int], object] = lambda _: None
 ) -> Table:
     """The patches of some rows of a data set; `advance` is told of tokens that are counted."""
     tally = Tally(p_n, p_t)
@@ -119,7 +117,7 @@ def count_rows(
 
 
 def extract(
-    data_set: DataSet,
+    data_set: RowSource,
     p_n: int,
     p_t: int,
     work: Path,

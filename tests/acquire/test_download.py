@@ -487,7 +487,7 @@ def test_a_token_is_for_its_own_archive(monkeypatch, address, sent):
 
     asked = []
     monkeypatch.setattr(requests.Session, "send", lambda self, request, **_: asked.append(request) or 1 / 0)
-    with pytest.raises(ZeroDivisionError), http_client.Web("a-token", "https://api.osf.io/v2").open(address):
+    with pytest.raises(ZeroDivisionError), http_client.HttpClient("a-token", "https://api.osf.io/v2").open(address):
         pass
     assert (asked[0].headers.get("Authorization") == "Bearer a-token") == sent
 
@@ -496,9 +496,9 @@ def test_a_listing_that_goes_round(monkeypatch):
     from neuralpile import http_client
 
     answers = {"https://x.org/1": "https://x.org/2", "https://x.org/2": "https://x.org/1"}
-    monkeypatch.setattr(http_client.Web, "get_json", lambda self, url, **_: {"next": answers[url]})
+    monkeypatch.setattr(http_client.HttpClient, "get_json", lambda self, url, **_: {"next": answers[url]})
     with pytest.raises(BadInput, match="expected another page of the listing, found one that was read already"):
-        list(http_client.Web().pages("https://x.org/1", lambda page: page["next"]))
+        list(http_client.HttpClient().pages("https://x.org/1", lambda page: page["next"]))
 
 
 # Archives in archives

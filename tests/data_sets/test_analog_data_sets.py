@@ -143,7 +143,7 @@ def test_papale_memory(tmp_path):
     code = f"""
 import resource, runpy
 from pathlib import Path
-from neuralpile.rows import Options
+from neuralpile.spikes.session import Options
 read = runpy.run_path({str(ROOT / "data" / "papale" / "preprocess.py")!r})["read"]
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 counts = read(Path({str(path)!r}), Options()).counts

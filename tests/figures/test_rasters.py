@@ -270,7 +270,7 @@ def test_rows_are_drawn_without_replacement_in_the_order_of_the_data_set(tmp_pat
 
 
 def test_files_of_hub_data_sets(tmp_path):
-    data_set = store.DataSetOnDisk("someone/x", write(tmp_path / "x", some(1)).splits)
+    data_set = store.LocalRows("someone/x", write(tmp_path / "x", some(1)).splits)
     assert rasters.draw(data_set, 1, 0, tmp_path)[0] == tmp_path / "someone--x.jpg"
 
 
@@ -356,7 +356,7 @@ def test_mistakes(script, tmp_path, arguments, expected):
 def test_a_window_at_full_resolution():
     """Seconds by the data set's bins; a row that ends before is left out."""
     counts = np.arange(200, dtype=np.uint8).reshape(2, 100)
-    data_set = store.DataSetOnDisk("m1-a", {})
+    data_set = store.LocalRows("m1-a", {})
     row = Row(counts, "s", "1", "segment_0")
     part = rasters.view(data_set, row, rasters.View(start=0.5, seconds=0.3))
     assert part.row.counts.tolist() == counts[:, 25:40].tolist()
@@ -366,7 +366,7 @@ def test_a_window_at_full_resolution():
     assert axes.get_xticklabels()[0].get_text() == "25\n0.5 s"
     assert rasters.view(data_set, row, rasters.View(start=2.0)) is None
     with pytest.raises(BadInput, match="whose width of bins is known"):
-        rasters.view(store.DataSetOnDisk("someone/else", {}), row, rasters.View(start=1.0))
+        rasters.view(store.LocalRows("someone/else", {}), row, rasters.View(start=1.0))
 
 
 def test_width_of_bins_is_that_of_the_build(tmp_path):
@@ -378,7 +378,7 @@ def test_width_of_bins_is_that_of_the_build(tmp_path):
 
 def test_units_by_rate():
     counts = np.array([[0, 1, 0], [0, 0, 0], [3, 0, 1], [0, 2, 2]], np.uint8)
-    part = rasters.view(store.DataSetOnDisk("x", {}), Row(counts, "s", "1", "g"), rasters.View(sort="rate"))
+    part = rasters.view(store.LocalRows("x", {}), Row(counts, "s", "1", "g"), rasters.View(sort="rate"))
     assert part.label == "units, the most active first"
     axes, image, _ = next(panels(rasters.draw_rows([part], "x", "")))
     assert image.tolist() == counts[[2, 3, 0, 1]].tolist()
@@ -400,7 +400,7 @@ def test_drawing_a_huge_row_copies_little_of_it(sort, tmp_path):
 
     counts = np.zeros((60, 2_000_000), np.uint8)
     counts[np.arange(60), np.arange(60) * 30_000] = 1
-    data_set = store.DataSetOnDisk("x", {})
+    data_set = store.LocalRows("x", {})
     rasters.draw_rows([rasters.view(data_set, Row(counts[:, :100], "s", "1", "g"), rasters.View())], "x", "")  # warm
     tracemalloc.start()
     part = rasters.view(data_set, Row(counts, "s", "1", "g"), rasters.View(sort=sort))
@@ -462,7 +462,7 @@ def test_a_window_from_the_command_line(script, tmp_path):
 
 def test_seconds_beyond_all_numbers():
     row = Row(np.ones((2, 100), np.uint8), "s", "1", "segment_0")
-    data_set = store.DataSetOnDisk("m1-a", {})
+    data_set = store.LocalRows("m1-a", {})
     assert rasters.view(data_set, row, rasters.View(start=1e308)) is None
     assert rasters.view(data_set, row, rasters.View(seconds=1e308)).row.counts.shape == (2, 100)
 

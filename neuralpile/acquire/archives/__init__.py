@@ -11,9 +11,9 @@ from functools import partial
 from importlib import import_module
 from pathlib import PurePosixPath
 
-from neuralpile.catalog import DataSet
+from neuralpile.catalog import DataSetInfo
 from neuralpile.errors import BadInput
-from neuralpile.http_client import Web
+from neuralpile.http_client import HttpClient
 
 RECORD = "downloads.json"  # in the folder of downloaded files: what download.py fetched and verified
 ARCHIVES = ("DANDI", "Dryad", "Zenodo", "OSF", "GIN")
@@ -29,12 +29,12 @@ class RemoteFile:
     url: str  # where its bytes are; signed addresses expire, so this is the one that leads to them
 
 
-def connect(data_set: DataSet) -> Web:
+def connect(data_set: DataSetInfo) -> HttpClient:
     """Requests to the archive of a data set, with its token where the environment has one."""
     return _module(data_set).connect()
 
 
-def list_files(data_set: DataSet, web: Web | None = None) -> list[RemoteFile]:
+def list_files(data_set: DataSetInfo, web: HttpClient | None = None) -> list[RemoteFile]:
     """The files of a data set that are used, by its `dataset.toml`, in the order of their paths.
 
     Where session files come packed, these are the archive files that they are in.
@@ -73,7 +73,7 @@ def _matches(path: str, patterns: tuple[str, ...]) -> bool:
     return any(PurePosixPath(path).match(pattern) for pattern in patterns)
 
 
-def _module(data_set: DataSet) -> object:
+def _module(data_set: DataSetInfo) -> object:
     if data_set.archive not in ARCHIVES:
         do = f"choose from {', '.join(ARCHIVES)}, or write a module in neuralpile/acquire/archives"
         raise BadInput(data_set.folder / "dataset.toml", "an archive that is known", data_set.archive, do)

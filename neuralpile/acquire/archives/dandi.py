@@ -8,19 +8,19 @@ import os
 from collections.abc import Iterator
 
 from neuralpile.acquire.archives import RemoteFile
-from neuralpile.catalog import DataSet
-from neuralpile.http_client import Web
+from neuralpile.catalog import DataSetInfo
+from neuralpile.http_client import HttpClient
 
 API = os.environ.get("NEURALPILE_DANDI_API", "https://api.dandiarchive.org/api").rstrip("/")
 PAGE = 200  # files; with their metadata a page of the most (1,000) is several megabytes
 
 
-def connect() -> Web:
+def connect() -> HttpClient:
     """Requests to DANDI."""
-    return Web(if_refused="see whether the version is public (not embargoed) and still there")
+    return HttpClient(if_refused="see whether the version is public (not embargoed) and still there")
 
 
-def list_files(data_set: DataSet, web: Web) -> Iterator[RemoteFile]:
+def list_files(data_set: DataSetInfo, web: HttpClient) -> Iterator[RemoteFile]:
     """All files of a version; where dataset.toml says what is `measured`, only those that hold this."""
     url = f"{API}/dandisets/{data_set.id}/versions/{data_set.version}/assets/"
     for page in web.pages(url, lambda page: page.get("next"), metadata="true", page_size=PAGE, order="path"):

@@ -7,9 +7,9 @@ from urllib.parse import quote, urljoin
 import requests
 
 from neuralpile.acquire.archives import RemoteFile
-from neuralpile.catalog import DataSet
+from neuralpile.catalog import DataSetInfo
 from neuralpile.errors import BadInput
-from neuralpile.http_client import SILENT_SECONDS, Web
+from neuralpile.http_client import SILENT_SECONDS, HttpClient
 
 BASE = os.environ.get("NEURALPILE_DRYAD_API", "https://datadryad.org").rstrip("/")
 PAGE = 100  # files, the most that Dryad gives at once
@@ -20,7 +20,7 @@ HOW = (
 ALGORITHMS = {"md5": "md5", "sha-1": "sha1", "sha-256": "sha256", "sha-384": "sha384", "sha-512": "sha512"}
 
 
-def connect() -> Web:
+def connect() -> HttpClient:
     """Requests to Dryad, with the token of DRYAD_TOKEN, or one asked for with DRYAD_CLIENT_ID and DRYAD_CLIENT_SECRET.
 
     Raises BadInput where Dryad gives no token for these.
@@ -29,7 +29,7 @@ def connect() -> Web:
     client, secret = (os.environ.get(f"DRYAD_CLIENT_{name}", "").strip() for name in ("ID", "SECRET"))
     if not token and client and secret:
         token = _new_token(client, secret)
-    return Web(token, BASE, HOW)
+    return HttpClient(token, BASE, HOW)
 
 
 def _new_token(client: str, secret: str) -> str:
@@ -46,9 +46,9 @@ def _new_token(client: str, secret: str) -> str:
     return token
 
 
-def list_files(data_set: DataSet, web: Web) -> Iterator[RemoteFile]:
+def list_files(data_set: DataSetInfo, web: HttpClient) -> Iterator[RemoteFile]:
     """All files of the newest version."""
-    web = Web(if_refused=HOW)  # without the token: with one that has expired, Dryad refuses even its listing
+    web = HttpClient(if_refused=HOW)  # without the token: with one that has expired, Dryad refuses even its listing
     doi = quote(f"doi:{data_set.id}", safe="")
     versions = web.get_json(f"{BASE}/api/v2/datasets/{doi}/versions")["_embedded"]["stash:versions"]
     first = urljoin(BASE, versions[-1]["_links"]["stash:files"]["href"])

@@ -13,9 +13,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from neuralpile.acquire.archives import RemoteFile
-from neuralpile.catalog import DataSet
+from neuralpile.catalog import DataSetInfo
 from neuralpile.errors import BadInput
-from neuralpile.http_client import SILENT_SECONDS, Passing, Web, reason
+from neuralpile.http_client import SILENT_SECONDS, HttpClient, TemporaryFailure, reason
 
 BASE = os.environ.get("NEURALPILE_GIN", "https://gin.g-node.org").rstrip("/")
 # https://git-annex.branchable.com/internals/key_format/
@@ -23,14 +23,14 @@ KEY = re.compile(rb"(?P<algorithm>MD5|SHA1|SHA256|SHA384|SHA512)E?-s(?P<size>\d+
 POINTER = 32_768  # bytes: git-annex's own bound for what can be a pointer
 
 
-def connect() -> Web:
+def connect() -> HttpClient:
     """Requests to GIN."""
-    return Web(if_refused="see whether the repository is public")
+    return HttpClient(if_refused="see whether the repository is public")
 
 
-def list_files(data_set: DataSet, web: Web) -> Iterator[RemoteFile]:
+def list_files(data_set: DataSetInfo, web: HttpClient) -> Iterator[RemoteFile]:
     """All files at the head of a branch."""
-    for path, content in web.persist(f"{BASE}/{data_set.id}", lambda: _head(data_set)):
+    for path, content in web.retry(f"{BASE}/{data_set.id}", lambda: _head(data_set)):
         address = f"{BASE}/{data_set.id}/raw/{quote(data_set.version)}/{quote(path)}"
         if key := KEY.search(content) if len(content) < POINTER else None:
             digest = f"{key['algorithm'].decode().lower()}:{key['digest'].decode()}"
@@ -39,7 +39,7 @@ def list_files(data_set: DataSet, web: Web) -> Iterator[RemoteFile]:
             yield RemoteFile(path, len(content), "", address)
 
 
-def _head(data_set: DataSet) -> list[tuple[str, bytes]]:
+def _head(data_set: DataSetInfo) -> list[tuple[str, bytes]]:
     """Path and content of all that git itself holds at the head of a branch: small, without the annex."""
     # takes half a second to import, and no other archive needs it
     from dulwich import porcelain
@@ -67,6 +67,6 @@ def _head(data_set: DataSet) -> list[tuple[str, bytes]]:
         raise BadInput(url, "a git repository that can be read", type(error).__name__, f"see {data_set.url}") from None
     except (GitProtocolError, HTTPError, HangupException, ConnectionError) as error:
         of_git = isinstance(error, GitProtocolError) and not isinstance(error.__cause__, HTTPError)
-        raise Passing(str(error) if of_git else reason(error)) from None
+        raise TemporaryFailure(str(error) if of_git else reason(error)) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)

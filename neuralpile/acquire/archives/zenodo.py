@@ -5,18 +5,18 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 from neuralpile.acquire.archives import RemoteFile
-from neuralpile.catalog import DataSet
-from neuralpile.http_client import Web
+from neuralpile.catalog import DataSetInfo
+from neuralpile.http_client import HttpClient
 
 API = os.environ.get("NEURALPILE_ZENODO_API", "https://zenodo.org/api").rstrip("/")
 
 
-def connect() -> Web:
+def connect() -> HttpClient:
     """Requests to Zenodo."""
-    return Web(if_refused="see whether the record is open")
+    return HttpClient(if_refused="see whether the record is open")
 
 
-def list_files(data_set: DataSet, web: Web) -> Iterator[RemoteFile]:
+def list_files(data_set: DataSetInfo, web: HttpClient) -> Iterator[RemoteFile]:
     """All files of a record."""
     record = web.get_json(f"{API}/records/{data_set.id}")
     for file in record["files"]:
