@@ -65,7 +65,9 @@ def changed_options(data_set: DataSetInfo, options: Options) -> list[str]:
 
 
 def differences(data_set: DataSetInfo, held: Holdings, report: Report | None = None) -> dict[str, str]:
-    """In what a build differs from the published rows, in words, by "options", "subjects", "sessions", "units", "tokens".
+    """In what a build differs from the published rows, in words, by what differs.
+
+    The keys are "options", "subjects", "sessions", "units" and "tokens", those of them that differ.
 
     Args:
         data_set: what is published.

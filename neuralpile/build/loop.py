@@ -5,9 +5,10 @@ A build's folder holds `rows/` (one Arrow file a session), `manifest.json`, `rep
 after everything else, so a folder with a `state.json` is always one whole build.
 """
 
+import hashlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def build(
     Raises:
         BadInput: another build is at work in the folder, no session has rows, or `strict` and a bad recording.
     """
+    out_dir = out_dir.absolute()  # workers may have another working directory
     with _locked(out_dir, data_set.name):
         targets = {path: out_dir / ROWS / f"{path}.arrow" for path in found}
         _delete_others(out_dir, set(targets.values()))
@@ -63,20 +65,124 @@ def build(
         to_do = [task for task in tasks if task.path not in done]
         if to_do:
             _mark_unfinished(out_dir)
-            for task, result in _with_progress(data_set.name, script, to_do, list(done.values()), jobs):
-                if isinstance(result, SessionFacts):
-                    done[task.path] = result
-                elif strict:
-                    raise result
-                else:
-                    failed[task.path] = str(result)
+            with closing(_with_progress(data_set.name, script, to_do, list(done.values()), jobs)) as results:
+                for task, result in results:
+                    if isinstance(result, SessionFacts):
+                        done[task.path] = result
+                    elif strict:
+                        raise result
+                    else:
+                        failed[task.path] = str(result)
+                        tqdm.write(f"error: {result}", file=sys.stderr)
         sessions = note_repeated([done[path] for path in chosen if path in done])
         with_rows = [facts for facts in sessions if facts.segments]
         if not with_rows:
-            reason = next(iter(failed.values()), "no session has a spike, in the units that are kept")
-            raise BadInput(data_set.name, "at least one session with spikes", "none", f"the first reason: {reason}")
+            do = "see the errors above" if failed else "no session has a spike, in the units that are kept"
+            raise BadInput(data_set.name, "at least one session with spikes", "none", do)
         in_order = {path: failed[path] for path in chosen if path in failed}
         report = Report(data_set.name, options, Totals.of(data_set, sessions), sessions, in_order)
         manifest = provenance.manifest(data_set, recipe, found, sessions)
         _finish(out_dir, report, manifest.to_json(), [targets[facts.file] for facts in with_rows])
         return report
+
+
+def _with_progress(
+    name: str, script: Script, tasks: list[Task], done: list[SessionFacts], jobs: int
+) -> Generator[tuple[Task, SessionFacts | BadInput], None, None]:
+    """Build sessions behind a progress bar."""
+    n_tokens = sum(facts.tokens for facts in done)
+    total = len(tasks) + len(done)
+    bar = tqdm(total=total, initial=len(done), unit="session", desc=name, disable=None)
+    with bar, closing(workers.results(script.read, tasks, jobs)) as results:
+        for task, result in results:
+            if isinstance(result, SessionFacts):
+                n_tokens += result.tokens
+            bar.set_postfix_str(f"{n_tokens:,} tokens", refresh=False)
+            bar.update()
+            yield task, result
+
+
+def note_repeated(sessions: Sequence[SessionFacts]) -> list[SessionFacts]:
+    """The facts, with a note on each session whose names or counts an earlier one has: is it the same recording?"""
+    by_names: dict[tuple[str, str], str] = {}
+    by_counts: dict[str, str] = {}
+    noted = []
+    for facts in sessions:
+        names = facts.subject_id, facts.session_id
+        notes = list(facts.notes)
+        if (other := by_names.setdefault(names, facts.file)) != facts.file:
+            notes.append(f"{other} gives {' '.join(names)} too: is it the same session?")
+        if facts.segments and (other := by_counts.setdefault(facts.counts_sha256, facts.file)) != facts.file:
+            notes.append(f"{facts.file} has exactly the counts of {other}: is it a copy?")
+        noted.append(replace(facts, notes=notes))
+    return noted
+
+
+@contextmanager
+def _locked(out_dir: Path, name: str) -> Iterator[None]:
+    """Keep other builds out of a folder. Raises BadInput if one is at work, or the folder is no build of `name`."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    expected, do = f"a new folder, or an earlier build of {name}", "give another --out_dir"
+    if any(out_dir.iterdir()) and not (out_dir / LOCK).is_file():
+        raise BadInput(out_dir, expected, "other files", do)
+    try:
+        with FileLock(out_dir / LOCK, timeout=0):
+            if (other := _built_before(out_dir)) not in (None, name):
+                raise BadInput(out_dir, expected, f"a build of {other}", do)
+            yield
+    except Timeout:
+        do = "wait for it, or use another --out_dir"
+        raise BadInput(out_dir, "no other build at work in this folder", "one", do) from None
+
+
+def _built_before(out_dir: Path) -> str | None:
+    """The data set that a folder is a build of; None if it has no report, or a damaged one."""
+    try:
+        report = Report.read(out_dir)
+    except BadInput:
+        return None
+    return report.data_set if report else None
+
+
+def _mark_unfinished(out_dir: Path) -> None:
+    """Delete what states that a build is complete, then what describes it: no mixture of two builds can be read."""
+    from neuralpile.corpus import arrow
+
+    arrow.mark_unfinished(out_dir)
+    for name in (REPORT, MANIFEST):
+        (out_dir / name).unlink(missing_ok=True)
+
+
+def _finish(out_dir: Path, report: Report, manifest: str, with_rows: list[Path]) -> None:
+    """Write what describes a build, and last what states that it is complete."""
+    from neuralpile.corpus import arrow
+
+    texts = {MANIFEST: manifest, REPORT: report.to_json()}
+    if any(_text(out_dir / name) != text for name, text in texts.items()):
+        _mark_unfinished(out_dir)
+        for name, text in texts.items():
+            files.write_text(out_dir / name, text)
+    digest = hashlib.sha256("".join(facts.rows_sha256 for facts in report.sessions).encode()).hexdigest()
+    arrow.finish(out_dir, with_rows, rows.SCHEMA, digest)
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+
+
+def _delete_others(out_dir: Path, targets: set[Path]) -> None:
+    """Delete what a killed build left half-written, and the rows of recordings that are gone."""
+    from neuralpile.corpus import arrow
+
+    for path in sorted((out_dir / ROWS).rglob(f"*{files.PARTIAL}")):
+        path.unlink()
+    built = set((out_dir / ROWS).rglob("*.arrow"))
+    others = sorted(path for path in built - targets if arrow.read_metadata(path) is not None)
+    if others:
+        _mark_unfinished(out_dir)
+    for path in others:
+        print(f"{path}: its session file no longer exists, or an option leaves it out; deleted", file=sys.stderr)
+        path.unlink()

@@ -24,7 +24,7 @@ from neuralpile.spikes.session import Options, Session
 
 Read = Callable[[Recording, Options], Session]
 # The library's code through which counts pass on their way into rows: whole folders and single modules.
-MAKING_ROWS = ("spikes", "recordings", "corpus/rows.py", "corpus/arrow.py", "build/session.py")
+MAKING_ROWS = ("spikes", "recordings", "compile.py", "corpus/rows.py", "corpus/arrow.py", "build/session.py")
 ENDS = 1 << 16  # bytes at the start and at the end of a recording by which a changed one is recognized
 
 
@@ -36,7 +36,6 @@ class Script:
     read: Read
     offers: Sequence[str] = ()
     qualities: Sequence[str] = ()
-    is_session: Callable[[Path], bool] | None = None
 
 
 def code_digest(script: Path) -> str:
@@ -117,7 +116,8 @@ def build_session(read: Read, task: Task) -> SessionFacts:
     try:
         segments = list(rows.segments(counts, limit, task.options.as_published))
     except ValueError as error:
-        raise BadInput(task.source, *error.args, "raise --token_count_limit") from None
+        expected, found = error.args
+        raise BadInput(task.source, expected, found, "raise --token_count_limit") from None
     session_rows = [
         Row(segment, session.subject_id, session.session_id, f"segment_{i}") for i, segment in enumerate(segments)
     ]
@@ -125,7 +125,7 @@ def build_session(read: Read, task: Task) -> SessionFacts:
     if isinstance(task.source, RemoteRecording):
         part = task.source.open()
         facts = replace(facts, streamed=Streamed(part.received, part.size, part.requests))
-    metadata = {"made_from": made_from, "facts": asdict(facts)}
+    metadata: dict[str, object] = {"made_from": made_from, "facts": asdict(facts)}
     arrow.write_rows(task.target, session_rows, rows.SCHEMA, metadata)
     return facts
 
@@ -148,7 +148,7 @@ def session_facts(path: str, n_bytes: int, session: Session, session_rows: Seque
     if not session_rows:
         notes.append("no spike (at or after 0 s, in the units that are kept): no row")
     counts_digest = hashlib.sha256(f"{counts.shape}".encode())
-    counts_digest.update(np.ascontiguousarray(counts))
+    counts_digest.update(np.ascontiguousarray(counts).data)
     return SessionFacts(
         file=path,
         bytes=n_bytes,

@@ -6,7 +6,6 @@ What is published comes from the `dataset.toml` files, what is built from the bu
 import base64
 import hashlib
 import io
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +18,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from neuralpile import __version__, catalog
-from neuralpile.build import verify
+from neuralpile.build import compare
+from neuralpile.build.record import REPORT, Report
 from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus import arrow
 from neuralpile.errors import BadInput
@@ -108,16 +108,15 @@ def _component(data_set: DataSetInfo, seed: int) -> dict[str, object]:
 
 def _built(data_set: DataSetInfo, folder: Path, seed: int) -> dict[str, object]:
     rows = open_data_set(str(folder))
-    held = verify.holdings(data_set, rows)
+    held = compare.holdings_of_rows(data_set, rows)
     seen = checks.look(rows, seed)
     flags = list(seen.flags)
-    report = folder / "report.json"
-    failed = json.loads(report.read_text(encoding="utf-8")).get("failed") if report.is_file() else None
-    if failed:
-        some = ", ".join(list(failed)[:NAMED]) + ", …" * (len(failed) > NAMED)
-        flags.append(f"session files that were not built: {len(failed)} (see {report.name}): {some}")
-    if said := verify.differences(data_set, held):
-        flags.append(f"not what is published: {'; '.join(said)}")
+    report = Report.read(folder)
+    if report and report.failed:
+        some = ", ".join(list(report.failed)[:NAMED]) + ", …" * (len(report.failed) > NAMED)
+        flags.append(f"session files that were not built: {len(report.failed)} (see {REPORT}): {some}")
+    if differences := compare.differences(data_set, held, report):
+        flags.append(f"not what is published: {'; '.join(differences.values())}")
     shown = [part for i in range(min(1, len(rows))) if (part := rasters.view(rows, rows.row(i), rasters.View()))]
     return {
         "tokens": held.tokens,

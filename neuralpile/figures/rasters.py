@@ -5,7 +5,6 @@ fade; so bins that share a pixel, and units where there are more than pixels, ar
 pixels and have as many as their pooled counts or more, so that nothing is resampled away later.
 """
 
-import json
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
@@ -28,6 +27,7 @@ from scipy.spatial.distance import squareform
 from tqdm import tqdm
 
 from neuralpile import catalog
+from neuralpile.build.record import Report
 from neuralpile.corpus.rows import Row, RowSource
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_file
@@ -111,22 +111,9 @@ def bin_width(data_set: RowSource, row: Row) -> float | None:
     """Seconds of a bin: as the build says, or its component's; else that of the data set in the catalog."""
     source = row.source_dataset or data_set.name.rpartition("/")[2]
     for folder in (data_set.folder, catalog.BUILD / source):
-        report = folder and folder / "report.json"
-        if report and report.is_file():
-            return _bin_size(report)
+        if folder and (report := Report.read(folder)):
+            return report.options.bin_size
     return catalog.load(source).bin_width if source in catalog.names() else None
-
-
-def _bin_size(report: Path) -> float:
-    """Seconds of a bin, as the report of a build says. Raises BadInput where it does not."""
-    try:
-        width = json.loads(report.read_text(encoding="utf-8"))["options"]["bin_size"]
-        if isinstance(width, int | float) and 0 < width < math.inf:
-            return width
-        found = repr(width)
-    except (ValueError, LookupError, TypeError) as error:  # not JSON, not a report, not one of a build
-        found = f"{type(error).__name__}: {error}"
-    raise BadInput(report, "the report of a build, with options.bin_size in seconds", found, "build it again")
 
 
 def view(data_set: RowSource, row: Row, wanted: View) -> Shown | None:
