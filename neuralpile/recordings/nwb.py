@@ -8,6 +8,7 @@ each unit's end), which is all that is read here.
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import NamedTuple
 
 import h5py
@@ -165,6 +166,27 @@ def count_units(
         notes.append(f"{np.count_nonzero(~kept):,} of {len(kept):,} bins not observed, cut out")
         matrix = matrix[:, kept]
     return Session(path.parent.name, path.stem, matrix, notes)
+
+
+def raster(*places: str, own_bin: float | None = None) -> Callable[[Recording, Options], Session]:
+    """The function that reads a data set's rasters, for `build.main`.
+
+    Args:
+        places: where in the file the raster may be; the first one that exists is read.
+        own_bin: width of the file's bins in seconds; by default `Options.own_bin`, which comes from dataset.toml.
+
+    Example:
+        >>> read = raster("processing/ecephys/rasters/data", own_bin=0.001)
+        >>> # in a preprocess.py: build.main(__file__, raster("processing/ecephys/rasters/data"))
+    """
+    return partial(_count_own_raster, places=places, own_bin=own_bin)
+
+
+def _count_own_raster(path: Recording, options: Options, places: Sequence[str], own_bin: float | None) -> Session:
+    width = own_bin or options.own_bin
+    if width is None:
+        raise BadInput("dataset.toml", "own_bin, the width of the recordings' bins in seconds", "none", "add it")
+    return count_raster(path, options, places, width)
 
 
 def count_raster(path: Recording, options: Options, places: Sequence[str], own_bin: float) -> Session:

@@ -6,8 +6,9 @@ unnoticed: every function says how much it left out.
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
+
+from neuralpile.compile import compiled
 
 LARGEST = 255  # of a uint8
 
@@ -109,7 +110,7 @@ def _unit_of_spike(ends: np.ndarray) -> np.ndarray:
     return np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
 
 
-@numba.njit(cache=True)
+@compiled
 def _count(times, ends, edges, per_second, saturate, counts):  # type: ignore[no-untyped-def]
     """Add every spike to its bin; give the numbers of those before the bins, not finite, after them, above 255."""
     n_bins = len(edges) - 1
@@ -203,7 +204,7 @@ def rebin(raster: np.ndarray, factor: int, as_published: bool = False) -> Binned
     return Binned(counts, in_tail=in_tail, above_largest=int(above))
 
 
-@numba.njit(cache=True)
+@compiled
 def _rebin(raster, factor, saturate, total, counts):  # type: ignore[no-untyped-def]
     """Fill `counts` (units, bins) by way of `total` (units,), in blocks: bins are added up along memory, and a block
     is transposed while it is in the processor's cache. Give the spikes above 255, or how often a bin wrapped."""

@@ -4,8 +4,9 @@ An epoch is the trials between two restarts. Spike trains hold the spikes in the
 to the epoch of the one before it, or to a later one. Where both are possible, it is counted to the earlier one.
 """
 
-import numba
 import numpy as np
+
+from neuralpile.compile import compiled
 
 
 def first_trials(trials: np.ndarray) -> np.ndarray:
@@ -31,7 +32,7 @@ def epoch_shifts(trials: np.ndarray, first: np.ndarray, bin_size: float) -> np.n
     return shifts
 
 
-@numba.njit(cache=True)
+@compiled
 def epoch_of_spikes(times, ends, trials, first):  # type: ignore[no-untyped-def]
     """The epoch of each spike, int64 (spikes,); -1 where it lies in no trial.
 

@@ -20,6 +20,7 @@ class Options:
     mask_unobserved: bool = False
     epochs: bool = False
     min_quality: str | None = None
+    own_bin: float | None = None  # seconds: the bins in which the recordings come; None for spike times
 
 
 @dataclass

@@ -163,3 +163,12 @@ def test_no_raster(tmp_path):
     path = write_raster(tmp_path / "y.nwb", np.full((40, 2), 0.5))
     with pytest.raises(BadInput, match="expected counts, whole numbers, found 0"):
         nwb.count_raster(path, Options(), [PLACE], 0.001)
+
+
+def test_raster_takes_the_bin_width_from_the_options_or_its_argument(tmp_path):
+    path = write_raster(tmp_path / "x.nwb", np.ones((60, 2), np.uint8))
+    from_options = nwb.raster("elsewhere", PLACE)(path, Options(own_bin=0.001))
+    assert from_options.counts.tolist() == [[20, 20, 20]] * 2
+    assert nwb.raster(PLACE, own_bin=0.01)(path, Options()).counts.tolist() == [[2] * 30] * 2
+    with pytest.raises(BadInput, match="own_bin"):
+        nwb.raster(PLACE)(path, Options())
