@@ -23,7 +23,7 @@ from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus import arrow
 from neuralpile.figures import checks, rasters
 from neuralpile.files import write_text
-from neuralpile.motifs import figures
+from neuralpile.motifs import figures, parquet
 from neuralpile.motifs.figures import COLOURS, MANY
 from neuralpile.open import open_data_set
 
