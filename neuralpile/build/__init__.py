@@ -1,6 +1,10 @@
-"""The loop behind every `preprocess.py`: recordings in, a data set of rows and a report out.
+"""Build a data set: find its sessions, turn each into rows, and record what was done.
 
-Imports `corpus`, `spikes`, `recordings` and `acquire`; `hub`, `figures` and the scripts may import it.
+`build.main` is the command line behind every data set's preprocess.py. `sessions` finds the recordings, `session`
+builds one of them, `workers` runs them in processes, `loop` goes through all and resumes, `record` reads and writes the
+report, `provenance` makes the manifest, `compare` and `verify` compare builds with the published numbers.
+
+Imports the hall, acquire, spikes, recordings and corpus. Imported by the preprocess.py scripts and figures.
 """
 
 from neuralpile.build.preprocess import main
