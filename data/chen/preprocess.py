@@ -1,7 +1,7 @@
 """Spike counts of chen (Chen et al. 2025): sorted units, macaque ACC, two players accumulating evidence.
 
-Spike times of each unit are counted in bins from 0 s on. The data set also holds raw recordings; dataset.toml states
-that only files with a units table are sessions.
+Spike times of each unit are counted in bins from 0 s to the last spike of the session.
+The data set also holds raw recordings: only files with a units table are sessions (`measured` in dataset.toml).
 """
 
 from neuralpile import build

@@ -65,7 +65,7 @@ def changed_options(data_set: DataSetInfo, options: Options) -> list[str]:
 
 
 def differences(data_set: DataSetInfo, held: Holdings, report: Report | None = None) -> dict[str, str]:
-    """In what a build differs from the published rows, in words, by what differs.
+    """In what a build differs from the published rows, in words, by what differs; nothing if none are published.
 
     The keys are "options", "subjects", "sessions", "units" and "tokens", those of them that differ.
 
@@ -74,6 +74,8 @@ def differences(data_set: DataSetInfo, held: Holdings, report: Report | None = N
         held: what was built.
         report: of the build, where there is one. A build with options that change the shape is not compared further.
     """
+    if data_set.tokens is None:
+        return {}
     if report is not None and (options := changed_options(data_set, report.options)):
         return {"options": f"built with {' '.join(options)}"}
     found: dict[str, str] = {}
@@ -83,7 +85,7 @@ def differences(data_set: DataSetInfo, held: Holdings, report: Report | None = N
     subjects += [f"no rows of {', '.join(missing)}"] * bool(missing)
     if subjects:
         found["subjects"] = "; ".join(subjects)
-    if held.sessions != data_set.sessions:
+    if data_set.sessions is not None and held.sessions != data_set.sessions:
         found["sessions"] = f"{_counted(held.sessions, 'session')} instead of {data_set.sessions:,}"
     if data_set.units:
         fewest, most = data_set.units

@@ -36,7 +36,6 @@ def main(
     script: str,
     read: Read,
     *,
-    own_bin: float | None = None,
     offers: Sequence[str] = (),
     qualities: Sequence[str] = (),
 ) -> None:
@@ -45,7 +44,6 @@ def main(
     Args:
         script: its `__file__`; the folder that it is in names the data set.
         read: makes a Session of a recording, and raises BadInput if the recording is not what it must be.
-        own_bin: width in seconds of the recordings' own bins; `--bin_size` must then be a multiple of it.
         offers: options of `OFFERS` that `read` heeds.
         qualities: the choices of `--min_quality`, the lowest first, if `read` heeds it.
 
@@ -60,13 +58,13 @@ def main(
     """
     if multiprocessing.parent_process() is not None:
         return  # a worker imports the script for its functions
-    cli.run(partial(_main, Script(Path(script).resolve(), read, offers, qualities), own_bin))
+    cli.run(partial(_main, Script(Path(script).resolve(), read, offers, qualities)))
 
 
-def _main(script: Script, own_bin: float | None) -> int:
+def _main(script: Script) -> int:
     folder = script.path.parent
     data_set = catalog.parse(folder.name, folder / "dataset.toml")
-    given = _arguments(data_set, script, own_bin)
+    given = _arguments(data_set, script)
     hub = hub_options.hub(given)
     options = Options(**{field.name: getattr(given, field.name) for field in fields(Options) if field.name in given})
     found: Mapping[str, Recording]
@@ -97,7 +95,7 @@ def _main(script: Script, own_bin: float | None) -> int:
     return 1 if report.failed else 0
 
 
-def _arguments(data_set: DataSetInfo, script: Script, own_bin: float | None) -> argparse.Namespace:
+def _arguments(data_set: DataSetInfo, script: Script) -> argparse.Namespace:
     command = f"python data/{data_set.name}/preprocess.py"
     parser = cli.parser(f"Spike counts of {data_set.name}. {data_set.title}", f"{command} --jobs 2")
     place = parser.add_mutually_exclusive_group()
@@ -117,7 +115,7 @@ def _arguments(data_set: DataSetInfo, script: Script, own_bin: float | None) -> 
     parser.add_argument("--as_published", action="store_true", help="reproduce the published values bit for bit")
     parser.add_argument("--strict", action="store_true", help="end at the first file that cannot be built")
     parser.add_argument("--jobs", type=cli.positive_int, default=1, help="sessions at a time, each in its own process")
-    parser.set_defaults(own_bin=own_bin)
+    parser.set_defaults(own_bin=data_set.own_bin)
     own = ["trim", *(["drop_duplicates"] if data_set.duplicates else []), *script.offers]
     for name in own:
         parser.add_argument(f"--{name}", action="store_true", help=OFFERS[name])
@@ -127,16 +125,18 @@ def _arguments(data_set: DataSetInfo, script: Script, own_bin: float | None) -> 
     given = parser.parse_args()
     if given.as_published and (chosen := [f"--{name}" for name in own if getattr(given, name)]):
         parser.error(f"--as_published: expected none of the options that change the shape, found {' '.join(chosen)}")
-    bins = given.bin_size / own_bin if own_bin else 1
+    bins = given.bin_size / given.own_bin if given.own_bin else 1
     if not math.isclose(bins, max(1, round(bins)), rel_tol=1e-5):
-        parser.error(f"--bin_size: expected a multiple of {own_bin} s, the recordings' own bin, found {given.bin_size}")
+        parser.error(
+            f"--bin_size: expected a multiple of {given.own_bin} s, the recordings' own bin, found {given.bin_size}"
+        )
     return given
 
 
 def summary(report: Report, data_set: DataSetInfo, out_dir: Path) -> str:
     """The table at the end of a build: totals, beside the published numbers if these compare, and notes."""
     built = asdict(report.totals)
-    published: dict[str, int | tuple[int, int]] = {}
+    published: dict[str, int | tuple[int, int] | None] = {}
     differs: Mapping[str, str] = {}
     whole = report.totals.sessions == data_set.sessions
     if whole and not compare.changed_options(data_set, report.options):
@@ -149,7 +149,7 @@ def summary(report: Report, data_set: DataSetInfo, out_dir: Path) -> str:
     for key, value in built.items():
         line = f"{key.replace('_', ' '):16}{_show(value):>18}{_show(published.get(key)):>18}"
         lines.append(f"{line}{'  differs' * (key in differs)}".rstrip())
-    if report.totals.sessions < data_set.sessions:
+    if data_set.sessions is not None and report.totals.sessions < data_set.sessions:
         lines.append(f"{report.totals.sessions} of the {data_set.sessions} {heading} sessions are here")
     if streamed := [facts.streamed for facts in report.sessions if facts.streamed]:
         received, of = sum(part.bytes for part in streamed), sum(part.of for part in streamed)

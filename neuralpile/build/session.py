@@ -22,7 +22,8 @@ from neuralpile.errors import BadInput
 from neuralpile.recordings.hdf5 import Recording
 from neuralpile.spikes.session import Options, Session
 
-Read = Callable[[Recording, Options], Session]
+# Makes a Session of a Recording; of a Path, in the scripts of archives whose files cannot be read in place.
+Read = Callable[[Any, Options], Session]
 # The library's code through which counts pass on their way into rows: whole folders and single modules.
 MAKING_ROWS = ("spikes", "recordings", "compile.py", "corpus/rows.py", "corpus/arrow.py", "build/session.py")
 ENDS = 1 << 16  # bytes at the start and at the end of a recording by which a changed one is recognized
