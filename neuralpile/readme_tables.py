@@ -1,4 +1,4 @@
-"""readme_tables: split from catalog."""
+"""The tables of the README, made from the catalog. `python -m neuralpile.readme_tables` (`make table`) writes them."""
 
 import sys
 
@@ -12,8 +12,8 @@ TABLE_END = "<!-- end of table -->"
 def table() -> str:
     """The table of the README, in Markdown."""
     lines = [
-        "| data set | source | species | area | task | subjects | sessions | units | tokens | licence |",
-        "|---|---|---|---|---|--:|--:|--:|--:|---|",
+        "| data set | source | species | area | task | signal | subjects | sessions | units | tokens | licence |",
+        "|---|---|---|---|---|---|--:|--:|--:|--:|---|",
     ]
     datasets = published()
     for d in datasets:
@@ -24,15 +24,16 @@ def table() -> str:
             ", ".join(d.species),
             d.area,
             d.task,
+            d.signal,
             str(d.subjects),
-            f"{d.sessions:,}",
+            f"{d.sessions or 0:,}",
             units,
-            f"{d.tokens:,}",
+            f"{d.tokens or 0:,}",
             d.licence + (" ⚠" if d.caveat else ""),
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    sessions, tokens = sum(d.sessions for d in datasets), sum(d.tokens for d in datasets)
-    lines.append(f"| **{len(datasets)} data sets** | | | | | | **{sessions:,}** | | **{tokens:,}** | |")
+    sessions, tokens = sum(d.sessions or 0 for d in datasets), sum(d.tokens or 0 for d in datasets)
+    lines.append(f"| **{len(datasets)} data sets** | | | | | | | **{sessions:,}** | | **{tokens:,}** | |")
     lines += ["", "⚠ Terms to know before you pass rows on:", ""]
     lines += [f"- **{d.name}**: {d.caveat}" for d in datasets if d.caveat]
     return "\n".join(lines)

@@ -1,4 +1,11 @@
-"""build."""
+"""Build a data set: find its sessions, turn each into rows, and record what was done.
+
+`build.main` is the command line behind every data set's preprocess.py. `sessions` finds the recordings, `session`
+builds one of them, `workers` runs them in parallel, `loop` goes through all and resumes, `record` writes the report,
+`verify` compares builds with the published numbers.
+
+Imports the hall, acquire, spikes, recordings and corpus. Imported by the preprocess.py scripts and figures.
+"""
 
 from neuralpile.build.preprocess import main
 

@@ -1,1 +1,7 @@
-"""hub."""
+"""Read data sets from the Hugging Face Hub, and publish builds, corpora and motif tables there.
+
+`reader` reads rows of a repository; `repository` and `publish` upload; `card` writes the data set card; `options` are
+the command-line options for publishing.
+
+Imports the hall, corpus and build. Imported by motifs, figures, open and the scripts.
+"""

@@ -6,9 +6,10 @@ left out.
 
 from dataclasses import dataclass
 
-import numba
+
 import numpy as np
 
+from neuralpile.compile import compiled
 from neuralpile.errors import Mismatch
 from neuralpile.spikes import clock
 
@@ -129,7 +130,7 @@ def _unit_of_spike(ends: np.ndarray) -> np.ndarray:
     return np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
 
 
-@numba.njit(cache=True)
+@compiled
 def _count(times, ends, edges, per_second, saturate, counts):  # type: ignore[no-untyped-def]
     """Add every spike to its bin. Return the numbers of spikes before the bins, not finite, after them, above 255."""
     n_bins = len(edges) - 1
@@ -242,7 +243,7 @@ def rebin(raster: np.ndarray, factor: int, as_published: bool = False) -> Binned
     return Binned(counts, in_tail=in_tail, above_largest=int(above))
 
 
-@numba.njit(cache=True)
+@compiled
 def _rebin(raster, factor, saturate, total, counts):  # type: ignore[no-untyped-def]
     """Fill `counts` (units, bins) with sums of bins of the raster, using `total` (units,) as working memory.
 

@@ -14,9 +14,10 @@ recording seldom holds is noted. The thresholds:
 
 from dataclasses import dataclass
 
-import numba
+
 import numpy as np
 
+from neuralpile.compile import compiled
 from neuralpile.errors import Mismatch
 
 LONGEST = 7 * 24 * 3600.0  # seconds
@@ -89,7 +90,7 @@ def survey(times: np.ndarray, ends: np.ndarray) -> Survey:
     return Survey(first, last, int(finite), int(whole), int(tenths), spikes, goes_back)
 
 
-@numba.njit(cache=True)
+@compiled
 def _survey(times, ends, spikes, goes_back):  # type: ignore[no-untyped-def]
     first, last = np.inf, -np.inf
     finite = whole = tenths = 0

@@ -4,9 +4,9 @@ An epoch is the trials between two restarts. Spike trains hold the spikes in the
 to the epoch of the one before it, or to a later one. Where both are possible, it is counted in the earlier one.
 """
 
-import numba
 import numpy as np
 
+from neuralpile.compile import compiled
 from neuralpile.errors import Mismatch
 from neuralpile.spikes import clock
 
@@ -64,7 +64,7 @@ def epoch_of_spikes(times: np.ndarray, ends: np.ndarray, trials: np.ndarray, fir
     return _epoch_of_spikes(times, ends, trials, first)
 
 
-@numba.njit(cache=True)
+@compiled
 def _epoch_of_spikes(times, ends, trials, first):  # type: ignore[no-untyped-def]
     epochs = np.full(len(times), -1)
     n_epochs = len(first)

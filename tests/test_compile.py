@@ -1,0 +1,55 @@
+"""Compiled functions work, and are right, where no cache can be written."""
+
+import ctypes
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from helpers import ROOT
+
+COUNT = """
+import numpy as np
+from neuralpile.spikes.binning import bin_spikes
+print(bin_spikes(np.array([0.01, 0.03, 0.05]), np.array([3]), 0.02).counts.tolist())
+"""
+REFUSED = """
+import numba
+from neuralpile import errors
+try:
+    numba.njit(cache=True)(errors.Mismatch.at)
+except RuntimeError as error:
+    print(error)
+"""
+PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1  # linux/prctl.h, linux/capability.h
+
+
+def obey_permissions():
+    """Take from root, in whose name containers run tests, the right to write anywhere."""
+    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="permissions of Linux")
+def test_functions_compile_where_neither_the_code_nor_the_home_folder_can_be_written(tmp_path):
+    """Numba refuses to cache there, with a RuntimeError at import; the counts are right without a cache."""
+    shutil.copytree(ROOT / "neuralpile", tmp_path / "neuralpile", ignore=shutil.ignore_patterns("__pycache__"))
+    folders = [path for path in (tmp_path, *tmp_path.rglob("*")) if path.is_dir()]
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path), "HOME": str(tmp_path)}
+
+    def run(code):
+        return subprocess.run(
+            [sys.executable, "-c", code], cwd="/", env=env, capture_output=True, text=True, preexec_fn=obey_permissions
+        )
+
+    try:
+        for folder in folders:
+            folder.chmod(0o555)
+        assert "no locator available" in run(REFUSED).stdout  # so this test would fail without the fallback
+        done = run(COUNT)
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "[[1, 1, 1]]\n"
+    assert not list(tmp_path.rglob("*.nbi"))
