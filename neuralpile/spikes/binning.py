@@ -6,7 +6,6 @@ left out.
 
 from dataclasses import dataclass
 
-
 import numpy as np
 
 from neuralpile.compile import compiled

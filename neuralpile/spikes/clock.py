@@ -14,7 +14,6 @@ recording seldom holds is noted. The thresholds:
 
 from dataclasses import dataclass
 
-
 import numpy as np
 
 from neuralpile.compile import compiled

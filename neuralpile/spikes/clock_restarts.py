@@ -61,7 +61,7 @@ def epoch_of_spikes(times: np.ndarray, ends: np.ndarray, trials: np.ndarray, fir
     clock.check_ends(ends, len(times))
     if not len(first) or first[0] != 0 or (np.diff(first) <= 0).any() or first[-1] >= len(trials):
         raise Mismatch(f"epochs of {len(trials):,} trials", f"epochs that begin at {first.tolist()[:5]}")
-    return _epoch_of_spikes(times, ends, trials, first)
+    return np.asarray(_epoch_of_spikes(times, ends, trials, first))
 
 
 @compiled
