@@ -8,7 +8,7 @@ restarts within some sessions, so that later trials overlap earlier ones in time
 import numpy as np
 
 from neuralpile import build
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings import nwb
 from neuralpile.recordings.hdf5 import Recording
 from neuralpile.spikes import binning, clock_restarts
@@ -21,7 +21,8 @@ def read(recording: Recording, options: Options) -> Session:
     """Count the spikes of the units table; with `--epochs`, those within trials, on a clock that never goes back."""
     if not options.epochs:
         return nwb.count_units(recording, options)
-    times, ends, _ = nwb.read_spike_trains(recording)
+    trains = nwb.read_spike_trains(recording)
+    times, ends = trains.times, trains.ends
     trials = nwb.read_intervals(recording, "trials")
     first = clock_restarts.first_trials(trials)
     if len(first) > MOST_EPOCHS:
@@ -36,7 +37,10 @@ def read(recording: Recording, options: Options) -> Session:
     inside = epoch >= 0
     times = times[inside] + clock_restarts.epoch_shifts(trials, first, options.bin_size)[epoch[inside]]
     ends = np.append(0, np.cumsum(inside))[ends]
-    binned = binning.bin_spikes(times, ends, options.bin_size)
+    try:
+        binned = binning.bin_spikes(times, ends, options.bin_size)
+    except Mismatch as error:
+        raise error.at(path, "build without --epochs") from None
     notes = [*binned.notes(), f"the clock restarts {len(first) - 1} times"]
     if not inside.all():
         notes.append(f"{np.count_nonzero(~inside):,} spikes in no trial left out")

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -43,6 +43,7 @@ class SessionFacts:
     notes: list[str]  # spikes left out, warnings in the file
     rows_sha256: str  # digest of the rows: names, shapes and counts
     counts_sha256: str  # digest of the shape and the counts alone, which two copies of a recording share
+    facts: dict[str, str | int | float] = field(default_factory=dict)  # what else the script states of the session
     streamed: Streamed | None = None
 
 

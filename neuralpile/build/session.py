@@ -167,4 +167,5 @@ def session_facts(path: str, n_bytes: int, session: Session, session_rows: Seque
         notes=notes,
         rows_sha256=rows.digest(session_rows),
         counts_sha256=counts_digest.hexdigest(),
+        facts=dict(session.facts),
     )
