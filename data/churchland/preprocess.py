@@ -40,7 +40,7 @@ def read(recording: Recording, options: Options) -> Session:
     try:
         binned = binning.bin_spikes(times, ends, options.bin_size)
     except Mismatch as error:
-        raise error.at(path, "build without --epochs") from None
+        raise error.at(recording, "build without --epochs") from None
     notes = [*binned.notes(), f"the clock restarts {len(first) - 1} times"]
     if not inside.all():
         notes.append(f"{np.count_nonzero(~inside):,} spikes in no trial left out")
