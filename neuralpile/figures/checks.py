@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from neuralpile.cli import plural
 from neuralpile.corpus.rows import Row, RowSource
 from neuralpile.figures.session_time import SegmentStarts, bin_width
-from neuralpile.motifs.summary import plural
 
 ROWS = 60  # that are checked
 CURVES = 5  # rows whose population rate is kept
@@ -221,10 +221,9 @@ def _worst(items: Sequence[_Finding]) -> _Finding:
 def _flags(made: Checked, found: _Found, unit: str) -> list[str]:
     """Say what looks wrong, each with its threshold."""
     flags = []
-    all_rows = plural(made.checked, "row")
 
     def rows(findings: Sequence[_Finding]) -> str:
-        return f"{len(findings)} of {all_rows}"
+        return f"{len(findings)} of {made.checked} rows"
 
     if found.empty:
         worst = _worst(found.empty)
@@ -281,7 +280,7 @@ def _clock_flags(made: Checked, found: _Found) -> list[str]:
     if found.short:
         worst = _worst(found.short)
         flags.append(
-            f"{len(found.short)} of {plural(made.checked, 'row')} begin a session and last less than {SHORT:g} s "
+            f"{len(found.short)} of {made.checked} rows begin a session and last less than {SHORT:g} s "
             f"(down to {min(-short.amount for short in found.short):,.3g} s): are the times in seconds?"
         )
     spiking = made.rates[made.rates > 0]

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from neuralpile import catalog
+from neuralpile.cli import plural
 from neuralpile.corpus.rows import Row, RowSource
 from neuralpile.errors import BadInput
 from neuralpile.figures.image import Scale, count_scale, mean_rates, mean_units, pool_max, rate_scale
@@ -29,7 +30,6 @@ from neuralpile.figures.save import file_name, save
 from neuralpile.figures.session_time import SegmentStarts, bin_width
 from neuralpile.figures.unit_order import by_rate, by_similarity
 from neuralpile.figures.view import WINDOW, View
-from neuralpile.motifs.summary import plural
 
 MAX_EXAMPLES = 400  # in a figure: 20 × 20 panels at their smallest are 12,520 × 9,120 pixels
 DPI = 128  # a power of two: inches are then exact, and so are the pixels of matplotlib

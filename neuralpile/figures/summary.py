@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
+from neuralpile.cli import plural
 from neuralpile.figures.checks import Checked, Curve
-from neuralpile.motifs.summary import plural
 
 # Colours that people who see colours differently can distinguish: Okabe & Ito 2008, "Color Universal Design",
 # https://jfly.uni-koeln.de/color/
