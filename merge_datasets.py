@@ -8,6 +8,7 @@ from pathlib import Path
 from neuralpile import catalog, cli
 from neuralpile.build import record
 from neuralpile.corpus import arrow, merge, store
+from neuralpile.corpus.rows import RowSource
 from neuralpile.errors import BadInput
 from neuralpile.hub import card, options, publish
 from neuralpile.open import open_data_set
@@ -83,7 +84,7 @@ def main() -> int:
     return 0
 
 
-def unrestricted(components: list[merge.DataSetInfo]) -> Iterator[merge.DataSetInfo]:
+def unrestricted(components: list[RowSource]) -> Iterator[RowSource]:
     """Those data sets whose terms do not restrict passing their rows on; says which are left out."""
     for component in components:
         data_set = card.describe([component.name], component.manifest()).get(component.name)
@@ -93,7 +94,7 @@ def unrestricted(components: list[merge.DataSetInfo]) -> Iterator[merge.DataSetI
             yield component
 
 
-def doubts(components: list[merge.DataSetInfo]) -> Iterator[str]:
+def doubts(components: list[RowSource]) -> Iterator[str]:
     """What a user should know of the local builds before they are merged: missing sessions, unusual options."""
     published = set()
     for component in components:
