@@ -7,7 +7,7 @@ from pathlib import Path
 
 from neuralpile import catalog, cli
 from neuralpile.build import record
-from neuralpile.corpus import arrow, merge, store
+from neuralpile.corpus import arrow, merge, split, store
 from neuralpile.corpus.rows import RowSource
 from neuralpile.errors import BadInput
 from neuralpile.hub import card, options, publish
@@ -29,7 +29,7 @@ def main() -> int:
     )
     parser.add_argument("--test_size", type=cli.fraction, default=0.01, help="share of the tokens in the test split")
     parser.add_argument(
-        "--split_by", choices=list(merge.GROUPS), default="row", help="what stays whole, on one side of the split"
+        "--split_by", choices=split.SPLIT_BY, default="row", help="what stays whole, on one side of the split"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the shuffle")
     parser.add_argument("--out_dir", type=Path, default=catalog.BUILD / catalog.PILE, help="where the corpus goes")
@@ -49,7 +49,7 @@ def main() -> int:
 
     if given.check:
         return check(given.out_dir, given.components)
-    recorded = [data_set.name for data_set in catalog.published()]
+    recorded = [data_set.name for data_set in catalog.recorded()]
     references = given.components or [name for name in recorded if name in store.built()]
     components = [open_data_set(reference) for reference in references]
     if given.exclude_restricted:
@@ -61,7 +61,7 @@ def main() -> int:
         print(f"warning: {line}", file=sys.stderr)
     merged = merge.merge(components, given.out_dir, given.test_size, given.seed, given.split_by)
     print(table(merged))
-    if not any(sides.rows[merge.TEST] for sides in merged.values()):
+    if not any(sides.rows[split.TEST] for sides in merged.values()):
         print(f"no test split: no {given.split_by} is as small as --test_size {given.test_size:g} of its data set asks")
     if not given.components:
         missing = [name for name in recorded if name not in merged]
@@ -136,7 +136,7 @@ def check(folder: Path, references: list[str] | None) -> int:
     return 0
 
 
-def table(merged: dict[str, merge.Sides]) -> str:
+def table(merged: dict[str, split.Sides]) -> str:
     """Rows, sessions and tokens of every component on both sides of the split, and in all."""
     width = max(20, *(len(name) + 1 for name in merged))
     headings = "train rows", "sessions", "tokens", "test rows", "sessions", "tokens"
@@ -144,7 +144,7 @@ def table(merged: dict[str, merge.Sides]) -> str:
     totals = [0] * 6
     for name, sides in merged.items():
         kinds = sides.rows, sides.sessions, sides.tokens
-        numbers = [kind[split] for split in (merge.TRAIN, merge.TEST) for kind in kinds]
+        numbers = [kind[side] for side in (split.TRAIN, split.TEST) for kind in kinds]
         totals = [total + n for total, n in zip(totals, numbers, strict=True)]
         lines.append(_line(name, [f"{n:,}" for n in numbers], width))
     return "\n".join([*lines, _line("all", [f"{n:,}" for n in totals], width)])

@@ -1,4 +1,4 @@
-"""What several tests need: the project's folder, the real recordings where they are, scripts run as users run them."""
+"""Fixtures that several tests need: real recordings, scripts run as users run them, and the seed of the faults."""
 
 import os
 import signal
@@ -10,11 +10,11 @@ import pytest
 from helpers import ROOT
 from hypothesis import settings
 
-# The first call compiles, and these machines are noisy: no time limit on an example.
+# The first call compiles, and test machines are noisy: examples have no time limit.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
-# What is started in the background ignores Ctrl-C, and so would all the processes that tests start, and interrupt.
+# A process started in the background ignores Ctrl-C, and its children do too. Tests interrupt children: undo that.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -23,8 +23,19 @@ REAL = ROOT.parent / "shared" / "real"
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores for two of them: many tests wait for a server or for a process to end."""
+    """Three workers for two cores, because many tests wait for a server or for a process to end."""
     return -(-len(os.sched_getaffinity(0)) * 3 // 2) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def pytest_report_header() -> str:
+    """The seed that repeats this run's faults."""
+    return f"FAULTS_SEED={os.environ.get('FAULTS_SEED', '0')}"
+
+
+@pytest.fixture(scope="session")
+def faults_seed() -> int:
+    """The seed of everything that tests marked `faults` draw; `make faults FAULTS_SEED=7` sets it."""
+    return int(os.environ.get("FAULTS_SEED", "0"))
 
 
 @pytest.fixture

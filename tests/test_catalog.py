@@ -22,7 +22,7 @@ def test_the_25_published_data_sets():
 
 
 @pytest.mark.parametrize("name", catalog.names())
-def test_entry(name):
+def test_every_data_set_is_described_completely(name):
     data_set = catalog.load(name)
     assert data_set.title
     assert data_set.simulated or data_set.url.startswith("https://")
@@ -30,6 +30,9 @@ def test_entry(name):
     assert data_set.subject_ids
     assert data_set.units is None or data_set.units[0] <= data_set.units[1]
     assert 0 < data_set.bin_width < 1
+    assert data_set.signal in catalog.SIGNALS
+    if data_set.own_bin is not None:  # a bin holds whole bins of the recordings
+        assert data_set.bin_width / data_set.own_bin == pytest.approx(round(data_set.bin_width / data_set.own_bin))
     assert data_set.restricted <= bool(data_set.caveat)  # whoever must not pass rows on is told why
     if data_set.units is not None and data_set.units[0] == data_set.units[1]:
         assert data_set.tokens % data_set.units[0] == 0  # whole bins
@@ -61,31 +64,20 @@ def test_folder_is_complete(name):
     assert f"{catalog.load(name).tokens:,}" in readme or catalog.load(name).simulated
 
 
-def test_table_in_the_readme_is_up_to_date():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert readme_tables.with_tables(readme) == readme, "the table is stale: make table"
+@pytest.mark.parametrize(
+    ("page", "marker"),
+    [("README.md", readme_tables.TABLE_START), ("docs/download.md", readme_tables.BYTES_START)],
+)
+def test_tables_in_the_pages_are_up_to_date(page, marker):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert text.count(marker) == 1
+    assert readme_tables.with_tables(text) == text, "the table is stale: make table"
 
 
-def test_readme_options_exist(script):
-    """Every option that the README shows is one of the script it shows it for."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    helps = {}
-    for line in re.findall(r"^    python (\S+\.py.*)$", readme, re.M):
-        path, *words = line.split()
-        helps.setdefault(path, script(path, "--help").stdout)
-        assert "example:" in helps[path]
-        for option in (word for word in words if word.startswith("--")):
-            assert option in helps[path]
-    assert len(helps) >= 5
-    for option in re.findall(r"^    (--\w+)", readme, re.M):
-        assert any(option in text for text in helps.values())
-
-
-def test_readme_example_of_a_new_data_set(script, tmp_path):
-    """The script that the README shows builds a data set."""
+def test_the_example_of_a_preprocess_script_builds_a_data_set(script, tmp_path):
     import numpy as np
 
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     code = next(block for block in re.findall(r"```python\n(.*?)```", readme, re.S) if "build.main" in block)
     folder = tmp_path / "my-lab"
     (folder / "raw" / "sub-A").mkdir(parents=True)
@@ -127,13 +119,17 @@ include = ["*.nwb"]
 exclude = ["*_raw.nwb"]
 [recording]
 species = ["Macaca mulatta"]
+signal = "sorted units"
+area = "M1"
+task = "t"
+bin_width = 0.02
+[published]
 subjects = 1
 subject_ids = ["a"]
 sessions = 1
 tokens = 10
-area = "M1"
-task = "t"
-bin_width = 0.02
+[grouping]
+session = '\\d{8}'
 [licence]
 licence = "CC0-1.0"
 [citation]
@@ -145,18 +141,82 @@ data_citation = "d"
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('title = "t"', "", r"expected title in \[\], found none"),
-        ("tokens = 10", 'tokens = "10"', "expected tokens to be a int, found '10'"),
-        ("tokens = 10", "tokens = 10\ntypo = 1", "found typo"),
-        ("[licence]", "[license]", "licence"),
+        ('title = "t"', "title = 1", "title is 1 (an integer), not a string"),
+        ('species = ["Macaca mulatta"]', "", "species in [recording] is missing (a list of strings)"),
+        ('species = ["Macaca mulatta"]', "species = []", "species is an empty list"),
+        ("tokens = 10", 'tokens = "10"', "tokens in [published] is '10' (a string), not an integer"),
+        ("tokens = 10", "tokens = true", "tokens in [published] is True (a boolean), not an integer"),
+        ("tokens = 10", "tokens = -10", "tokens in [published] is -10, below 0"),
+        ("tokens = 10", "", "tokens in [published] is missing (an integer)"),
+        ("tokens = 10", "tokens = 10\nunits = [2, 1]", "units in [published] is [2, 1], not the fewest and the most"),
+        ("tokens = 10", "tokens = 10\nunits = [1]", "units in [published] is [1] (a list), not a list of two integers"),
+        ("tokens = 10", "tokens = 10\ntypo = 1", "typo in [published] is not a field"),
+        ("[licence]", "[license]", "license is not a field or a table"),
         ("tokens = 10", "tokens = ", "expected valid TOML"),
+        ("bin_width = 0.02", "bin_width = nan", "bin_width in [recording] is nan, not a number above 0"),
+        ("bin_width = 0.02", "bin_width = 2020-01-01", "(a date or time), not a number"),
+        ("bin_width = 0.02", "own_bin = 0", "own_bin in [recording] is 0.0, not a number above 0"),
+        ("sorted units", "spikes", "signal in [recording] is 'spikes', not one of sorted units, multi-unit"),
+        ("https://x", "javascript:alert(1)", "url in [source] is 'javascript:alert(1)', not an http(s) address"),
+        ("'\\d{8}'", "'('", "session in [grouping] is '(', not a regular expression"),
     ],
 )
-def test_wrong_toml_is_one_clear_line(tmp_path, old, new, message):
+def test_a_wrong_toml_is_one_clear_line(tmp_path, old, new, message):
     path = tmp_path / "dataset.toml"
+    assert old in TOML
     path.write_text(TOML.replace(old, new))
-    with pytest.raises(BadInput, match=message):
+    with pytest.raises(BadInput, match=re.escape(message)) as error:
         catalog.parse("x", path)
+    assert str(error.value).startswith(f"{path}: expected ")
+    assert "\n" not in str(error.value)
+
+
+def test_all_faults_of_a_toml_are_listed_at_once(tmp_path):
+    path = tmp_path / "dataset.toml"
+    path.write_text('title = 3\n[recording]\nspecies = "Macaca mulatta"\n[citation]\npapers = "p"\n')
+    with pytest.raises(BadInput) as error:
+        catalog.parse("x", path)
+    said = str(error.value)
+    assert "4 faults" in said
+    for fault in ("title is 3", "include in [source] is missing", "species in [recording] is", "papers in [citation]"):
+        assert fault in said
+
+
+def test_a_toml_that_is_not_utf_8_is_one_clear_line(tmp_path):
+    (tmp_path / "dataset.toml").write_bytes(TOML.replace('"t"', '"é"').encode("latin-1"))
+    with pytest.raises(BadInput, match="expected valid TOML"):
+        catalog.parse("x", tmp_path / "dataset.toml")
+
+
+def test_species_and_files_are_enough_for_a_data_set_of_ones_own(tmp_path, monkeypatch):
+    (tmp_path / "my-lab").mkdir()
+    (tmp_path / "my-lab" / "dataset.toml").write_text(
+        '[source]\ninclude = ["*.nwb"]\n[recording]\nspecies = ["Macaca mulatta"]\n'
+    )
+    monkeypatch.setenv("NEURALPILE_DATA", str(tmp_path))
+    info = catalog.load("my-lab")
+    assert (info.title, info.archive, info.tokens, info.sessions) == ("my-lab", "local", None, None)
+    assert info.folder == tmp_path / "my-lab"
+    assert info.recordings == tmp_path / "my-lab" / "raw"
+    assert info in catalog.recorded()
+    assert info not in catalog.published()
+    assert "my-lab" in catalog.names()
+    assert "my-lab" not in readme_tables.table()
+
+
+def test_two_data_sets_of_one_name_are_refused(tmp_path, monkeypatch):
+    (tmp_path / "m1-a").mkdir()
+    (tmp_path / "m1-a" / "dataset.toml").write_text(TOML)
+    monkeypatch.setenv("NEURALPILE_DATA", str(tmp_path))
+    with pytest.raises(BadInput, match="expected a name of its own, found that of"):
+        catalog.load("m1-a")
+
+
+def test_recordings_can_be_anywhere(tmp_path):
+    path = tmp_path / "dataset.toml"
+    for data_dir, expected in (("/lab/data", "/lab/data"), ("../x", str(tmp_path / ".." / "x"))):
+        path.write_text(TOML.replace('id = "1"', f'data_dir = "{data_dir}"'))
+        assert str(catalog.parse("x", path).recordings) == expected
 
 
 def test_which_files_are_wanted(tmp_path):

@@ -19,7 +19,6 @@ IMPORT_UNFINISHED = {"corpus/merge.py"}
 DOCSTRING_UNFINISHED = {
     *("build/loop.py", "build/record.py", "build/session.py", "build/sessions.py", "build/workers.py"),
     *("corpus/arrow.py", "motifs/figures.py", "open.py", "readme_tables.py", "recordings/nwb.py"),
-    "spikes/session.py",
 }
 
 

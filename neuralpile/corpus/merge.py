@@ -7,100 +7,30 @@ the rows themselves go from file to file.
 
 import hashlib
 import json
-import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
-from neuralpile import __version__
-from neuralpile.corpus import arrow, rows
-from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Names, Row, RowSource
+from neuralpile import __version__, catalog
+from neuralpile.catalog import DataSetInfo
+from neuralpile.corpus import arrow, rows, split
+from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Row, RowSource
+from neuralpile.corpus.split import TEST, TRAIN, Sides, SplitBy, in_test, place
 from neuralpile.corpus.store import LocalRows
 from neuralpile.errors import BadInput
 from neuralpile.files import take_away_old, whole_folder, write_text
 from neuralpile.open import open_data_set
 
 SHARD = 500_000_000  # tokens in an Arrow file of a merged corpus, a row more at most: near what the Hub advises
-TRAIN, TEST = "train", "test"
 FETCHED = "fetched"  # folder for what comes from the Hub, while a merge is at work
-
-# FALCON: "held-in-minival" repeats the beginning of "held-in-calib", of the same day and under a subject of its own
-SPLIT_OF_A_SUBJECT = re.compile(r"-held-(in|out)-\w+$")
-# The day in a session's name: 20120924, 2020-10-19, t15.2023.08.11_data_train, 06242019 (neupane). The recordings of a
-# day are of the same units: kim's blocks of one penetration, 20190101SL and 20190101TX, say.
-DAY = re.compile(r"(?<!\d)\d{4}[-.]?\d\d[-.]?\d\d(?!\d)")
-# NLB's two files of one session, which can differ in what else is in them: sub-Han_desc-train_behavior+ecephys,
-# sub-Han_desc-test_ecephys
-PART_OF_A_SESSION = re.compile(r"_desc-(train|test)(_.*)?$")
-
-
-@dataclass(frozen=True)
-class Sides:
-    """Rows, sessions and tokens on both sides of the split."""
-
-    rows: dict[str, int]
-    sessions: dict[str, int]
-    tokens: dict[str, int]
-
-
-def _row(names: Names) -> tuple[str, ...]:
-    return tuple(names)
-
-
-def _subject(names: Names) -> tuple[str, ...]:
-    return (SPLIT_OF_A_SUBJECT.sub("", names.subject_id),)
-
-
-def _session(names: Names) -> tuple[str, ...]:
-    own = names.session_id.rpartition("_ses-")[2]  # what precedes it names the subject
-    day = DAY.search(own)
-    return (*_subject(names), day[0] if day else PART_OF_A_SESSION.sub("", own))
-
-
-# What stays on one side: the choices of --split_by
-GROUPS: dict[str, Callable[[Names], tuple[str, ...]]] = {"row": _row, "session": _session, "subject": _subject}
-
-
-def _place(*key: object) -> bytes:
-    """A place in a shuffled order that depends on the key alone: its SHA-256."""
-    return hashlib.sha256(json.dumps(key).encode()).digest()
-
-
-def in_test(
-    name: str, names: list[Names], tokens: list[int], test_size: float, seed: int, split_by: str = "row"
-) -> np.ndarray:
-    """Which rows of a component are in the test split: boolean (rows,).
-
-    Groups of rows (rows, sessions or subjects) are gone through in the order of hashes of their names, and those are
-    taken with which the test split has at most `test_size` of the component's tokens; and one more, where it comes
-    nearer by it. A group is never divided, and not all of them are taken: the split can be empty.
-    """
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for i, row in enumerate(names):
-        groups.setdefault(GROUPS[split_by](row), []).append(i)
-    sizes = {group: sum(tokens[i] for i in its) for group, its in groups.items()}
-    target, held = test_size * sum(tokens), 0
-    taken, left = [], []
-    for group in sorted(groups, key=lambda group: _place(seed, name, split_by, group)):
-        fits = held + sizes[group] <= target
-        (taken if fits else left).append(group)
-        held += sizes[group] if fits else 0
-    if len(left) > 1:
-        nearest = min(left, key=lambda group: abs(held + sizes[group] - target))
-        if abs(held + sizes[nearest] - target) < abs(held - target):
-            taken.append(nearest)
-    found = np.zeros(len(names), bool)
-    found[[i for group in taken for i in groups[group]]] = True
-    return found
 
 
 def merge(
-    components: list[RowSource], out_dir: Path, test_size: float, seed: int, split_by: str = "row"
+    components: list[RowSource], out_dir: Path, test_size: float, seed: int, split_by: SplitBy = "row"
 ) -> dict[str, Sides]:
     """Write the rows of all components, shuffled and split, as a data set of two splits to `out_dir`.
 
@@ -124,7 +54,8 @@ def merge(
     job = json.dumps([__version__, fingerprints, test_size, seed, split_by, SHARD])
     with whole_folder(out_dir, job) as folder:
         local = [_fetched(component, folder / FETCHED / str(n)) for n, component in enumerate(components)]
-        sides = _write(local, folder, job, **options)
+        infos = [info_of(component) for component in components]
+        sides = _write(local, infos, folder, job, **options)
         made = {
             component.name: {
                 "rows": component.fingerprint,
@@ -141,7 +72,13 @@ def merge(
 
 
 def _write(
-    components: list[LocalRows], folder: Path, job: str, test_size: float, seed: int, split_by: str
+    components: list[LocalRows],
+    infos: list[DataSetInfo | None],
+    folder: Path,
+    job: str,
+    test_size: float,
+    seed: int,
+    split_by: SplitBy,
 ) -> dict[str, Sides]:
     """Write the shards of both splits that are not there yet; what is on both sides."""
     at: list[tuple[LocalRows, int]] = []
@@ -149,15 +86,15 @@ def _write(
     places: list[bytes] = []
     sizes: list[int] = []
     sides: dict[str, Sides] = {}
-    for component in components:
+    for component, info in zip(components, infos, strict=True):
         names, tokens = component.names(), component.tokens()
         own = component.name.rpartition("/")[2]  # here and on the Hub the same rows are for testing
-        chosen = in_test(own, names, tokens, test_size, seed, split_by)
+        chosen = in_test(own, names, tokens, test_size, seed, split_by, info)
         at += [(component, i) for i in range(len(names))]
         test += chosen.tolist()
         sizes += tokens
-        places += [_place(seed, own, *row) for row in names]
-        sides[component.name] = _sides(names, np.array(tokens, np.int64), chosen)
+        places += [place(seed, own, *row) for row in names]
+        sides[component.name] = split.sides(names, tokens, chosen)
     order = sorted(range(len(at)), key=places.__getitem__)  # of rows of one name, the first stays the first
     with _bar("merge", sum(sizes)) as bar:
 
@@ -169,16 +106,16 @@ def _write(
             for component in components:
                 component.release()
 
-        for split in (TRAIN, TEST):
+        for side in (TRAIN, TEST):
             files = []
-            for shard in _shards([i for i in order if test[i] == (split == TEST)], sizes):
-                files.append(folder / split / f"data-{len(files):05d}.arrow")
+            for shard in _shards([i for i in order if test[i] == (side == TEST)], sizes):
+                files.append(folder / side / f"data-{len(files):05d}.arrow")
                 if files[-1].exists():  # of a run that was killed
                     bar.update(sum(sizes[i] for i in shard))
                 else:
                     arrow.write_rows(files[-1], made(shard), MERGED_SCHEMA)
-            digest = hashlib.sha256(f"{job} {split}".encode()).hexdigest()
-            arrow.finish(folder / split, files, MERGED_SCHEMA, digest, split)
+            digest = hashlib.sha256(f"{job} {side}".encode()).hexdigest()
+            arrow.finish(folder / side, files, MERGED_SCHEMA, digest, side)
     return sides
 
 
@@ -206,6 +143,15 @@ def _fetched(component: RowSource, folder: Path) -> LocalRows:
                 arrow.write_rows(files[-1], read(shard), SCHEMA)
     arrow.finish(folder, files, SCHEMA, hashlib.sha256(component.fingerprint.encode()).hexdigest())
     return replace(open_data_set(str(folder)), name=component.name)
+
+
+def info_of(component: RowSource) -> DataSetInfo | None:
+    """The data set that a component is a build of: its manifest names it, or its name does; None if it is not known."""
+    try:
+        name = str((component.manifest() or {})["data_set"])
+    except (TypeError, KeyError):
+        name = component.name.rpartition("/")[2]
+    return catalog.load(name) if name in catalog.names() else None
 
 
 def _bar(what: str, tokens: int) -> tqdm:
@@ -279,15 +225,6 @@ def _digests(component: RowSource) -> set[str]:
     except (TypeError, KeyError):  # no manifest, or another's
         sessions = set()
     return {component.fingerprint, *sessions} - {rows.digest([])}
-
-
-def _sides(names: list[Names], tokens: np.ndarray, test: np.ndarray) -> Sides:
-    chosen = {TRAIN: np.flatnonzero(~test), TEST: np.flatnonzero(test)}
-    return Sides(
-        {split: len(numbers) for split, numbers in chosen.items()},
-        {split: len({names[i][:2] for i in numbers}) for split, numbers in chosen.items()},
-        {split: int(tokens[numbers].sum()) for split, numbers in chosen.items()},
-    )
 
 
 def _shards(numbers: list[int], sizes: list[int]) -> list[list[int]]:

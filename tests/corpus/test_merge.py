@@ -7,19 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from dataclasses import replace
 
 import datasets
 import numpy as np
 import pytest
 from helpers import ROOT
-from hypothesis import given
-from hypothesis import strategies as st
 
 from neuralpile import catalog
 from neuralpile.corpus import arrow, merge, rows
-from neuralpile.corpus.rows import Names, Row
+from neuralpile.corpus.rows import Row
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_folder
 from neuralpile.open import open_data_set
@@ -111,50 +108,6 @@ def test_shards(components, tmp_path, monkeypatch):
     assert one == many
 
 
-@st.composite
-def named_rows(draw):
-    """Names of rows and their tokens: subjects of sessions of segments."""
-    names, tokens = [], []
-    for subject in range(draw(st.integers(1, 4))):
-        for session in range(draw(st.integers(1, 8))):
-            for segment in range(draw(st.integers(1, 4))):
-                names.append(Names(f"sub-{subject}", f"ses-{session}", f"segment_{segment}"))
-                tokens.append(draw(st.integers(1, 1_000)))
-    return names, tokens
-
-
-@given(
-    named_rows(), st.sampled_from([0.01, 0.1, 0.5]), st.integers(0, 5), st.sampled_from(["row", "session", "subject"])
-)
-def test_split_keeps_groups_and_comes_near(named, test_size, seed, split_by):
-    names, tokens = named
-    test = merge.in_test("x", names, tokens, test_size, seed, split_by)
-    assert not test.all()
-    n = {"subject": 1, "session": 2, "row": 3}[split_by]
-    sides = {}
-    for row, side in zip(names, test, strict=True):
-        sides.setdefault(row[:n], set()).add(bool(side))
-    assert all(len(both) == 1 for both in sides.values())
-    sizes = Counter()
-    for row, size in zip(names, tokens, strict=True):
-        sizes[row[:n]] += size
-    held, target = sum(np.array(tokens)[test]), test_size * sum(tokens)
-    out = [size for group, size in sizes.items() if sides[group] == {False}]
-    assert len(out) == 1 or all(
-        abs(held + size - target) >= abs(held - target) for size in out
-    )  # one more is no better
-    assert held <= 2 * target
-
-
-def test_split_of_many_rows_is_the_share_asked_for():
-    rng = np.random.default_rng(0)
-    names = [Names("s", f"{i // 10}", f"segment_{i % 10}") for i in range(5_000)]
-    tokens = rng.integers(1, 10_000_000, 5_000).tolist()
-    for split_by in ("row", "session"):
-        test = merge.in_test("x", names, tokens, 0.01, 0, split_by)
-        assert np.array(tokens)[test].sum() / sum(tokens) == pytest.approx(0.01, rel=0.01)
-
-
 def test_another_component_moves_nothing(components, tmp_path):
     """Sides and order of a component's rows are the same beside others; another seed gives others."""
 
@@ -181,52 +134,6 @@ def test_from_the_hub_or_not_the_split_is_the_same(components, tmp_path):
         assert set(corpus["test"]["source_dataset"]) == {component.name}
         found.append({split: corpus[split]["session_id"][:] for split in corpus})
     assert found[0] == found[1]
-
-
-def test_repeated_sessions_stay_together():
-    """FALCON's minival repeats the beginning of calib, under another subject; NLB's two files are of one session."""
-    names = [
-        Names(f"sub-MonkeyL-{split}", f"sub-MonkeyL-{split}_ses-2012{day}_behavior+ecephys", "segment_0")
-        for day in range(40)
-        for split in ("held-in-calib", "held-in-minival")
-    ]
-    test = merge.in_test("m1-a", names, [100, 10] * 40, 0.2, 0, "session")
-    assert (test[::2] == test[1::2]).all()
-    assert 6 <= test[::2].sum() <= 10
-    assert not merge.in_test("m1-a", names, [100, 10] * 40, 0.2, 0, "subject").any()  # all of one monkey
-
-
-# As DANDI lists them: 000127, 000130, 000954, 001357, 001201; days of card and willett
-@pytest.mark.parametrize(
-    "files",
-    [
-        ["sub-Han_desc-train_behavior+ecephys", "sub-Han_desc-test_ecephys"],
-        ["sub-Haydn_desc-train_ecephys", "sub-Haydn_desc-test_ecephys"],
-        ["t15.2023.08.11_data_train", "t15.2023.08.11_data_val"],
-        ["sub-HumanPitt-held-in-calib_ses-19250101T111111", "sub-HumanPitt-held-in-calib_ses-19250101T121212"],
-        ["sub-Z08115_ses-20190101SL", "sub-Z08115_ses-20190101TX"],
-        ["sub-Monkey-N_ses-20200127_obj-1abc2d_ecephys", "sub-Monkey-N_ses-20200127_obj-9e3f_ecephys"],
-        ["t12.2022.04.28_sentences", "t12.2022.04.28_diagnosticBlocks"],
-    ],
-)
-def test_two_files_of_a_session_stay_together(files):
-    both = [Names("sub", file, "segment_0") for file in files]
-    assert not merge.in_test("x", both, [90, 10], 0.1, 0, "session").any()
-    assert merge.in_test("x", both, [90, 10], 0.1, 0, "row").tolist() == [False, True]
-
-
-@pytest.mark.parametrize(
-    "files",
-    [
-        ["sub-Z08115_ses-20190101SL", "sub-Z08115_ses-20190102SL"],
-        ["sub-MonkeyN-held-in-calib_ses-2020-10-19-Run1", "sub-MonkeyN-held-in-calib_ses-2020-10-20-Run1"],
-        ["sub-monk-g_ses-session0", "sub-monk-g_ses-session1"],
-        ["x_ses-1234567890", "x_ses-1234567891"],  # numbers that are no days
-    ],
-)
-def test_two_sessions_are_two(files):
-    both = [Names("sub", file, "segment_0") for file in files]
-    assert merge.in_test("x", both, [90, 10], 0.1, 0, "session").tolist() == [False, True]
 
 
 def test_the_table_tells_both_sides(components, script, tmp_path):
