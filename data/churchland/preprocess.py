@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from neuralpile import build
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings import nwb
 from neuralpile.spikes import binning, clock_restarts
 from neuralpile.spikes.session import Options, Session
@@ -22,7 +22,8 @@ def read(path: Path, options: Options) -> Session:
     """Spike times of the units table; with `--epochs`, those within trials, on a clock that never goes back."""
     if not options.epochs:
         return nwb.count_units(path, options)
-    times, ends, _ = nwb.read_spike_trains(path)
+    trains = nwb.read_spike_trains(path)
+    times, ends = trains.times, trains.ends
     trials = nwb.read_intervals(path, "trials")
     first = clock_restarts.first_trials(trials)
     if len(first) > MOST_EPOCHS:
@@ -35,7 +36,10 @@ def read(path: Path, options: Options) -> Session:
     inside = epoch >= 0
     times = times[inside] + clock_restarts.epoch_shifts(trials, first, options.bin_size)[epoch[inside]]
     ends = np.append(0, np.cumsum(inside))[ends]
-    binned = binning.bin_spikes(times, ends, options.bin_size)
+    try:
+        binned = binning.bin_spikes(times, ends, options.bin_size)
+    except Mismatch as error:
+        raise error.at(path, "build without --epochs") from None
     notes = [*binned.notes(), f"the clock restarts {len(first) - 1} times"]
     if not inside.all():
         notes.append(f"{np.count_nonzero(~inside):,} spikes in no trial left out")

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from neuralpile import build
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings import matlab
-from neuralpile.spikes import binning
+from neuralpile.spikes import binning, clock
 from neuralpile.spikes.session import Options, Session
 
 CHANNELS = [f"Spk_{channel:03d}a_sh" for channel in range(128)]
@@ -30,8 +30,10 @@ def read(path: Path, options: Options) -> Session:
     ]
     times, ends = np.concatenate(trains), np.cumsum([len(train) for train in trains])
     last = np.max(times[np.isfinite(times)], initial=-np.inf)
-    if last > binning.LONGEST:
-        raise BadInput(path, "spike times in seconds", f"one at {last:,.0f}", "the times are in another unit")
+    try:
+        unlikely = clock.check(times, ends, options.bin_size)
+    except Mismatch as error:
+        raise error.at(path, "check the unit of the spike times") from None
     n_bins = int(np.ceil(max(last, 0) / options.bin_size))
     if options.as_published:
         matrix = as_published(trains, n_bins, options.bin_size)
@@ -42,6 +44,7 @@ def read(path: Path, options: Options) -> Session:
         edges[-1] = max(edges[-1], last)
         binned = binning.count_between(times, ends, edges)
         matrix, notes = binned.counts, binned.notes()
+    notes = unlikely + notes
     missing = [name for name in CHANNELS if name not in content]
     if missing:
         notes.append(f"no {', '.join(missing[:3])}{' …' * (len(missing) > 3)}: {len(missing)} silent channels")

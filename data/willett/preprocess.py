@@ -7,7 +7,7 @@ one another without what was between them.
 from pathlib import Path
 
 from neuralpile import build
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings import matlab
 from neuralpile.spikes import binning
 from neuralpile.spikes.session import Options, Session
@@ -26,10 +26,10 @@ def read(path: Path, options: Options) -> Session:
     try:
         fine = binning.whole_numbers(tx1)
         if tx1.shape[1:] != (N_CHANNELS,):
-            raise ValueError(f"bins × {N_CHANNELS} channels", f"{tx1.dtype} of shape {tx1.shape}")
+            raise Mismatch(f"bins × {N_CHANNELS} channels", f"{tx1.dtype} of shape {tx1.shape}")
         binned = binning.rebin(fine, round(options.bin_size / OWN_BIN))
-    except ValueError as error:
-        raise BadInput(f"{path}, tx1", *error.args, "check that this is a session's file") from None
+    except Mismatch as error:
+        raise error.at(f"{path}, tx1", "check that this is a session's file") from None
     subject = path.parent.name if options.as_published else "T12"
     return Session(subject, path.stem, binned.counts, binned.notes())
 
