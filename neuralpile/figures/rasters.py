@@ -253,7 +253,7 @@ def _panel(axes: Axes, part: Shown, image: NDArray[np.generic], scale: Scale) ->
     axes.spines[:].set(position=("outward", FRAME), visible=False)
     how = "max" if image.dtype == np.uint8 else "mean"
 
-    places = ticks(n_bins, 4)
+    places = ticks(n_bins, 4, part.first_bin)
     labels = [f"{place + part.first_bin:,}" for place in places]
     label = "time bins"
     if part.bin_width:
@@ -290,10 +290,15 @@ def _pooled(how: str, n: int, n_pooled: int, what: str) -> str:
     return f" ({how} of {fewest:,}{'' if fewest == most else f'–{most:,}'} {what} a pixel)"
 
 
-def ticks(n: int, most: int) -> list[int]:
-    """Return round numbers from 0, in at most `most` steps, and `n` at some distance from the one before it."""
-    places = MaxNLocator(most, integer=True, steps=[1, 2, 2.5, 5, 10]).tick_values(0, max(n, 1))
-    return [*(int(place) for place in places if place <= n - n / (1.5 * most) and place < n), n]
+def ticks(n: int, most: int, first: int = 0) -> list[int]:
+    """Return places on an axis from 0 to `n` whose numbers, counted from `first`, are round; and both ends.
+
+    There are at most `most` steps between round numbers, and those too near to an end are left out.
+    """
+    locator = MaxNLocator(most, integer=True, steps=[1, 2, 2.5, 5, 10])
+    between = (int(place) - first for place in locator.tick_values(first, first + max(n, 1)))
+    gap = n / (1.5 * most)
+    return [0, *(place for place in between if max(1, gap) <= place <= n - max(1, gap)), n]
 
 
 def shorten(parts: Sequence[str], fits: Callable[[str], bool]) -> str:
