@@ -14,18 +14,20 @@ from neuralpile import catalog
 
 
 def run(build: Path, script: object, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run a script of the project, or of a test, as its command would run it; local builds are below `build`.
+    """Run a script, or "-m" and a module, as the command would run it; local builds are below `build`.
 
     What it prints and its exit status come back as those of a process would.
     """
-    path = ROOT / str(script)
     out, err = io.StringIO(), io.StringIO()
     argv = [str(script), *map(str, arguments)]
     status: object = 0
     with mock.patch.object(sys, "argv", argv), mock.patch.object(catalog, "BUILD", build):
         with redirect_stdout(out), redirect_stderr(err):
             try:
-                runpy.run_path(str(path), run_name="__main__")
+                if script == "-m":
+                    runpy.run_module(str(arguments[0]), run_name="__main__")
+                else:
+                    runpy.run_path(str(ROOT / str(script)), run_name="__main__")
             except SystemExit as ended:
                 status = ended.code or 0
     assert isinstance(status, int)
