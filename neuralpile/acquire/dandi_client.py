@@ -27,7 +27,7 @@ class _Page(msgspec.Struct):
     next: str | None
 
 
-class Client(DandiAPIClient):  # type: ignore[misc]  (dandi has no types here)
+class Client(DandiAPIClient):
     """DANDI's client; its requests have timeouts, bounded answers, and retries that are shown.
 
     Parameters:

@@ -1,6 +1,5 @@
 """`downloads.json`, in a folder of downloaded files: what the archive listed, and what is there and verified."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,7 @@ SOURCE = ("archive", "id", "version", "include", "exclude", "packed", "measured"
 Stamp = tuple[int, int]  # size in bytes and modification time in whole seconds
 
 
-@dataclass
-class Verified:
+class Verified(msgspec.Struct):
     """A file of the archive that was fetched and verified.
 
     Attributes:
@@ -26,13 +24,12 @@ class Verified:
             stamp is another has been touched since.
     """
 
-    checksum: str
+    checksum: str = msgspec.field(name="digest")
     size: int | None
     here: dict[str, Stamp]
 
 
-@dataclass
-class DownloadRecord:
+class DownloadRecord(msgspec.Struct):
     """What `downloads.json` holds.
 
     Attributes:
@@ -41,9 +38,9 @@ class DownloadRecord:
         files: the verified files, by their paths in the archive.
     """
 
-    source: dict[str, Any] = field(default_factory=dict)
-    listing: list[RemoteFile] = field(default_factory=list)
-    files: dict[str, Verified] = field(default_factory=dict)
+    source: dict[str, Any] = {}
+    listing: list[RemoteFile] = []
+    files: dict[str, Verified] = {}
 
     def write(self, folder: Path) -> None:
         """Write the record into a folder."""
@@ -87,7 +84,9 @@ def read(folder: Path) -> DownloadRecord:
                 check_path(here)
     except (ValueError, RecursionError, Mismatch) as error:
         found = "damaged JSON" if isinstance(error, RecursionError) else str(error)
-        raise BadInput(path, "a list that download.py wrote", found, "delete it; files are then verified again") from None
+        raise BadInput(
+            path, "a list that download.py wrote", found, "delete it; files are then verified again"
+        ) from None
     return record
 
 

@@ -8,11 +8,12 @@ import os
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import PurePosixPath
 from typing import Protocol, cast
+
+import msgspec
 
 from neuralpile.catalog import DataSetInfo
 from neuralpile.errors import BadInput, Mismatch, printable
@@ -25,21 +26,26 @@ LONGEST_NAME = 240  # bytes; file systems take 255, and files on their way have 
 CHECKSUM = re.compile(r"((md5|sha1|sha256|sha384|sha512):[0-9a-f]+|dandi-etag:[0-9a-f]{32}-\d+|)", re.ASCII)
 
 
-@dataclass(frozen=True)
-class RemoteFile:
+class RemoteFile(msgspec.Struct, frozen=True):
     """A file in an archive.
 
     Attributes:
         path: where it goes below the folder of recordings, with "/".
         size: bytes; None where the archive does not list it.
         checksum: "<algorithm>:<hex>", by an algorithm of hashlib's or "dandi-etag"; "" where the archive lists none.
-        url: where its bytes are. Signed addresses expire, so this is the one that leads to them.
+        url: where its bytes are; "" where the file is not public. Signed addresses expire, so this is the one that
+            leads to them.
     """
 
     path: str
     size: int | None
-    checksum: str
+    checksum: str = msgspec.field(name="digest")  # its name in downloads.json
     url: str
+
+    @property
+    def digest(self) -> str:
+        """The checksum, by its former name."""
+        return self.checksum
 
 
 class Archive(Protocol):
@@ -107,7 +113,7 @@ def check(file: RemoteFile) -> None:
         raise Mismatch("sizes of at least 0 bytes", f"{file.size:,} for {file.path}")
     if not CHECKSUM.fullmatch(file.checksum):
         raise Mismatch("checksums like sha256:0123abcd", f"{file.checksum[:100]} for {file.path}")
-    if not file.url.startswith(("http://", "https://")):
+    if file.url and not file.url.startswith(("http://", "https://")):
         raise Mismatch("addresses of http or https", f"another for {file.path}")
 
 

@@ -144,4 +144,4 @@ def _version(data_set: DataSetInfo, web: HttpClient) -> _Version:
 
 
 def _following(links: _Next) -> str | None:
-    return links.next and urljoin(BASE, links.next.href)
+    return urljoin(BASE, links.next.href) if links.next else None

@@ -12,7 +12,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import urllib3
@@ -78,7 +78,7 @@ class _Bounded(urllib3.PoolManager):
                 raise _TooLarge
             return block
 
-        response.read = bounded  # type: ignore[method-assign]
+        response.read = bounded  # type: ignore[method-assign, assignment]
         return response
 
 
@@ -93,12 +93,13 @@ def _head(data_set: DataSetInfo) -> list[tuple[bytes, bytes]]:
     from dulwich.client import HTTPUnauthorized, default_urllib3_manager
     from dulwich.config import StackedConfig
     from dulwich.errors import GitProtocolError, HangupException, NotGitRepository
+    from dulwich.objects import Blob, Commit
 
     url = f"{BASE}/{data_set.id}.git"
     # dulwich itself waits for ever, and urllib3 retries four times what we retry anyway
-    pool = default_urllib3_manager(StackedConfig.default(), _Bounded, _BoundedProxy, url, SILENT_SECONDS)
+    pool: Any = default_urllib3_manager(StackedConfig.default(), _Bounded, _BoundedProxy, url, SILENT_SECONDS)
     pool.connection_pool_kw["retries"] = urllib3.Retry(None, connect=0, read=0, redirect=3, other=0)
-    pool.headers["User-agent"] = f"git/dulwich {USER_AGENT}"
+    pool.headers = {**pool.headers, "User-agent": f"git/dulwich {USER_AGENT}"}
     folder = Path(tempfile.mkdtemp(prefix="neuralpile-"))
     try:
         with (folder / "log").open("wb") as log:
@@ -106,10 +107,10 @@ def _head(data_set: DataSetInfo) -> list[tuple[bytes, bytes]]:
                 url, folder / "clone", bare=True, depth=1, branch=data_set.version, errstream=log, pool_manager=pool
             )
         with repository:
-            store = repository.object_store
-            entries = store.iter_tree_contents(repository[repository[b"HEAD"].tree].id)
+            commit = cast(Commit, repository[b"HEAD"])
+            entries = repository.object_store.iter_tree_contents(commit.tree)
             blobs = [entry for entry in entries if stat.S_IFMT(entry.mode) in (stat.S_IFREG, stat.S_IFLNK)]
-            return [(entry.path, repository[entry.sha].data) for entry in blobs]
+            return [(entry.path, cast(Blob, repository[entry.sha]).data) for entry in blobs]
     except (NotGitRepository, HTTPUnauthorized) as error:
         found = "none, or one that is not public" if isinstance(error, NotGitRepository) else "one that is not public"
         raise BadInput(plain(url), "a git repository", found, f"check {data_set.url}") from None
