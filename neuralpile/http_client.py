@@ -323,7 +323,7 @@ def web_page(response: requests.Response) -> str:
     """What kind of web page stands in the place of data.
 
     Returns:
-        "" where the answer does not call itself one; else "a web page", "a bot check" or "a login page".
+        "" where the answer does not call itself one; else "a web page", with its kind where it can be recognised.
     """
     if not _type_of(response).startswith("text/html"):
         return ""
@@ -333,8 +333,8 @@ def web_page(response: requests.Response) -> str:
         if len(start) > 1 << 16:
             break
     if response.headers.get("cf-mitigated") or _BOT_CHECK.search(start):
-        return "a bot check (a web page)"
-    return "a login page (a web page)" if _LOGIN.search(start) else WEB_PAGE
+        return f"{WEB_PAGE} (a bot check)"
+    return f"{WEB_PAGE} (a login page)" if _LOGIN.search(start) else WEB_PAGE
 
 
 def _type_of(response: requests.Response) -> str:

@@ -90,7 +90,7 @@ def cannot_write(path: str, error: OSError) -> BadInput:
     do = {
         errno.ENOSPC: "make room on the disk",
         errno.EDQUOT: "make room: your quota is used up",
-        errno.EFBIG: "use a disk, or limits, that allow files of this size",
+        errno.EFBIG: "make room on the disk, or raise the limit on the size of files",
         errno.EACCES: "check the permissions of its folder",
         errno.EPERM: "check the permissions of its folder",
         errno.EROFS: "use another --data_dir",

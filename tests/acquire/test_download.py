@@ -189,8 +189,8 @@ STAYING = {
     "empty bodies for ever": (BLOB, (200, {}), "0 bytes in place of 300,000, 7 times"),
     "body too long, for ever": (BLOB, "long", "bytes in place of 300,000"),
     "wrong bytes, for ever": (BLOB, "wrong", "expected sha256:.*, found sha256:.*, 2 times"),
-    "a login page": (BLOB, "html", "expected data, found a web page"),
-    "a login page of the interface": (ASSETS, "html", "expected an answer in JSON, found text/html"),
+    "a login page": (BLOB, "html", r"expected data, found a web page \(a login page\)"),
+    "a login page of the interface": (ASSETS, "html", r"expected an answer in JSON, found a web page \(a login page\)"),
     "403 of the interface": (ASKED, 403, "found 403 Forbidden; check that the version is still there"),
     "404 of the listing": (ASSETS, 404, "found 404 Not Found"),
     "404 of the file": (BLOB, 404, "found 404 Not Found"),
@@ -496,9 +496,9 @@ def test_a_listing_that_goes_round(monkeypatch):
     from neuralpile import http_client
 
     answers = {"https://x.org/1": "https://x.org/2", "https://x.org/2": "https://x.org/1"}
-    monkeypatch.setattr(http_client.HttpClient, "get_json", lambda self, url, **_: {"next": answers[url]})
+    monkeypatch.setattr(http_client.HttpClient, "get_json", lambda self, url, *_: {"next": answers[url]})
     with pytest.raises(BadInput, match="expected another page of the listing, found one that was read already"):
-        list(http_client.HttpClient().pages("https://x.org/1", lambda page: page["next"]))
+        list(http_client.HttpClient().pages("https://x.org/1", dict, lambda page: page["next"]))
 
 
 # Archives in archives

@@ -139,4 +139,4 @@ def _of_git(error: Exception) -> TemporaryFailure:
 
 
 def _damaged(url: str, data_set: DataSetInfo) -> BadInput:
-    return BadInput(plain(url), "a listing, from git", "damaged data", f"try again later, or check {data_set.url}")
+    return BadInput(plain(url), "a listing", "damaged data of git", f"try again later, or check {data_set.url}")

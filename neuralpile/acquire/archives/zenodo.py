@@ -9,7 +9,7 @@ import msgspec
 from neuralpile.acquire.archives import RemoteFile
 from neuralpile.catalog import DataSetInfo
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.http_client import HttpClient
+from neuralpile.http_client import HttpClient, malformed
 
 API = os.environ.get("NEURALPILE_ZENODO_API", "https://zenodo.org/api").rstrip("/")
 
@@ -27,7 +27,7 @@ class _Metadata(msgspec.Struct):
 
 
 class _Record(msgspec.Struct):
-    files: list[_File] = []  # absent where the record is restricted
+    files: list[_File] | None = None  # absent where the record is restricted
     id: int | str = ""
     metadata: _Metadata = msgspec.field(default_factory=_Metadata)
 
@@ -41,14 +41,16 @@ def list_files(data_set: DataSetInfo, web: HttpClient) -> Iterator[RemoteFile]:
     """List the files of a record.
 
     Raises:
-        BadInput: Zenodo does not answer, or answers in another form; or the record is restricted.
-        Mismatch: it answers with another record.
+        BadInput: Zenodo does not answer, or the record is restricted.
+        Mismatch: it answers in another form, or with another record.
     """
     url = f"{API}/records/{data_set.id}"
     record = web.get_json(url, _Record)
     if not record.files and record.metadata.access_right != "open":
-        found = f"a record whose files are not ({record.metadata.access_right})"
+        found = f"a record whose files are not open ({record.metadata.access_right})"
         raise BadInput(url, "open files", found, f"ask for access on {data_set.url}, and put the files there by hand")
+    if record.files is None:
+        raise malformed("no field `files`")
     number = str(record.id) or data_set.id
     if data_set.version.isdecimal() and number != data_set.version:  # the number of all versions leads to the newest
         raise Mismatch(f"record {data_set.version}", f"record {number}")
