@@ -84,7 +84,7 @@ def _arguments(data_set: DataSetInfo, script: Script) -> argparse.Namespace:
     command = f"python data/{data_set.name}/preprocess.py"
     parser = cli.parser(f"Spike counts of {data_set.name}. {data_set.title}", f"{command} --jobs 2")
     place = parser.add_mutually_exclusive_group()
-    place.add_argument("--data_dir", type=Path, default=script.path.parent / "raw", help="where the session files are")
+    place.add_argument("--data_dir", type=Path, default=data_set.recordings, help="where the session files are")
     if data_set.archive in STREAMED:
         stream = f"read them in place, at {data_set.archive}: only the spikes, nothing is downloaded"
         place.add_argument("--stream", action="store_true", help=stream)
@@ -139,7 +139,7 @@ def summary(report: dict[str, object], data_set: DataSetInfo, out_dir: Path) -> 
             f"{key.replace('_', ' '):16}{show(value):>18}{show(published.get(key)):>18}{'  differs' if differs else ''}"
         )
         lines.append(line.rstrip())
-    if built["sessions"] < data_set.sessions:
+    if data_set.sessions and built["sessions"] < data_set.sessions:
         lines.append(f"{built['sessions']} of the {data_set.sessions} published sessions are here")
     if streamed := [facts["streamed"] for facts in report["sessions"] if "streamed" in facts]:
         n_bytes, of, n_requests = (sum(part[key] for part in streamed) for key in ("bytes", "of", "requests"))
