@@ -18,7 +18,7 @@ PACKAGE = ROOT / "neuralpile"
 IMPORT_UNFINISHED = {"corpus/merge.py"}
 DOCSTRING_UNFINISHED = {
     *("build/loop.py", "build/record.py", "build/session.py", "build/sessions.py", "build/workers.py"),
-    *("corpus/arrow.py", "hub/options.py", "motifs/figures.py", "open.py", "readme_tables.py", "recordings/nwb.py"),
+    *("corpus/arrow.py", "open.py", "recordings/nwb.py"),
 }
 
 
