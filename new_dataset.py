@@ -53,7 +53,7 @@ def main() -> int:
     from neuralpile.figures import checks  # after the build: these import matplotlib and datasets
     from neuralpile.open import open_data_set
 
-    flags = checks.look(open_data_set(str(catalog.BUILD / given.name))).flags
+    flags = checks.check(open_data_set(str(catalog.BUILD / given.name))).flags
     print("\n".join(f"looks wrong: {flag}" for flag in flags) or "nothing looks wrong in this session")
     print(f"build all sessions: {shlex.join(['python', str(script), '--jobs', '2'])}")
     return 0
