@@ -224,7 +224,7 @@ def _text(value: object) -> str:
 def _texts(column: h5py.Dataset) -> list[str]:
     """The values of a text dataset; none if it is not text or not whole."""
     try:
-        values = np.ravel(column.asstr()[()]) if h5py.check_string_dtype(column.dtype) else []
+        values = np.ravel(column.asstr()[()]) if h5py.check_string_dtype(column.dtype) else np.empty(0, str)
     except (OSError, TypeError, ValueError):
         return []
     return [" ".join(str(value).split()) for value in values]
