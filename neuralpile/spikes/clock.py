@@ -8,7 +8,8 @@ recording seldom holds is noted. The thresholds:
 - `LONGEST`: the longest session of the published corpus lasts some hours.
 - `SLOWEST`, `SLOW`, `FAST`, `FASTEST`: median rate of the units that spike, from the first to the last spike of any.
   Cortical rates span about 0.01 to 100 Hz with a median near 1 Hz (Buzsáki & Mizuseki 2014, Nat Rev Neurosci
-  15:264-278), and a refractory period of 1 ms allows at most 1,000 Hz. Milliseconds taken for seconds divide a rate by 1,000.
+  15:264-278), and a refractory period of 1 ms allows at most 1,000 Hz. Milliseconds taken for seconds divide a rate by
+  1,000.
 - `LEAD_IN`: a clock that began long before the recording gives mostly empty bins.
 """
 
