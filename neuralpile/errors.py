@@ -1,6 +1,23 @@
 """The errors that users see: one line that says where, what was expected, what was found and what to do."""
 
 
+def printable(text: object) -> str:
+    """Escape what a terminal would not show as a character: names in files and archives can hold its control codes.
+
+    Parameters:
+        text: a name, or a message that contains names.
+
+    Returns:
+        The text with control characters, other line ends, marks that turn the direction of writing, and bytes that are
+        not UTF-8 as escapes such as `\\x1b`.
+
+    Example:
+        >>> print(printable("a\\x1b[2Jb é.nwb"))
+        a\\x1b[2Jb é.nwb
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+
+
 class BadInput(Exception):
     """Something a user gave (a recording, a name, an option) is not what it must be."""
 
@@ -12,7 +29,7 @@ class BadInput(Exception):
 
     def __str__(self) -> str:
         text = f"{self.where}: expected {self.expected}, found {self.found}; {self.do}"
-        return " ".join(text.split())  # one line, whatever a library's message contains
+        return printable(" ".join(text.split()))  # one line, whatever a library's message contains
 
 
 class Mismatch(Exception):

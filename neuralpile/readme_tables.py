@@ -1,4 +1,4 @@
-"""The tables of the README, made from the catalog. `python -m neuralpile.readme_tables` (`make table`) writes them."""
+"""Write the tables of the README and of docs/download.md from the catalog: `make table`."""
 
 import sys
 
@@ -34,7 +34,7 @@ def table() -> str:
         lines.append(f"| {' | '.join(cells)} |")
     sessions, tokens = sum(d.sessions or 0 for d in datasets), sum(d.tokens or 0 for d in datasets)
     lines.append(f"| **{len(datasets)} data sets** | | | | | | | **{sessions:,}** | | **{tokens:,}** | |")
-    lines += ["", "⚠ Terms to know before you pass rows on:", ""]
+    lines += ["", "⚠ Terms to know before you redistribute rows:", ""]
     lines += [f"- **{d.name}**: {d.caveat}" for d in datasets if d.caveat]
     return "\n".join(lines)
 
@@ -49,18 +49,19 @@ def bytes_table() -> str:
     return "\n".join(lines)
 
 
-def with_tables(readme: str) -> str:
-    """The text of the README with the tables between their markers replaced by the present ones."""
-    for start, new in ((TABLE_START, table()), (BYTES_START, bytes_table())):
-        head, _, rest = readme.partition(start)
-        _, _, tail = rest.partition(TABLE_END)
-        readme = f"{head}{start}\n{new}\n{TABLE_END}{tail}"
-    return readme
+def with_tables(page: str) -> str:
+    """Replace the tables of a page, between their markers, by the present ones. A page can have any of them."""
+    for start, make in ((TABLE_START, table), (BYTES_START, bytes_table)):
+        if start in page:
+            head, _, rest = page.partition(start)
+            _, _, tail = rest.partition(TABLE_END)
+            page = f"{head}{start}\n{make()}\n{TABLE_END}{tail}"
+    return page
 
 
 if __name__ == "__main__":
-    path = catalog.ROOT / "README.md"
-    old = path.read_text(encoding="utf-8")
-    new = with_tables(old)
-    path.write_text(new, encoding="utf-8")
-    sys.stdout.write(f"{path}: the table is {'the same' if new == old else 'new'}\n")
+    for path in (catalog.ROOT / "README.md", catalog.ROOT / "docs" / "download.md"):
+        old = path.read_text(encoding="utf-8")
+        new = with_tables(old)
+        path.write_text(new, encoding="utf-8")
+        sys.stdout.write(f"{path}: {'unchanged' if new == old else 'written'}\n")

@@ -1,10 +1,11 @@
-"""A simulated population of neurons, and the NWB files in which its recordings are published.
+"""Simulate populations of neurons, and write their recordings as NWB files.
 
-It stands in for a recording in the demo and the tests: everything that should be seen in its spike counts is known.
-Where a docstring names no source for a number, the number is our own choice.
+Simulated recordings stand in for real ones in the demo and the tests, because everything that their spike counts must
+show is known. A number without a source in its docstring is our own choice.
 """
 
 import argparse
+import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from neuralpile import catalog
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_file
 
-STEP = 0.005  # seconds: within a step, rates are constant
+STEP = 0.005  # seconds: rates are constant within a step
 REFRACTORY = 0.002  # seconds, absolute
 SILENT = 3  # the unit without spikes, counted from 0
 FASTEST = 30.0  # Hz: the highest mean rate of a unit
@@ -38,63 +39,109 @@ class Population:
     """One simulated recording."""
 
     trains: list[np.ndarray]  # spike times of every unit in seconds, float64, ascending, in [0, seconds)
-    rates: np.ndarray  # (units,), Hz: the mean firing rate asked of every unit while the recording ran
+    rates: np.ndarray  # (units,) float64, Hz: the mean firing rate of every unit while the recording ran
     modulated: np.ndarray  # the units that follow the modulation, counted from 0
     seconds: float
-    observed: np.ndarray  # (intervals, 2), seconds: when the recording ran
+    observed: np.ndarray  # (intervals, 2) float64, seconds: when the recording ran
 
 
 def lognormal_rates(n_units: int, rng: np.random.Generator, mean: float = 5.0, sigma: float = 1.0) -> np.ndarray:
-    """Mean firing rates (units,) in Hz, lognormal: most units fire slowly, a few fast.
+    """Draw mean firing rates from a lognormal distribution: most units fire slowly, a few fire fast.
 
-    The shape is that of cortical populations (Buzsáki & Mizuseki 2014, Nat Rev Neurosci 15:264). `sigma` is the
-    standard deviation of the logarithm. Rates above `FASTEST` become `FASTEST`.
+    Cortical populations have this shape (Buzsáki & Mizuseki 2014, Nat Rev Neurosci 15:264). Rates above `FASTEST`
+    become `FASTEST`.
+
+    Parameters:
+        n_units: number of units.
+        rng: source of randomness.
+        mean: mean of the distribution in Hz.
+        sigma: standard deviation of the logarithm of the rates.
+
+    Returns:
+        (units,) float64, Hz.
+
+    >>> lognormal_rates(3, np.random.default_rng(0)).round(1).tolist()
+    [3.4, 2.7, 5.8]
     """
-    return np.minimum(rng.lognormal(np.log(mean) - sigma**2 / 2, sigma, n_units), FASTEST)
+    rates: np.ndarray = np.minimum(rng.lognormal(np.log(mean) - sigma**2 / 2, sigma, n_units), FASTEST)
+    return rates
 
 
 def shared_gain(times: np.ndarray, rng: np.random.Generator, period: float = 10.0, sigma: float = 0.3) -> np.ndarray:
-    """The slow gain that all units have in common, at `times` in seconds.
+    """Compute the slow gain that all units share.
 
-    Multiplicative, as in Lin, Okun, Carandini & Harris 2015, Neuron 87:644: the exponential of a random level that
-    is drawn anew every `period` seconds and interpolated between.
+    The gain multiplies the rates, as in Lin, Okun, Carandini & Harris 2015, Neuron 87:644. It is the exponential of a
+    level that is drawn every `period` seconds and interpolated in between.
+
+    Parameters:
+        times: (times,) float64, seconds, ascending.
+        rng: source of randomness.
+        period: seconds between two drawn levels.
+        sigma: standard deviation of the level.
+
+    Returns:
+        (times,) float64, a factor.
     """
     knots = np.arange(0.0, times[-1] + 2 * period, period)
-    return np.exp(sigma * np.interp(times, knots, rng.standard_normal(len(knots))))
+    gain: np.ndarray = np.exp(sigma * np.interp(times, knots, rng.standard_normal(len(knots))))
+    return gain
 
 
 def rhythm(times: np.ndarray, frequency: float = 2.0) -> np.ndarray:
-    """A sinusoidal rhythm of `frequency` Hz, from 0 to 2 with mean 1; it starts in its trough."""
-    return 1.0 - np.cos(2 * np.pi * frequency * times)
+    """Compute a sinusoidal rhythm: a factor from 0 to 2 with mean 1, which starts at its minimum.
+
+    Parameters:
+        times: float64, seconds.
+        frequency: in Hz.
+
+    >>> rhythm(np.array([0.0, 0.25])).tolist()
+    [0.0, 2.0]
+    """
+    factor: np.ndarray = 1.0 - np.cos(2 * np.pi * frequency * times)
+    return factor
 
 
 def bursts(
     times: np.ndarray, every: float = 0.5, latency: float = 0.1, width: float = 0.03, baseline: float = 0.5
 ) -> np.ndarray:
-    """Responses to a stimulus shown at 0 s, `every` seconds, and so on; mean 1.
+    """Compute responses to a stimulus that is shown at 0 s and then every `every` seconds: a factor with mean 1.
 
-    Each is a Gaussian bump of standard deviation `width` seconds, `latency` seconds after the stimulus, on top of
-    the `baseline`.
+    Each response is a Gaussian bump on top of the baseline.
+
+    Parameters:
+        times: float64, seconds.
+        every: seconds from one stimulus to the next.
+        latency: seconds from a stimulus to the peak of its response.
+        width: standard deviation of the bump in seconds.
+        baseline: the factor between responses.
     """
     since_peak = (times - latency + every / 2) % every - every / 2
     height = (1.0 - baseline) * every / (width * np.sqrt(2 * np.pi))
-    return baseline + height * np.exp(-0.5 * (since_peak / width) ** 2)
+    factor: np.ndarray = baseline + height * np.exp(-0.5 * (since_peak / width) ** 2)
+    return factor
 
 
 def spike_train(
     rate: np.ndarray, edges: np.ndarray, rng: np.random.Generator, refractory: float = REFRACTORY
 ) -> np.ndarray:
-    """Spike times in seconds of one unit: a Poisson process with dead time that fires at `rate`.
+    """Draw the spike times of one unit from a Poisson process with dead time whose mean rate is `rate`.
 
-    To fire at r in spite of a refractory period d, the unit must fire at r / (1 - r d) whenever it can (Deger,
-    Helias, Boucsein & Rotter 2012, J Comput Neurosci 32:443). So candidates are drawn at this higher rate, by time
-    rescaling (Brown, Barbieri, Ventura, Kass & Frank 2002, Neural Comput 14:325), and those within d of the last
-    spike are left out. That takes r as constant over d; here rates change over tens of milliseconds.
+    A unit with a refractory period d fires at r on average if it fires at r / (1 - r d) outside that period (Deger,
+    Helias, Boucsein & Rotter 2012, J Comput Neurosci 32:443). So the function draws candidates at this higher rate, by
+    time rescaling (Brown, Barbieri, Ventura, Kass & Frank 2002, Neural Comput 14:325), and drops those within d of the
+    last spike that it kept. The formula assumes a constant rate over d; here rates change over tens of milliseconds.
 
-    Args:
-        rate: (steps,), Hz.
-        edges: (steps + 1,), seconds: where the steps begin and end.
+    Parameters:
+        rate: (steps,) float64, Hz.
+        edges: (steps + 1,) float64, seconds: where the steps begin and end.
+        rng: source of randomness.
         refractory: absolute refractory period in seconds.
+
+    Returns:
+        (spikes,) float64, seconds, ascending.
+
+    Raises:
+        ValueError: the refractory period does not allow this rate.
     """
     if rate.max() * refractory >= 1:
         raise ValueError(f"a unit that is refractory for {refractory} s cannot fire at {rate.max():.0f} Hz")
@@ -104,10 +151,14 @@ def spike_train(
 
 
 def drop_refractory(times: np.ndarray, refractory: float) -> np.ndarray:
-    """Leave out the ascending spike times that follow the last one kept by less than `refractory` seconds."""
+    """Drop every spike that follows the last one kept by less than `refractory` seconds.
+
+    >>> drop_refractory(np.array([0.0, 0.0015, 0.003]), 0.002).tolist()
+    [0.0, 0.003]
+    """
     while (close := np.diff(times, prepend=-np.inf) < refractory).any():
-        # A spike that is close to its predecessor goes, if that one surely stays: the first of every cluster. What
-        # it was hiding is looked at in the next round.
+        # In every cluster of close spikes the first one stays, so the second goes. The next round checks the spikes
+        # that come after it.
         times = times[~(close & ~np.roll(close, 1))]
     return times
 
@@ -122,16 +173,20 @@ def population(
     modulated: np.ndarray | None = None,
     gap: tuple[float, float] | None = None,
 ) -> Population:
-    """Simulate a population; the same arguments give the same spikes.
+    """Simulate a population. The same arguments give the same spikes.
 
-    Args:
-        n_units: number of units, more than `SILENT`: that unit never fires.
+    Parameters:
+        n_units: number of units, more than `SILENT`; unit `SILENT` never fires.
         seconds: length of the recording.
-        seed: what `numpy.random.default_rng` takes.
-        mean_rate: mean over the population of the units' mean rates, in Hz.
-        modulation: what some units follow: factors of their rate at given times.
-        modulated: which units these are, counted from 0; the second half, unless said otherwise.
-        gap: begin and end in seconds of an interruption of the recording, when no unit has spikes.
+        seed: a seed for `numpy.random.default_rng`.
+        mean_rate: mean firing rate over the population in Hz.
+        modulation: how the rate of the modulated units changes: times in seconds -> factors.
+        modulated: which units follow it, counted from 0; the second half by default.
+        gap: when the recording was interrupted, as (begin, end) in seconds; no unit has spikes then.
+
+    >>> simulated = population(4, 10.0, seed=0)
+    >>> len(simulated.trains), len(simulated.trains[SILENT])
+    (4, 0)
     """
     rng = np.random.default_rng(seed)
     modulated = np.arange(n_units // 2, n_units) if modulated is None else modulated
@@ -152,7 +207,7 @@ def population(
 
 
 def raster(simulated: Population) -> np.ndarray:
-    """Spike counts per millisecond: uint8 (time, units), as a raster is stored."""
+    """Count spikes in bins of 1 ms, in the layout of stored rasters: (time, units) uint8."""
     rows = round(simulated.seconds * RASTER_RATE)
     counts = np.empty((rows, len(simulated.trains)), np.uint8)
     for unit, train in enumerate(simulated.trains):
@@ -161,10 +216,10 @@ def raster(simulated: Population) -> np.ndarray:
 
 
 def write_units_nwb(path: Path, simulated: Population, identifier: str, description: str) -> None:
-    """Write spike times as a units table: /units/{spike_times, obs_intervals}, seconds.
+    """Write spike times as an NWB units table: /units/{spike_times, obs_intervals}, in seconds.
 
-    Subject and session are taken from the name of the file, `sub-<subject>_ses-<session>.nwb`. The spikes are the
-    same for the same population; the bytes are not, as pynwb gives every object a random id.
+    The file's name, `sub-<subject>_ses-<session>.nwb`, gives the subject and the session. The same population gives
+    the same spikes but not the same bytes, because pynwb gives every object a random id.
     """
     nwb = _nwb_file(path, identifier, description)
     for train in simulated.trains:
@@ -175,8 +230,8 @@ def write_units_nwb(path: Path, simulated: Population, identifier: str, descript
 def write_raster_nwb(path: Path, simulated: Population, identifier: str, description: str) -> None:
     """Write 1 ms rasters in the layout of Xiao et al. (DANDI 000628).
 
-    /processing/ecephys/rasters/data is uint8 (time, units), gzip compressed, at 1000 Hz;
-    /processing/ecephys/unit_names/unit_name names its columns. Otherwise as `write_units_nwb`.
+    /processing/ecephys/rasters/data is (time, units) uint8, gzip compressed, at 1000 Hz;
+    /processing/ecephys/unit_names/unit_name names its columns. File names work as in `write_units_nwb`.
     """
     counts = raster(simulated)
     compressed = H5DataIO(counts, compression="gzip", chunks=(min(10_000, len(counts)), counts.shape[1]))
@@ -204,15 +259,19 @@ def _nwb_file(path: Path, identifier: str, description: str) -> NWBFile:
 
 
 def _write(path: Path, nwb: NWBFile) -> None:
-    # Opened by h5py: given a path, pynwb warns of names that do not end in .nwb, as that of a partial file.
-    with whole_file(path) as partial, h5py.File(partial, "w") as file, NWBHDF5IO(file=file, mode="w") as io:
-        io.write(nwb)
+    # Through memory: where the disk is full, HDF5 crashes the process when it closes a file on that disk.
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file, NWBHDF5IO(file=file, mode="w") as writer:
+        writer.write(nwb)
+    with whole_file(path) as partial:
+        partial.write_bytes(content.getbuffer())
 
 
 def is_written(path: Path, identifier: str) -> bool:
-    """Whether the file is already there; as files appear whole under their name, it is then finished.
+    """Report whether the file is there. A file that has its final name is complete.
 
-    Raises BadInput where a file of this name holds something else.
+    Raises:
+        BadInput: a file of this name holds something else.
     """
     if not path.exists():
         return False
@@ -227,22 +286,22 @@ def is_written(path: Path, identifier: str) -> bool:
 
 
 def main(script: str, sessions: Mapping[str, tuple[int, float]], simulate: Callable[..., None]) -> None:
-    """The command line of a simulated data set's download.py.
+    """Run the command line of a simulated data set's download.py.
 
-    Args:
+    Parameters:
         script: path of the script, in the data set's folder.
-        sessions: path of every file below the data folder -> its number of units, and its length in seconds.
-        simulate: writes one of them; called with its path, number of units, length, seed and NWB identifier.
+        sessions: path of every file below the data folder -> its number of units and its length in seconds.
+        simulate: writes one file; called with its path, number of units, length, seed and NWB identifier.
     """
     folder = Path(script).resolve().parent
     name = folder.name
     parser = argparse.ArgumentParser(
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description=f"Simulate the recordings of {name} (there is nothing to download). Files that are there are kept.",
+        description=f"Simulate the recordings of {name}. Nothing is downloaded, and files that exist are kept.",
         epilog=f"example: python data/{name}/download.py --data_dir /scratch/{name} --seed 1",
     )
     parser.add_argument("--data_dir", type=Path, default=folder / "raw", help="where to write (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other spikes (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the spikes (default: %(default)s)")
     args = parser.parse_args()
     if args.seed < 0:
         parser.error(f"argument --seed: expected 0 or more, found {args.seed}")
@@ -259,8 +318,11 @@ def main(script: str, sessions: Mapping[str, tuple[int, float]], simulate: Calla
             n_bytes = path.stat().st_size
             size += n_bytes
             print(f"{'kept ' if kept else 'wrote'} {file}: {n_units} units, {seconds:g} s, {n_bytes:,} bytes")
-    except (BadInput, OSError) as error:
+    except BadInput as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        where = error.filename or args.data_dir
+        sys.exit(f"error: {where}: {error.strerror or error}; make room there, or give another --data_dir")
 
     print(f"{len(sessions)} files, {size:,} bytes ({written} written, {len(sessions) - written} kept): {args.data_dir}")
     elsewhere = "" if args.data_dir == folder / "raw" else f" --data_dir {args.data_dir}"

@@ -64,31 +64,20 @@ def test_folder_is_complete(name):
     assert f"{catalog.load(name).tokens:,}" in readme or catalog.load(name).simulated
 
 
-def test_table_in_the_readme_is_up_to_date():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert readme_tables.with_tables(readme) == readme, "the table is stale: make table"
+@pytest.mark.parametrize(
+    ("page", "marker"),
+    [("README.md", readme_tables.TABLE_START), ("docs/download.md", readme_tables.BYTES_START)],
+)
+def test_tables_in_the_pages_are_up_to_date(page, marker):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert text.count(marker) == 1
+    assert readme_tables.with_tables(text) == text, "the table is stale: make table"
 
 
-def test_readme_options_exist(script):
-    """Every option that the README shows is one of the script it shows it for."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    helps = {}
-    for line in re.findall(r"^    python (\S+\.py.*)$", readme, re.M):
-        path, *words = line.split()
-        helps.setdefault(path, script(path, "--help").stdout)
-        assert "example:" in helps[path]
-        for option in (word for word in words if word.startswith("--")):
-            assert option in helps[path]
-    assert len(helps) >= 5
-    for option in re.findall(r"^    (--\w+)", readme, re.M):
-        assert any(option in text for text in helps.values())
-
-
-def test_readme_example_of_a_new_data_set(script, tmp_path):
-    """The script that the README shows builds a data set."""
+def test_the_example_of_a_preprocess_script_builds_a_data_set(script, tmp_path):
     import numpy as np
 
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     code = next(block for block in re.findall(r"```python\n(.*?)```", readme, re.S) if "build.main" in block)
     folder = tmp_path / "my-lab"
     (folder / "raw" / "sub-A").mkdir(parents=True)

@@ -1,11 +1,11 @@
-"""The Python examples of the README, run on a small corpus; the one for PyTorch only where this is installed."""
+"""What the README and the pages of docs/ show is true: examples run, options exist, links and paths lead somewhere."""
 
-import importlib.util
 import os
 import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,13 +17,49 @@ from neuralpile.corpus import arrow, merge, rows
 from neuralpile.corpus.rows import Row
 from neuralpile.open import open_data_set
 
-EXAMPLES = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
-EXAMPLES = [example for example in EXAMPLES if "neural-pile-primate" in example]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DATA_PAGES = [*sorted((ROOT / "data").glob("*/README.md")), ROOT / "benchmarks" / "README.md"]
+# Pages and scripts that are being written.
+PENDING = {"docs/recordings.md", "docs/your-own-data.md", "docs/build.md", "docs/corpus.md", "docs/dataset-toml.md"}
+PENDING |= {"docs/hub.md", "docs/figures.md", "docs/motifs.md", "new_dataset.py"}
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 
 
-@pytest.fixture
-def corpus(tmp_path):
-    """A corpus of one human and one monkey data set under tmp_path/build."""
+def examples() -> list:
+    """Every Python example, as a parameter named after its page and line."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for match in FENCED.finditer(text):
+            if match[1] == "python":
+                line = text.count("\n", 0, match.start()) + 1
+                found.append(pytest.param(match[2], id=f"{page.relative_to(ROOT)}:{line}"))
+    return found
+
+
+def commands(page: Path) -> list[tuple[str, set[str]]]:
+    """The scripts in a page's code blocks, each with the options shown for it, also those in lines of their own."""
+    text = page.read_text(encoding="utf-8")
+    blocks = [match[2] for match in FENCED.finditer(text) if match[1] in ("", "bash", "sh", "console")]
+    blocks += re.findall(r"(?:^(?: {4}.*)?\n)+", FENCED.sub("", text), re.M)
+    found = []
+    for block in blocks:
+        script = None
+        for line in block.replace("\\\n", " ").splitlines():
+            if match := re.match(r"\s*(?:\$ )?python (\S+\.py)\b(.*)", line):
+                script, line = match[1], match[2].partition(" #")[0]
+                found.append((script, set()))
+            elif line.strip() and not re.match(r"\s*--\w", line):
+                script = None
+            if script:
+                found[-1][1].update(re.findall(r"(?<!\S)--[a-z]\w*", line))
+    return found
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory):
+    """A folder with build/neural-pile-primate: a corpus of one human and one monkey data set, and both builds."""
+    folder = tmp_path_factory.mktemp("examples")
     rng = np.random.default_rng(0)
     opened = []
     for name in ("h2", "m1-a"):
@@ -31,42 +67,155 @@ def corpus(tmp_path):
             Row(rng.poisson(1, (70, 300)).astype(np.uint8), "s", f"{name}-{i // 2}", f"segment_{i % 2}")
             for i in range(20)
         ]
-        folder = tmp_path / "build" / name
-        arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
-        arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, name * 8)
-        opened.append(open_data_set(str(folder)))
-    opened[1] = replace(opened[1], name="me/m1-a")  # as one from the Hub is called
-    merge.merge(opened, tmp_path / "build" / catalog.PILE, 0.1, 0)
+        arrow.write_rows(folder / "build" / name / "a.arrow", made, rows.SCHEMA)
+        arrow.finish(folder / "build" / name, [folder / "build" / name / "a.arrow"], rows.SCHEMA, name * 8)
+        opened.append(open_data_set(str(folder / "build" / name)))
+    opened[1] = replace(opened[1], name="me/m1-a")  # the name of a component that was merged from the Hub
+    merge.merge(opened, folder / "build" / catalog.PILE, 0.1, 0)
+    return folder
 
 
-def test_the_examples_are_those_below():
-    assert len(EXAMPLES) == 3
+@pytest.fixture
+def printed(corpus, monkeypatch, capsys):
+    """Run an example beside the corpus, and return what it prints."""
+
+    def run(code: str) -> str:
+        monkeypatch.chdir(corpus)
+        monkeypatch.setattr(catalog, "BUILD", corpus / "build")
+        exec(compile(code, "example", "exec"), {"__name__": "__main__"})
+        return capsys.readouterr().out
+
+    return run
 
 
-def test_a_session(corpus, script):
-    done = script("-c", next(example for example in EXAMPLES if "names()" in example))
-    assert done.returncode == 0, done.stderr
-    lines = [line.split() for line in done.stdout.splitlines()]
-    assert len(lines) == 2
-    assert len({line[1] for line in lines}) == 1
-    assert {tuple(line[3:]) for line in lines} == {("(70,", "300)")}
+def example_with(*words: str) -> str:
+    """The one example that has all of these words."""
+    (found,) = [p.values[0] for p in examples() if all(word in p.values[0] for word in words)]
+    return found
 
 
-def test_a_species(corpus, script):
-    done = script("-c", next(example for example in EXAMPLES if "species" in example))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("me/m1-a [") == 20
-    assert "h2" not in done.stdout
+LOCAL = [p for p in examples() if '"me/' not in p.values[0] and "build.main" not in p.values[0]]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
-def test_training_from_the_hub(corpus, tmp_path):
+@pytest.mark.parametrize("code", LOCAL)
+def test_an_example_runs_on_a_local_corpus(code, printed):
+    assert printed(code)
+
+
+def test_the_first_example_shows_every_row_of_the_corpus(printed):
+    first = examples()[0]
+    assert first.id.startswith("README.md")
+    lines = [line.split(maxsplit=2) for line in printed(first.values[0]).splitlines()]
+    assert {source for source, _, _ in lines} <= {"h2", "me/m1-a"}
+    assert {shape for _, _, shape in lines} == {"(70, 300)"}
+
+
+def test_the_example_of_a_session_shows_its_segments_in_order(printed):
+    lines = printed(example_with("segment_id.removeprefix")).splitlines()
+    assert [line.split(maxsplit=1)[1] for line in lines] == ["segment_0 (70, 300)", "segment_1 (70, 300)"]
+    assert len({line.split()[0] for line in lines}) == 1
+
+
+def test_windows_of_the_training_example_depend_on_their_number_alone(printed, corpus):
+    code = example_with("def window")
+    check = """
+same = [window(i, seed) for seed in (0, 1) for i in range(50)]
+assert all((a == b).all() for a, b in zip(same, [window(i, seed) for seed in (0, 1) for i in range(50)]))
+assert len({w.tobytes() for w in same}) == 100
+assert {(w.shape, str(w.dtype)) for w in same} == {((64, 100), "uint8")}
+"""
+    assert printed(code + check) == "(8, 64, 100)\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", [p for p in examples() if '"me/' in p.values[0]])
+def test_an_example_runs_on_a_corpus_on_the_hub(code, corpus, tmp_path):
     with LoopbackHub(tmp_path / "hf", user="me") as hub:
         environment = os.environ | hub.environment()
         push = "import datasets, sys; datasets.load_from_disk(sys.argv[1]).push_to_hub('me/neural-pile-primate')"
-        command = [sys.executable, "-c", push, str(tmp_path / "build" / catalog.PILE)]
+        command = [sys.executable, "-c", push, str(corpus / "build" / catalog.PILE)]
         subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
-        example = next(example for example in EXAMPLES if "torch" in example)
-        done = subprocess.run([sys.executable, "-c", example], env=environment, capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "torch.Size([8, 64, 100]) torch.uint8\n"
+    assert done.stdout
+
+
+@pytest.fixture(scope="session")
+def help_of():
+    """The help text of a script, which is run once."""
+    texts: dict[str, str] = {}
+
+    def text(script: str) -> str:
+        if script not in texts:
+            command = [sys.executable, script, "--help"]
+            texts[script] = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        return texts[script]
+
+    return text
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES]
+    + [pytest.param(page, id=str(page.relative_to(ROOT)), marks=pytest.mark.slow) for page in DATA_PAGES],
+)
+def test_options_that_a_page_shows_exist(page, help_of):
+    for script, options in commands(page):
+        script = script.replace("<name>", "dmfc-rsg")
+        if script in PENDING:
+            continue
+        assert (ROOT / script).is_file(), script
+        text = help_of(script)
+        assert "example:" in text, script
+        assert options <= set(re.findall(r"--[a-z]\w*", text)), script
+
+
+def test_commands_are_found_in_blocks_of_both_kinds(tmp_path):
+    page = tmp_path / "page.md"
+    indented = "    python a.py --one 1 --two\n\n    --three X    more\n"
+    page.write_text(f"Text.\n\n{indented}\nText.\n\n```bash\npython b.py \\\n  --four\n```\n")
+    assert sorted(commands(page)) == [("a.py", {"--one", "--two", "--three"}), ("b.py", {"--four"})]
+
+
+@pytest.mark.parametrize("page", [pytest.param(p, id=str(p.relative_to(ROOT))) for p in PAGES + DATA_PAGES])
+def test_links_and_paths_on_a_page_lead_somewhere(page):
+    text = FENCED.sub("", page.read_text(encoding="utf-8"))
+    for link in re.findall(r"\]\(<?([^)>]+)>?\)", text):
+        target, _, anchor = link.partition("#")
+        if "://" in target:
+            assert target.startswith("https://"), target
+            continue
+        path = (page.parent / target).resolve() if target else page
+        if str(path.relative_to(ROOT)) in PENDING:
+            continue
+        assert path.exists(), link
+        if anchor:
+            assert anchor in anchors(path.read_text(encoding="utf-8")), link
+    for path in re.findall(r"`((?:neuralpile|tests|benchmarks|docs)/[\w./-]+)`", text):
+        assert (ROOT / path).exists(), path
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", FENCED.sub("", text), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [pytest.param(p, id=str(p.relative_to(ROOT))) for p in PAGES + DATA_PAGES])
+def test_make_targets_on_a_page_exist(page):
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.M))
+    text = page.read_text(encoding="utf-8")
+    assert set(re.findall(r"(?:^    |`)make ([a-z]+)", text, re.M)) <= targets
+
+
+def test_the_readme_is_short():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    without_table = re.sub(r"<!-- table.*?<!-- end of table -->", "", text, flags=re.S)
+    assert len(without_table.split()) < 1000
+
+
+def test_the_index_lists_every_page():
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"}
+    assert pages <= set(re.findall(r"\]\(([\w-]+\.md)\)", index))

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import subprocess
 import sys
 
@@ -35,7 +36,7 @@ def counts(trains, seconds, bin_size=0.02):
 # --- the population -------------------------------------------------------------------------------------------------
 
 
-def test_same_seed_same_spikes():
+def test_the_same_seed_gives_the_same_spikes():
     one, same, other = (simulation.population(12, 30.0, seed) for seed in (5, 5, 6))
     assert all(np.array_equal(a, b) for a, b in zip(one.trains, same.trains, strict=True))
     assert np.array_equal(one.rates, same.rates)
@@ -43,7 +44,7 @@ def test_same_seed_same_spikes():
 
 
 @pytest.mark.parametrize("name", ["motor", "visual"])
-def test_trains_are_in_the_recording_and_refractory(name, request):
+def test_spike_trains_lie_in_the_recording_and_are_refractory(name, request):
     simulated = request.getfixturevalue(name)
     for train in simulated.trains:
         assert train.dtype == np.float64
@@ -78,7 +79,7 @@ def test_refractory_spikes_are_dropped_as_one_by_one():
 
 
 @pytest.mark.parametrize("name", ["motor", "visual"])
-def test_mean_rates_are_as_asked(name, request):
+def test_units_fire_at_the_rates_that_were_drawn(name, request):
     simulated = request.getfixturevalue(name)
     expected = simulated.rates * np.diff(simulated.observed).sum()
     found = np.array([len(train) for train in simulated.trains])
@@ -87,7 +88,7 @@ def test_mean_rates_are_as_asked(name, request):
     assert found.sum() == pytest.approx(expected.sum(), rel=0.02)
 
 
-def test_rates_are_lognormal():
+def test_rates_have_a_lognormal_distribution():
     rates = simulation.lognormal_rates(50_000, np.random.default_rng(0), mean=5.0)
     logarithms = np.log(rates)
     assert rates.mean() == pytest.approx(5.0, rel=0.05)  # the fastest are cut
@@ -192,8 +193,8 @@ def files(folder):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_download_writes_what_it_says(name, raw):
-    folder, said = raw[name]
+def test_download_writes_the_files_that_it_prints(name, raw):
+    folder, printed = raw[name]
     described = catalog.load(name)
     assert described.simulated
     assert described.archive == "simulation"
@@ -201,8 +202,8 @@ def test_download_writes_what_it_says(name, raw):
     assert all(described.wants(path.name) for path in files(folder))
     assert sum(path.stat().st_size for path in files(folder)) < 30e6
     for path in files(folder):
-        assert f"wrote {path.relative_to(folder)}: " in said
-    assert re.search(rf"next: python data/{name}/preprocess.py --data_dir \S+\n$", said)
+        assert f"wrote {path.relative_to(folder)}: " in printed
+    assert re.search(rf"next: python data/{name}/preprocess.py --data_dir \S+\n$", printed)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -224,7 +225,7 @@ def test_download_does_not_mix_seeds(raw):
     assert other.stderr.count("\n") == 1
 
 
-def test_files_have_the_shape_that_dataset_toml_says(raw):
+def test_files_have_the_shape_in_dataset_toml(raw):
     shapes = {name: [] for name in NAMES}
     for path in files(raw["simulated-motor"][0]):
         with h5py.File(path) as file:
@@ -289,6 +290,24 @@ def test_download_gives_the_same_spikes_again(raw, tmp_path):
         with h5py.File(path) as one, h5py.File(tmp_path / "again" / path.relative_to(folder)) as two:
             for key in ("units/spike_times", "units/spike_times_index"):
                 assert np.array_equal(one[key], two[key])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_full_disk_ends_a_download_in_one_line(name, tmp_path):
+    # A limit on the size of a file fails a write as a full disk does, on any machine and for any user.
+    command = [sys.executable, catalog.DATA / name / "download.py", "--data_dir", tmp_path / "raw"]
+    environment = os.environ | {"PYTHONPATH": str(catalog.ROOT)}
+    limit = (100_000, 100_000)  # bytes
+    run = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env=environment,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
+    )
+    assert run.returncode == 1
+    assert re.fullmatch(r"error: \S+/raw: File too large; make room there, or give another --data_dir\n", run.stderr)
+    assert files(tmp_path) == []
 
 
 def test_negative_seed_is_refused(tmp_path):

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jinja2
-import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 from PIL import Image
 from tqdm import tqdm
@@ -22,10 +21,9 @@ from neuralpile import __version__, catalog
 from neuralpile.build import verify
 from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus import arrow
-from neuralpile.errors import BadInput
 from neuralpile.figures import checks, rasters
 from neuralpile.files import write_text
-from neuralpile.motifs import figures
+from neuralpile.motifs import figures, parquet
 from neuralpile.motifs.figures import COLOURS, MANY
 from neuralpile.open import open_data_set
 
@@ -156,7 +154,7 @@ def _bars(components: list[dict], key: str) -> list[dict[str, object]]:
             "name": name,
             "published": 100 * n / most,
             "built": 100 * built[name] / most,
-            "text": f"{_short(n)} ({figures.share(n / published.total())})",
+            "text": f"{_short(n)} ({figures.percent(n / published.total())})",
             "built_text": _short(built[name]) if built[name] else "",
         }
         for name, n in sorted(published.items(), key=lambda item: (-item[1], item[0]))
@@ -170,35 +168,30 @@ def _short(n: int) -> str:
     return f"{n}"
 
 
-def _motifs(folder: Path, simulated: bool) -> tuple[list[dict], str]:
-    """The most frequent motifs of the corpus, or of simulated data, from the first table of them that there is."""
+def _motifs(folder: Path, simulated: bool) -> tuple[list[dict[str, object]], str]:
+    """Read the most frequent motifs of the corpus, or of simulated data, from the first table of them."""
     stem = figures.file_stem("simulated*" if simulated else catalog.PILE, 1, 8).partition("(")[0]
     paths = sorted(folder.glob(f"{stem}(*_motifs.parquet"))
     if not paths:
         return [], ""
-    try:
-        file = pq.ParquetFile(paths[0])
-        facts = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
-        table = next(file.iter_batches(TOP)).to_pylist()
-        of = f"{facts['p_n']} × {facts['p_t']} of {facts['data_set']}: {int(facts['patches']):,} patches"
-    except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors and OSErrors
-        do = "delete it, or count the motifs again"
-        raise BadInput(paths[0], "a table of motifs", f"{type(error).__name__}: {error}", do) from None
-    return [_motif(row) for row in table], f"{of}, {file.metadata.num_rows:,} unique"
+    table = parquet.read_start(paths[0], TOP)
+    counted = table.counted
+    of = f"{counted.p_n} × {counted.p_t} of {counted.data_set}: {counted.patches:,} patches, {table.unique:,} unique"
+    motifs = zip(table.motifs.patches.tolist(), table.motifs.frequencies.tolist(), strict=True)
+    return [_motif(patch, n / counted.patches) for patch, n in motifs], of
 
 
-def _motif(row: dict) -> dict[str, object]:
-    patch = row["patch"]
+def _motif(patch: list[list[int]], share: float) -> dict[str, object]:
     return {
         "cells": list(_cells(patch)),
         "width": CELL * len(patch[0]),
         "height": CELL * len(patch),
         "words": " / ".join(" ".join(map(str, unit)) for unit in patch),
-        "share": figures.share(row["probability"]),
+        "share": figures.percent(share),
     }
 
 
 def _cells(patch: list[list[int]]) -> Iterator[dict[str, object]]:
     for y, unit in enumerate(patch):
         for x, n in enumerate(unit):
-            yield {"x": CELL * x, "y": CELL * y, "fill": COLOURS[n] if n < len(COLOURS) else MANY}
+            yield {"x": CELL * x, "y": CELL * y, "fill": figures.colour(n)}

@@ -1,13 +1,12 @@
-"""Motifs counted on a Dask cluster: the blocks of rows that `motifs` counts in threads, on any number of machines.
+"""Count motifs on a Dask cluster: the blocks that `extract` counts in threads, on any number of machines.
 
-Each block's table is divided by ranges of keys on the worker that made it; each range is merged on a worker; what
-comes back is the unique patches, one range at a time. What a lost worker had is counted again by the others, which is
-Dask's own doing.
+The worker that counted a block divides its table by ranges of keys. Each range is merged on one worker. The unique
+patches come back one range at a time. Dask redistributes the work of lost workers.
 """
 
 import itertools
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,27 +16,44 @@ from neuralpile.errors import BadInput
 from neuralpile.motifs import extract as local
 from neuralpile.motifs import kernels, spill
 from neuralpile.motifs.kernels import Table
-from neuralpile.open import open_data_set
 
 if TYPE_CHECKING:
-    import distributed
+    from distributed import Client, Future
 
-RANGES_PER_WORKER = 4  # so that those that turn out large wait for none
+Open = Callable[[str], RowSource]  # opens a data set by its reference
+
+RANGES_PER_WORKER = 4  # more ranges than workers, so that a large one delays only its worker
 CONNECT_SECONDS = 20
 
 
 def extract(
     address: str,
+    open_data_set: Open,
     data_set: RowSource,
+    tokens: Sequence[int],
     p_n: int,
     p_t: int,
     work: Path,
     memory: int,
     advance: Callable[[int], object] = lambda _: None,
 ) -> tuple[int, Iterator[Table]]:
-    """As `motifs.extract`, on the cluster whose scheduler is at `address`; workers must see the data set's folder.
+    """Count all rows of a data set on a cluster; otherwise as `motifs.extract.extract`.
 
-    Raises BadInput where there is no such scheduler, or no worker.
+    Parameters:
+        address: of the scheduler: tcp://host:8786.
+        open_data_set: opens the data set on a worker by its path or name; a function that Dask can send.
+        data_set: where the rows are. Workers must see the same folder.
+        tokens: tokens of each row.
+        p_n, p_t: units and bins of a patch.
+        work: folder on this machine for what does not fit in memory.
+        memory: bytes to use on each worker, and here, about.
+        advance: is called with the number of tokens after each block.
+
+    Returns:
+        The number of patches, and the motifs in parts, the most frequent first.
+
+    Raises:
+        BadInput: there is no such scheduler, or it has no worker.
     """
     try:
         from distributed import Client
@@ -48,29 +64,37 @@ def extract(
         client.wait_for_workers(1, timeout=CONNECT_SECONDS)
     except (OSError, ValueError, TimeoutError) as error:
         found = str(error) or type(error).__name__
-        do = "see whether its scheduler and workers run, and are reached from here"
+        do = "check that its scheduler and workers run, and that this machine reaches them"
         raise BadInput(address, "a Dask scheduler with workers, like tcp://host:8786", found, do) from None
     try:
-        n_patches, ranges = _submit(client, data_set, p_n, p_t, memory, advance)
+        n_patches, ranges = _submit(client, open_data_set, data_set, tokens, p_n, p_t, memory, advance)
     except BaseException:
-        client.close()  # what it would otherwise say at the end hides the error
+        client.close()  # otherwise it prints messages at exit that hide the error
         raise
     return n_patches, local.ordered(_gathered(client, ranges), work, memory)
 
 
 def _submit(
-    client: "distributed.Client", data_set: RowSource, p_n: int, p_t: int, memory: int, advance: Callable[[int], object]
-) -> "tuple[int, list[distributed.Future]]":
-    """Have all blocks counted: the number of patches, and the tables of ranges, which are then merged."""
+    client: "Client",
+    open_data_set: Open,
+    data_set: RowSource,
+    tokens: Sequence[int],
+    p_n: int,
+    p_t: int,
+    memory: int,
+    advance: Callable[[int], object],
+) -> "tuple[int, list[Future[Table]]]":
+    """Count all blocks. Return the number of patches, and the tables of ranges, which are merged meanwhile."""
     from distributed import as_completed
 
-    submit = partial(client.submit, pure=False)  # "pure" tasks bring back what was counted of rows as they were
+    # Results of "pure" tasks are cached by their arguments: rows that were built again would not be counted again.
+    submit = partial(client.submit, pure=False)
     reference = str(data_set.folder.resolve()) if data_set.folder else data_set.name
-    threads, tokens = sum(client.nthreads().values()), data_set.tokens()
+    threads = sum(client.nthreads().values())
     parts = local.blocks(tokens, p_n * p_t, memory, threads)
-    count = partial(submit, _count, reference, data_set.fingerprint)
-    counted = {count(part, p_n, p_t): part for part in parts}
-    samples = [submit(_sample, table) for table in counted]
+    count = partial(submit, _count, open_data_set, reference, data_set.fingerprint)
+    counted = {count(part, p_n, p_t, memory // threads): part for part in parts}
+    samples = [submit(spill.sample, table) for table in counted]
     limits = submit(_limits, samples, RANGES_PER_WORKER * threads)
     divided = [submit(_divided, table, limits) for table in counted]
     totals = {submit(_total, table): part for table, part in counted.items()}
@@ -83,8 +107,8 @@ def _submit(
     return n_patches, ranges
 
 
-def _gathered(client: "distributed.Client", ranges: "list[distributed.Future]") -> Iterator[Table]:
-    """The results, one after the other, each forgotten then. Closes the client."""
+def _gathered(client: "Client", ranges: "list[Future[Table]]") -> Iterator[Table]:
+    """Yield the results one after the other, and release each. Closes the client."""
     with client:
         while ranges:
             yield ranges.pop(0).result()
@@ -95,21 +119,19 @@ def _total(table: Table) -> int:
 
 
 @lru_cache(maxsize=1)
-def _open(reference: str, fingerprint: str) -> RowSource:
-    """The data set; a worker that had another one of this name open opens it anew."""
+def _opened(open_data_set: Open, reference: str, fingerprint: str) -> RowSource:
+    """Open the data set on a worker. Raises BadInput if its rows are not those of the machine that submitted."""
     data_set = open_data_set(reference)
     if data_set.fingerprint != fingerprint:
-        do = "wait until it has been written, and see that all machines have the same files"
+        do = "wait until it is written, and check that all machines have the same files"
         raise BadInput(reference, "on a worker the rows that this command found", "others", do)
     return data_set
 
 
-def _count(reference: str, fingerprint: str, numbers: range, p_n: int, p_t: int) -> Table:
-    return local.count_rows(_open(reference, fingerprint), numbers, p_n, p_t)
-
-
-def _sample(table: Table) -> spill.Sample:
-    return spill.sample(table.keys)
+def _count(
+    open_data_set: Open, reference: str, fingerprint: str, numbers: range, p_n: int, p_t: int, memory: int
+) -> Table:
+    return local.count_rows(_opened(open_data_set, reference, fingerprint), numbers, p_n, p_t, memory)
 
 
 def _limits(samples: list[spill.Sample], n_ranges: int) -> list[tuple[int, ...]]:
@@ -117,6 +139,6 @@ def _limits(samples: list[spill.Sample], n_ranges: int) -> list[tuple[int, ...]]
 
 
 def _divided(table: Table, limits: list[tuple[int, ...]]) -> list[Table]:
-    """The parts of a table below, between and from these keys on."""
+    """Divide a table by keys."""
     starts = [0, *(kernels.place(table.keys, limit) for limit in limits), len(table.keys)]
     return [Table(table.keys[a:b], table.frequencies[a:b]) for a, b in itertools.pairwise(starts)]

@@ -1,36 +1,52 @@
-"""motifs.figures: split from motifs."""
+"""Figures of motifs: the most frequent ones, and how frequencies fall with rank."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
 from neuralpile import catalog
 from neuralpile.files import whole_file
-from neuralpile.motifs.extract import Motifs, Summary
+from neuralpile.motifs.extract import Motifs
+from neuralpile.motifs.summary import Summary, plural
 
-# 0 is blue and 1 red, as in the published figures; more spikes have lighter colours.
+# Blue for 0 and red for 1, as in the published figures; more spikes have lighter colours, and many are dark.
 COLOURS = ("#2b5c9e", "#d7301f", "#fc8d3c", "#fed45a", "#8fd1c5")
 MANY = "#3a1152"
 LARGEST_SHOWN = len(COLOURS)  # this count and all above share a colour; the number stands in the cell
 
 
-def draw(motifs: Motifs, summary: Summary) -> Figure:
-    """Draw motifs, bins along x and units along y, each with its rank and its share in all patches."""
+def colour(count: int) -> str:
+    """Return the colour of a cell with so many spikes, as #rrggbb."""
+    return COLOURS[count] if count < LARGEST_SHOWN else MANY
+
+
+def draw(motifs: Motifs, summary: Summary, chosen: str = "the most frequent", notes: Sequence[str] = ()) -> Figure:
+    """Draw motifs, bins along x and units along y, each with its rank and its share of all patches.
+
+    Parameters:
+        motifs: those to draw, at least one.
+        summary: what they are motifs of.
+        chosen: what they are: "the most frequent".
+        notes: a few characters to add to the title of each.
+    """
     shown, p_n, p_t = motifs.patches.shape
     cell = 0.26 if max(p_n, p_t) <= 16 else 4.2 / max(p_n, p_t)  # inches
-    width, height = max(0.95, cell * p_t + 0.35), cell * p_n + 0.45  # with the line above a motif
+    least = 1.35 if any(notes) else 0.95
+    width, height = max(least, cell * p_t + 0.35), cell * p_n + 0.45  # with the title above a motif
     columns = _columns(shown, width / height)
     lines = -(-shown // columns)
     fig_width = max(columns * width + 0.4, 5.2)  # the heading needs that
     figure = Figure((fig_width, lines * height + 1.35), dpi=150)
-    figure.suptitle(
-        f"{summary.data_set}: {p_n} × {p_t} motifs", y=1 - 0.12 / figure.get_figheight(), fontsize=12, va="top"
-    )
-    facts = f"{summary.patches:,} patches, {summary.unique:,} unique; the most frequent {shown}: bins →, units ↓"
+    name = f"{summary.data_set}: {p_n} × {p_t} motifs"
+    figure.suptitle(name, y=1 - 0.12 / figure.get_figheight(), fontsize=12, va="top", parse_math=False)
+    facts = f"{plural(summary.patches, 'patch').replace('patchs', 'patches')}, {summary.unique:,} unique; "
+    facts += f"{chosen} {shown}: bins →, units ↓"
     figure.text(0.5, 1 - 0.42 / figure.get_figheight(), facts, ha="center", va="top", fontsize=8)
     colours = ListedColormap([*COLOURS, MANY])
     left = (fig_width - columns * width) / 2
@@ -51,7 +67,8 @@ def draw(motifs: Motifs, summary: Summary) -> Figure:
         )
         axes.invert_yaxis()
         axes.set_axis_off()
-        axes.set_title(f"{i + 1}.  {share(motifs.frequencies[i] / summary.patches)}", fontsize=7, pad=2)
+        note = f", {notes[i]}" if notes else ""
+        axes.set_title(f"{i + 1}.  {percent(motifs.frequencies[i] / summary.patches)}{note}", fontsize=7, pad=2)
         if cell > 0.12:
             for unit, b in np.argwhere(patch >= LARGEST_SHOWN):
                 axes.text(b + 0.5, unit + 0.5, patch[unit, b], color="white", ha="center", va="center", fontsize=5)
@@ -65,48 +82,62 @@ def draw(motifs: Motifs, summary: Summary) -> Figure:
     return figure
 
 
-def draw_ranks(spectrum: np.ndarray, summary: Summary) -> Figure:
-    """Plot the share of each motif in all patches over its rank, both on logarithmic axes.
+def draw_ranks(spectrum: NDArray[np.int64], summary: Summary) -> Figure:
+    """Plot the share of each motif over its rank, both on logarithmic axes.
 
-    `spectrum` has the frequencies and how many motifs have each, the highest first: (n, 2), int64.
+    Parameters:
+        spectrum: each frequency and the number of motifs that have it, the highest first: (frequencies, 2), int64.
+        summary: what they are motifs of.
     """
     last = np.cumsum(spectrum[:, 1])
     ranks = np.stack([last - spectrum[:, 1] + 1, last], axis=1).reshape(-1)  # the first and last rank of a frequency
     figure = Figure((6, 4.2), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     axes.loglog(ranks, np.repeat(spectrum[:, 0], 2) / summary.patches, color=COLOURS[0], lw=1.5, marker=".", ms=3)
-    axes.set_title(f"{summary.data_set}: {summary.p_n} × {summary.p_t} motifs", fontsize=11)
+    axes.set_title(f"{summary.data_set}: {summary.p_n} × {summary.p_t} motifs", fontsize=11, parse_math=False)
     axes.set_xlabel(f"rank of the motif, of {summary.unique:,}")
-    axes.set_ylabel(f"share in the {summary.patches:,} patches")
+    axes.set_ylabel(f"share of {summary.patches:,} patches")
     axes.grid(alpha=0.3)
-    entropy = f"entropy {summary.entropy_per_patch:.3g} bits a patch, {summary.entropy_per_token:.3g} bits a token"
-    axes.text(0.97, 0.95, entropy, transform=axes.transAxes, ha="right", va="top", fontsize=8)
+    entropies = [
+        f"entropy of the sample {summary.entropy_per_token:.3g} bits a token",
+        f"corrected for its size {summary.entropy_corrected_per_token:.3g}",
+        f"independent units {summary.entropy_independent_per_token:.3g}",
+    ]
+    axes.text(0.97, 0.96, "\n".join(entropies), transform=axes.transAxes, ha="right", va="top", fontsize=8)
     return figure
 
 
-def share(value: float) -> str:
-    """A share as a percentage of three digits that count, however small."""
+def percent(value: float) -> str:
+    """Return a share as a percentage of three significant digits, however small.
+
+    Example:
+        >>> percent(0.4512), percent(0.00000123)
+        ('45.1 %', '0.000123 %')
+    """
     digits = max(0, 2 - math.floor(math.log10(100 * value))) if value else 0
     return f"{100 * value:.{digits}f} %"
 
 
 def _columns(n: int, aspect: float) -> int:
-    """In how many columns n pictures, `aspect` times as wide as high, fill a page half as wide again as high best."""
+    """Return the number of columns in which n pictures, `aspect` times as wide as high, best fill a page of 3 : 2."""
 
     def misfit(columns: int) -> float:
         lines = -(-n // columns)
-        return abs(np.log(columns * aspect / lines / 1.5)) + 4 * (columns * lines - n) / n
+        return abs(math.log(columns * aspect / lines / 1.5)) + 4 * (columns * lines - n) / n
 
     return min(range(1, n + 1), key=misfit)
 
 
 def file_stem(name: str, p_n: int, p_t: int) -> str:
-    """Name of the files of a data set's motifs, without suffix; the whole corpus is "primate", as published."""
+    """Return the name of the files of a data set's motifs, without suffix.
+
+    The corpus is "primate", as in the published files.
+    """
     data_set = "primate" if name.rpartition("/")[2] == catalog.PILE else name.replace("/", "--")
     return f"{data_set}_({p_n}x{p_t})_motifs"
 
 
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as JPEG."""
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as JPEG, whole or not at all."""
     with whole_file(path) as partial:
         figure.savefig(partial, format="jpeg", pil_kwargs={"quality": 92})

@@ -1,23 +1,31 @@
-"""Patches of counts as sorted keys with frequencies: the counting kernels behind `motifs`.
+"""Count patches: the compiled kernels that turn spike counts into sorted keys and their frequencies.
 
-A patch of up to 16 bins is one 64-bit word of 4 bits a bin while no count is above 15, a longer one several words.
-Patches of small counts, which are nearly all, index an array that is counted in one pass; the others are sorted, and
-equal ones counted; those with a larger count have keys of a byte a bin. What comes out, a `Table`, has one kind of key.
+A patch of up to 16 bins is one 64-bit word of 4 bits a bin while no count is above 15; a longer patch is several such
+words. Patches of small counts, which are nearly all, index an array that is counted in one pass. The others are sorted,
+and equal ones are counted. Patches with a count above 15 have keys of a byte a bin. The result, a `Table`, has one kind
+of key.
 """
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-import numba
 import numpy as np
+from numpy.typing import NDArray
 
-BLOCK = 2048  # patches whose keys are worked out at a time: they stay in the processor's first cache
+from neuralpile.compile import compiled
+
+Words: TypeAlias = NDArray[np.uint64]
+Counts: TypeAlias = NDArray[np.uint8]
+Frequencies: TypeAlias = NDArray[np.int64]
+
+BLOCK = 2048  # patches whose keys are computed together, so that they stay in the processor's first cache
 BUFFER = 1 << 21  # keys that are sorted at a time
-MOST_BUFFER = 1 << 24  # where most are unique: to sort them takes less time than to merge sorted ones
-DIRECT_BITS = 16  # of an index into the array of patches of small counts: 4 x 256 KiB fit the second cache
-FEW = 32  # patches that are passed over together where none is to be sorted
-LANES = 4  # such arrays, in turn: the same patch often comes twice, and its number is still on its way to memory
+MOST_BUFFER = 1 << 24  # where most keys are unique, sorting more of them is faster than merging sorted tables
+BUFFER_BYTES = 1 << 27  # of a buffer of keys at most, whatever their number: large patches have long keys
+DIRECT_BITS = 16  # of an index into the array of patches of small counts: 4 × 256 KiB fit the second cache
+FEW = 32  # patches that are skipped together where none of them is to be sorted
+LANES = 4  # such arrays, used in turn: a patch often comes twice, while its first increment is still being written
 U = np.uint64
 ALL = U(0xFFFFFFFFFFFFFFFF)
 NONE = np.empty(0, np.int64)
@@ -26,11 +34,11 @@ NONE = np.empty(0, np.int64)
 class Table(NamedTuple):
     """Unique patches in lexicographic order, and how often each occurs.
 
-    A key is the bytes of a patch, unit after unit, filled up with zeros to words: numbers that compare as the bytes do.
+    A key is the bytes of a patch, unit after unit, padded with zeros to whole words. Keys compare as the bytes do.
     """
 
-    keys: np.ndarray  # (patches, words), uint64
-    frequencies: np.ndarray  # (patches,), int64
+    keys: Words  # (patches, words), uint64
+    frequencies: Frequencies  # (patches,), int64
 
     @property
     def nbytes(self) -> int:
@@ -39,63 +47,68 @@ class Table(NamedTuple):
 
 
 def n_words(size: int) -> int:
-    """Words of the key of a patch of `size` bins."""
+    """Number of words in the key of a patch of `size` bins."""
     return -(-size // 8)
 
 
 def empty_table(size: int) -> Table:
-    """The table of no patches of `size` bins."""
+    """Return the table of no patches of `size` bins."""
     return Table(np.empty((0, n_words(size)), np.uint64), np.empty(0, np.int64))
 
 
-def bytes_of(keys: np.ndarray, size: int) -> np.ndarray:
-    """The patches of keys: (patches, size), uint8."""
+def bytes_of(keys: Words, size: int) -> Counts:
+    """Return the patches of keys (n, words): counts (n, size), uint8."""
     return keys.astype(">u8").view(np.uint8).reshape(len(keys), -1)[:, :size]
 
 
-def place(keys: Sequence[Sequence[int]], key: tuple[int, ...]) -> int:
-    """How many of sorted keys (patches, words) are below `key`; they are looked at only where needed."""
+def place(keys: Sequence[Words] | Words, key: tuple[int, ...]) -> int:
+    """Return how many of sorted keys (n, words) are below `key`. Only the keys that bisection needs are read."""
     return bisect_left(range(len(keys)), key, key=lambda i: tuple(map(int, keys[i])))
 
 
 class Tally:
     """Counts the patches of (p_n units, p_t bins) of any number of rows, exactly.
 
-    Patches do not overlap; those at the far edges are filled up with zeros. Fewer than 2**32 patches can be added.
+    Patches do not overlap; those at the far edges are padded with zeros. Fewer than 2**32 patches can be added.
+
+    Parameters:
+        p_n: units of a patch, at least 1.
+        p_t: bins of a patch, at least 1.
+        buffer_bytes: size of each of the two buffers of keys that wait to be sorted.
     """
 
-    def __init__(self, p_n: int, p_t: int) -> None:
+    def __init__(self, p_n: int, p_t: int, buffer_bytes: int = BUFFER_BYTES) -> None:
         self.p_n, self.p_t, self.size = p_n, p_t, p_n * p_t
         self.n_patches = 0
         bits = next((b for b in (4, 2, 1) if b * self.size <= DIRECT_BITS), 0)
         self._bits = bits
         self._direct = np.zeros((LANES, (1 << bits * self.size) + 1 if bits else 1), np.uint32)
-        self._narrow = _Sorter(-(-self.size // 16))
-        self._wide = _Sorter(n_words(self.size))
+        self._narrow = _Sorter(-(-self.size // 16), buffer_bytes)
+        self._wide = _Sorter(n_words(self.size), buffer_bytes)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory, but for the buffers."""
+        """Bytes of memory of the sorted tables; buffers are not included."""
         return self._narrow.nbytes + self._wide.nbytes
 
-    def add(self, counts: np.ndarray) -> None:
+    def add(self, counts: Counts) -> None:
         """Add the patches of a row: counts (units, bins), uint8."""
         counts = np.ascontiguousarray(counts)
         units, bins = counts.shape[0] // self.p_n * self.p_n, counts.shape[1] // self.p_t * self.p_t
         self._add_whole(counts, units, bins)
         if bins < counts.shape[1]:
-            right = _filled_up(counts[:units, bins:], units, self.p_t)
+            right = _padded(counts[:units, bins:], units, self.p_t)
             self._add_whole(right, units, self.p_t)
         if units < counts.shape[0]:
-            below = _filled_up(counts[units:], self.p_n, -(-counts.shape[1] // self.p_t) * self.p_t)
+            below = _padded(counts[units:], self.p_n, -(-counts.shape[1] // self.p_t) * self.p_t)
             self._add_whole(below, *below.shape)
 
-    def _add_whole(self, counts: np.ndarray, units: int, bins: int) -> None:
-        """Add the patches of the first units and bins, none of them ragged."""
+    def _add_whole(self, counts: Counts, units: int, bins: int) -> None:
+        """Add the patches of the first units and bins, which are multiples of p_n and p_t."""
         across = bins // self.p_t
         if not units * bins:
             return
-        step = self.p_n * max(1, BUFFER // across)
+        step = self.p_n * max(1, self._wide.size // across)
         for top in range(0, units, step):
             slab = counts[top : min(top + step, units)]
             n = len(slab) // self.p_n * across
@@ -109,7 +122,7 @@ class Tally:
             self._wide.filled += filled[1]
 
     def table(self) -> Table:
-        """All patches so far, which are forgotten."""
+        """Return the table of all patches added so far, and forget them."""
         found = self._narrow.take()
         counted = self._direct.sum(axis=0, dtype=np.int64)[:-1]
         direct = np.flatnonzero(counted)
@@ -122,36 +135,39 @@ class Tally:
 
 
 def merge(a: Table, b: Table) -> Table:
-    """Two tables as one."""
+    """Merge two tables of patches of one size: the frequencies of patches in both are added."""
     if not len(a.keys) or not len(b.keys):
         return a if len(a.keys) else b
     return Table(*_merge(a.keys, a.frequencies, b.keys, b.frequencies))
 
 
 def most_frequent_first(table: Table) -> Table:
-    """A table in the order of its frequencies, the highest first, those of one frequency as they were."""
+    """Sort a table by frequency, the highest first. Patches of one frequency keep their order."""
     places = order(~table.frequencies.view(np.uint64)[:, None])
     return Table(_taken(table.keys, places, ALL), table.frequencies[places])
 
 
 class _Sorter:
-    """Keys of some words in any order, and the table of those that were sorted already."""
+    """A buffer of keys that wait to be sorted, and the tables of those that are sorted already."""
 
-    def __init__(self, words: int) -> None:
+    def __init__(self, words: int, buffer_bytes: int) -> None:
         self.filled = 0
+        self.size = max(1, min(BUFFER, buffer_bytes // (8 * words)))  # keys of the buffer, unless one row has more
+        self._most = max(self.size, min(MOST_BUFFER, buffer_bytes // (8 * words)))
         self._buffer = np.empty((0, words), np.uint64)
         self._tables: list[Table] = []  # each at least twice as long as the next
         self._mostly_unique = False
 
     @property
     def nbytes(self) -> int:
+        """Bytes of memory of the sorted tables."""
         return sum(table.nbytes for table in self._tables)
 
-    def room(self, n: int) -> np.ndarray:
-        """Where the next `n` keys go; then `filled` is to be raised."""
+    def room(self, n: int) -> Words:
+        """Return the free part of the buffer, with room for `n` keys. The caller writes them and raises `filled`."""
         if self.filled + n > len(self._buffer):
             self._sort()
-            size = max(n, BUFFER, min(2 * len(self._buffer), MOST_BUFFER) if self._mostly_unique else 0)
+            size = max(n, self.size, min(2 * len(self._buffer), self._most) if self._mostly_unique else 0)
             if size > len(self._buffer):
                 self._buffer = np.empty((size, self._buffer.shape[1]), np.uint64)
         return self._buffer[self.filled :]
@@ -166,29 +182,29 @@ class _Sorter:
             self._tables.append(merge(self._tables.pop(), self._tables.pop()))
 
     def take(self) -> Table:
-        """The table of all keys, which are forgotten."""
+        """Return the table of all keys, and forget them."""
         self._sort()
         while len(self._tables) > 1:
             self._tables.append(merge(self._tables.pop(), self._tables.pop()))
         return self._tables.pop() if self._tables else Table(self._buffer[:0], np.empty(0, np.int64))
 
 
-def _filled_up(counts: np.ndarray, units: int, bins: int) -> np.ndarray:
-    """Counts with zeros after them, up to so many units and bins."""
+def _padded(counts: Counts, units: int, bins: int) -> Counts:
+    """Pad counts with zeros at the far edges to this many units and bins."""
     return np.pad(counts, [(0, units - counts.shape[0]), (0, bins - counts.shape[1])])
 
 
-def _spread(indices: np.ndarray, bits: int, size: int) -> np.ndarray:
-    """Keys of 4 bits a bin from indices of `bits` a bin: (patches,), uint64."""
+def _spread(indices: Words, bits: int, size: int) -> Words:
+    """Make keys of 4 bits a bin, (patches,), from indices of `bits` bits a bin."""
     keys = np.zeros_like(indices)
     for i in range(size):
         keys |= (indices >> U(bits * i) & U((1 << bits) - 1)) << U(4 * i)
     return keys
 
 
-@numba.njit(cache=True, nogil=True)
-def _widened(keys, size):  # type: ignore[no-untyped-def]
-    """Keys of a byte a bin from keys of 4 bits a bin; both compare alike."""
+@compiled
+def _widened(keys: Words, size: int) -> Words:
+    """Make keys of a byte a bin from keys of 4 bits a bin; the order stays the same."""
     words = (size + 7) // 8
     wide = np.empty((len(keys), words), np.uint64)
     for w in range(words):
@@ -204,13 +220,13 @@ def _widened(keys, size):  # type: ignore[no-untyped-def]
     return wide
 
 
-def _sorted_table(keys: np.ndarray) -> Table:
-    """The table of keys (n, words) in any order, fewer than 2**32; they may be sorted in place."""
+def _sorted_table(keys: Words) -> Table:
+    """Make a table of keys (n, words) in any order, fewer than 2**32. It may sort `keys` in place."""
     if keys.shape[1] == 1:
         keys[:, 0].sort()
         return Table(*_runs(keys, NONE))
-    # Equal keys are brought together by their hashes, sorted with the place each had, as one word. Where different
-    # keys have one hash, equal ones can end up apart: they meet when the few that are left are sorted themselves.
+    # Sort hashes of the keys, each with its place in the lower bits of the same word: equal keys become neighbours.
+    # Where different keys share a hash, equal ones can stay apart; they meet when the few that are left are sorted.
     bits = U(len(keys).bit_length())
     places = _hashes(keys)
     _put_places(places, bits)
@@ -220,11 +236,11 @@ def _sorted_table(keys: np.ndarray) -> Table:
     return Table(*_runs(_taken(unique, places, ALL), frequencies[places]))
 
 
-def order(keys: np.ndarray) -> np.ndarray:
-    """What sorts keys (n, words), fewer than 2**32, equal ones as they were: (n,), uint64.
+def order(keys: Words) -> Words:
+    """Return the indices that sort keys (n, words), fewer than 2**32, stably: (n,), uint64.
 
-    Their digits of 32 bits are sorted, the last first, each together with the place it had, as one word: numpy sorts
-    words many at a time.
+    A radix sort: digits of 32 bits are sorted, the last first, each with its place in the lower half of the same word,
+    because numpy sorts words with vector instructions.
     """
     found = np.arange(len(keys), dtype=np.uint64)
     digits = np.empty_like(found)
@@ -236,20 +252,20 @@ def order(keys: np.ndarray) -> np.ndarray:
     return found
 
 
-@numba.njit(cache=True, nogil=True)
-def _digits(keys, word, shift, places, digits):  # type: ignore[no-untyped-def]
-    """Put a digit of the keys at `places` and its own place into each of `digits`; whether the keys differ in it."""
+@compiled
+def _digits(keys: Words, word: int, shift: np.uint64, places: Words, digits: Words) -> bool:
+    """Write a digit of the keys at `places`, and its place, into `digits`. Return whether the keys differ in it."""
     differ = U(0)
     for i in range(len(places)):
         digit = (keys[places[i], word] >> shift) << U(32)
         digits[i] = digit | U(i)
         differ |= digit ^ (digits[0] & U(0xFFFFFFFF00000000))
-    return differ != 0
+    return bool(differ != 0)
 
 
-@numba.njit(cache=True, nogil=True)
-def _taken(keys, places, mask):  # type: ignore[no-untyped-def]
-    """The keys (n, words) at the places that stand in some bits of `places`."""
+@compiled
+def _taken(keys: Words, places: Words, mask: np.uint64) -> Words:
+    """Return the keys (n, words) at the places that the bits of `mask` in `places` hold."""
     taken = np.empty((len(places), keys.shape[1]), np.uint64)
     for i in range(len(places)):
         place = places[i] & mask
@@ -258,16 +274,16 @@ def _taken(keys, places, mask):  # type: ignore[no-untyped-def]
     return taken
 
 
-@numba.njit(cache=True, nogil=True)
-def _put_places(hashes, bits):  # type: ignore[no-untyped-def]
-    """Put into the lower bits of each hash its place."""
+@compiled
+def _put_places(hashes: Words, bits: np.uint64) -> None:
+    """Replace the lower bits of each hash by its place."""
     for i in range(len(hashes)):
         hashes[i] = ((hashes[i] >> bits) << bits) | U(i)
 
 
-@numba.njit(cache=True, nogil=True)
-def _hashes(keys):  # type: ignore[no-untyped-def]
-    """Hashes of keys: multiplicative (Knuth, The Art of Computer Programming 3, 6.4), word after word."""
+@compiled
+def _hashes(keys: Words) -> Words:
+    """Hash keys by multiplication, word after word (Knuth, The Art of Computer Programming 3, 6.4): (n,), uint64."""
     hashes = np.zeros(len(keys), np.uint64)
     for i in range(len(keys)):
         for w in range(keys.shape[1]):
@@ -276,11 +292,11 @@ def _hashes(keys):  # type: ignore[no-untyped-def]
     return hashes
 
 
-@numba.njit(cache=True, nogil=True)
-def _runs(keys, frequencies):  # type: ignore[no-untyped-def]
-    """Unique ones of keys (n, words) of which equal ones are together, and how often each is there.
+@compiled
+def _runs(keys: Words, frequencies: Frequencies) -> tuple[Words, Frequencies]:
+    """Return the unique keys of keys (n, words) in which equal ones are neighbours, and how often each occurs.
 
-    `frequencies` says how often each of `keys` counts; with none, each counts once.
+    `frequencies` says how often each of `keys` counts; if it is empty, each counts once.
     """
     n, words = keys.shape
     starts = np.empty(n + 1, np.int64)
@@ -303,13 +319,13 @@ def _runs(keys, frequencies):  # type: ignore[no-untyped-def]
     return unique, found
 
 
-@numba.njit(cache=True, nogil=True)
-def _merge(a, n_a, b, n_b):  # type: ignore[no-untyped-def]
-    """Two sorted tables of unique keys as one. No branch depends on the keys: half of those would be mispredicted."""
+@compiled
+def _merge(a: Words, n_a: Frequencies, b: Words, n_b: Frequencies) -> tuple[Words, Frequencies]:
+    """Merge two sorted tables of unique keys. No branch depends on the keys: half of them would be mispredicted."""
     words = a.shape[1]
     keys = np.empty((len(a) + len(b), words), np.uint64)
     frequencies = np.empty(len(keys), np.int64)
-    i = j = k = 0
+    i = j = k = np.int64(0)
     while i < len(a) and j < len(b):
         less, same = False, True
         for w in range(words):
@@ -327,19 +343,24 @@ def _merge(a, n_a, b, n_b):  # type: ignore[no-untyped-def]
         keys[k : k + left] = rest[start:]
         frequencies[k : k + left] = n_rest[start:]
         k += left
-    return keys[:k], frequencies[:k]  # memory beyond them was never written to, and so is not taken
+    return keys[:k], frequencies[:k]  # the memory beyond was never written, so the system never allocated it
 
 
-@numba.njit(cache=True, nogil=True)
-def _pack(counts, across, p_n, p_t, bits, direct, narrow, wide):  # type: ignore[no-untyped-def]
-    """Count patches of at most 16 bins that `direct` has, and give the keys of the others; how many of each kind.
+@compiled
+def _pack(
+    counts: Counts, across: int, p_n: int, p_t: int, bits: int, direct: NDArray[np.uint32], narrow: Words, wide: Words
+) -> tuple[int, int]:
+    """Count the patches of at most 16 bins that `direct` has a place for, and write the keys of the others.
 
-    `direct` has an index of `bits` a bin for every patch of smaller counts, and one more for all others.
+    `direct` has a place for every patch whose counts need at most `bits` bits each, and one more for all others.
+
+    Returns:
+        The number of keys written to `narrow` (4 bits a bin) and to `wide` (a byte a bin).
     """
     flat, n_bins = counts.reshape(-1), counts.shape[1]
     line = np.empty(BLOCK * p_t, np.uint8)
     keys = np.empty(BLOCK, np.uint64)
-    above = np.empty(BLOCK, np.uint64)  # whether a count is above 15
+    above = np.empty(BLOCK, np.uint64)  # not 0 where a count is above 15
     others = np.uint32(direct.shape[1] - 1)
     index = np.full(BLOCK, others, np.uint32)
     n_narrow = n_wide = 0
@@ -350,7 +371,7 @@ def _pack(counts, across, p_n, p_t, bits, direct, narrow, wide):  # type: ignore
             above[:n] = 0
             for unit in range(top, top + p_n):
                 part = flat[unit * n_bins + left * p_t :][: n * p_t]
-                for i in range(len(part)):  # a copy can be read as words; in the row these begin anywhere
+                for i in range(len(part)):  # a copy is aligned, so it can be read as words
                     line[i] = part[i]
                 if p_t == 8:
                     _add_words(line.view(np.uint64), p_t, keys, above, n)
@@ -388,11 +409,11 @@ def _pack(counts, across, p_n, p_t, bits, direct, narrow, wide):  # type: ignore
     return n_narrow, n_wide
 
 
-@numba.njit(cache=True, nogil=True)
-def _add_words(words, p_t, keys, above, n):  # type: ignore[no-untyped-def]
-    """Append p_t bins to keys, each a little-endian word of as many bytes: steps that a processor does for many.
+@compiled
+def _add_words(words: NDArray[np.unsignedinteger], p_t: int, keys: Words, above: Words, n: int) -> None:
+    """Append p_t bins, read as one little-endian word of as many bytes, to each key. The loop vectorizes.
 
-    Of patches with counts above 15 the keys are worth nothing.
+    The keys of patches with a count above 15 are wrong; `above` is not 0 for these.
     """
     up = U(4 * p_t)
     for i in range(n):
@@ -407,13 +428,13 @@ def _add_words(words, p_t, keys, above, n):  # type: ignore[no-untyped-def]
         keys[i] = (keys[i] << up) | x
 
 
-@numba.njit(cache=True, nogil=True)
-def _add_bins(line, p_t, keys, above, n):  # type: ignore[no-untyped-def]
-    """Append p_t bins to keys."""
+@compiled
+def _add_bins(line: Counts, p_t: int, keys: Words, above: Words, n: int) -> None:
+    """Append p_t bins to each key, as `_add_words` does, for any p_t."""
     eights, rest = p_t // 8, p_t % 8
     for i in range(n):
         key, seen = keys[i], U(0)
-        b = U(i * p_t)  # unsigned: of other indices is asked whether they count from the end
+        b = U(i * p_t)  # unsigned: numba would check whether another index counts from the end
         for _ in range(eights):
             x = _eight(line, b)
             seen |= x
@@ -428,27 +449,27 @@ def _add_bins(line, p_t, keys, above, n):  # type: ignore[no-untyped-def]
         above[i] |= seen & U(0xF0F0F0F0F0F0F0F0)
 
 
-@numba.njit(cache=True, nogil=True)
-def _eight(line, b):  # type: ignore[no-untyped-def]
-    """Eight bytes as a word, the first the highest; compilers make one load of it."""
+@compiled
+def _eight(line: Counts, b: np.uint64) -> np.uint64:
+    """Return eight bytes as a word, the first the highest. Compilers make one load of it."""
     x = U(0)
     for k in range(8):
         x |= U(line[b + U(k)]) << U(56 - 8 * k)
     return x
 
 
-@numba.njit(cache=True, nogil=True)
-def _squeezed(x):  # type: ignore[no-untyped-def]
-    """The lower 4 bits of the eight bytes of a word."""
+@compiled
+def _squeezed(x: np.uint64) -> np.uint64:
+    """Return the lower 4 bits of the eight bytes of a word, next to each other."""
     x &= U(0x0F0F0F0F0F0F0F0F)
     x = (x | (x >> U(4))) & U(0x00FF00FF00FF00FF)
     x = (x | (x >> U(8))) & U(0x0000FFFF0000FFFF)
     return (x | (x >> U(16))) & U(0x00000000FFFFFFFF)
 
 
-@numba.njit(cache=True, nogil=True)
-def _index(keys, above, bits, others, index, n):  # type: ignore[no-untyped-def]
-    """Of keys of 4 bits a bin, those of `bits` a bin, or `others` where a count needs more."""
+@compiled
+def _index(keys: Words, above: Words, bits: int, others: np.uint32, index: NDArray[np.uint32], n: int) -> None:
+    """Turn keys of 4 bits a bin into indices of `bits` bits a bin, or `others` where a count needs more."""
     if bits == 4:
         for i in range(n):
             index[i] = others if above[i] else np.uint32(keys[i])
@@ -470,9 +491,13 @@ def _index(keys, above, bits, others, index, n):  # type: ignore[no-untyped-def]
             index[i] = others if more else np.uint32((x | (x >> U(24))) & U(0xFFFF))
 
 
-@numba.njit(cache=True, nogil=True)
-def _pack_long(counts, across, p_n, p_t, narrow, wide):  # type: ignore[no-untyped-def]
-    """Keys of patches of more than 16 bins: of 4 bits a bin, or of a byte where a count is above 15."""
+@compiled
+def _pack_long(counts: Counts, across: int, p_n: int, p_t: int, narrow: Words, wide: Words) -> tuple[int, int]:
+    """Write the keys of patches of more than 16 bins: 4 bits a bin, or a byte where a count is above 15.
+
+    Returns:
+        The number of keys written to `narrow` and to `wide`.
+    """
     flat, n_bins = counts.reshape(-1), counts.shape[1]
     n_narrow = n_wide = 0
     for top in range(0, len(counts), p_n):
@@ -504,9 +529,9 @@ def _pack_long(counts, across, p_n, p_t, narrow, wide):  # type: ignore[no-untyp
     return n_narrow, n_wide
 
 
-@numba.njit(cache=True, nogil=True)
-def _bytes(counts, top, left, p_n, p_t, key):  # type: ignore[no-untyped-def]
-    """The key of a byte a bin of one patch."""
+@compiled
+def _bytes(counts: Counts, top: int, left: int, p_n: int, p_t: int, key: Words) -> None:
+    """Write the key of one patch, of a byte a bin."""
     key[:] = 0
     i = 0
     for unit in range(top, top + p_n):

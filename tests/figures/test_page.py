@@ -124,7 +124,9 @@ def test_motifs_of_the_corpus(page, script, tmp_path):
     text = " ".join(Page(page.read_text(encoding="utf-8")).text.split())
     assert "1 × 8 of neural-pile-primate: 4 patches, 2 unique" in text
     table.write_bytes(b"not a table")
-    with pytest.raises(BadInput, match=r"expected a table of motifs, found .*; delete it, or count the motifs again"):
+    with pytest.raises(
+        BadInput, match=r"expected a table of motifs, found .*; delete it, or run extract_motifs.py again"
+    ):
         page_module.write(["m1-a", "h2"], tmp_path / "motifs", page)
 
 

@@ -290,16 +290,14 @@ def test_shards(tmp_path, monkeypatch):
 def test_a_large_table_of_motifs(tmp_path, monkeypatch):
     """Its row groups go into files of about the size of a shard, in their order."""
     from neuralpile.hub import publish
-    from neuralpile.motifs import extract, kernels
+    from neuralpile.motifs import kernels, parquet
 
     counts = np.random.default_rng(0).integers(0, 256, (8, 4000), np.uint8)
-    monkeypatch.setattr(extract, "ROW_GROUP", 800)
+    monkeypatch.setattr(parquet, "ROW_GROUP", 800)
     tally = kernels.Tally(1, 8)
     tally.add(counts)
     path = tmp_path / "x.parquet"
-    extract.write_table(
-        [kernels.most_frequent_first(tally.table())], path, extract.Summary("x", 1, 8, 32_000, 4_000), 1
-    )
+    parquet.write([kernels.most_frequent_first(tally.table())], path, parquet.Counted("x", 1, 8, 32_000, 4_000), 1)
     whole = pq.read_table(path)
     monkeypatch.setattr(publish, "SHARD", path.stat().st_size)
     (file,) = publish.table_shards(path)

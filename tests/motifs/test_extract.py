@@ -13,7 +13,9 @@ from collections import Counter
 from pathlib import Path
 
 import datasets
+import duckdb
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from helpers import ROOT
@@ -24,7 +26,7 @@ from PIL import Image
 from neuralpile import catalog
 from neuralpile.corpus import arrow, rows
 from neuralpile.corpus.rows import Row
-from neuralpile.motifs import extract, figures, kernels, spill
+from neuralpile.motifs import extract, figures, kernels, parquet, spill, summary
 from neuralpile.open import open_data_set
 
 SHAPES = [(1, 1), (1, 8), (1, 10), (1, 15), (15, 1), (4, 4), (1, 32), (3, 5), (2, 8), (7, 1)]
@@ -41,6 +43,37 @@ def plainly(matrices, p_n, p_t):
                 patch[: block.shape[0], : block.shape[1]] = block
                 counter[patch.tobytes()] += 1
     return counter
+
+
+CELLS = """
+    with cells as (
+        select m as matrix, unnest(range(units)) as unit, bins, bytes from matrices
+    ), counts as (
+        select matrix, unit, b.bin, bytes[unit * bins + b.bin + 1] as n from cells, lateral unnest(range(bins)) b(bin)
+    ), patches as (
+        select list(n order by unit, bin) as patch from counts group by matrix, unit // $p_n, bin // $p_t
+    )
+    select patch, count(*) from patches group by patch order by count(*) desc, patch
+"""
+
+
+def by_duckdb(matrices, p_n, p_t):
+    """Patches and frequencies by a database's GROUP BY and ORDER BY; the matrices are padded before."""
+    padded = [np.pad(counts, ((0, -len(counts) % p_n), (0, -counts.shape[1] % p_t))) for counts in matrices]
+    table = pa.table(
+        {
+            "m": range(len(padded)),
+            "units": [len(counts) for counts in padded],
+            "bins": [counts.shape[1] for counts in padded],
+            "bytes": [counts.reshape(-1).tolist() for counts in padded],
+        }
+    )
+    return (
+        duckdb.connect()
+        .from_arrow(table)
+        .query("matrices", CELLS.replace("$p_n", f"{p_n}").replace("$p_t", f"{p_t}"))
+        .fetchall()
+    )
 
 
 def assert_same(counted, expected):
@@ -62,7 +95,7 @@ def matrices(draw):
 
 @given(matrices(), st.sampled_from(SHAPES), st.sampled_from([1, 50, kernels.BUFFER]), st.sampled_from([0, 8, 16]))
 @settings(max_examples=300)
-def test_equal_to_a_plain_count(rows, shape, buffer, direct_bits):
+def test_counts_equal_those_of_a_plain_counter(rows, shape, buffer, direct_bits):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(kernels, "BUFFER", buffer)
         patched.setattr(kernels, "DIRECT_BITS", direct_bits)
@@ -73,6 +106,14 @@ def test_equal_to_a_plain_count(rows, shape, buffer, direct_bits):
     assert counted.frequencies.sum() == sum(extract.n_patches(counts.shape, *shape) for counts in rows)
 
 
+@given(matrices(), st.sampled_from(SHAPES))
+@settings(max_examples=25)
+def test_a_database_groups_and_orders_the_patches_alike(rows, shape):
+    counted = extract.count(iter(rows), *shape)
+    found = zip(counted.patches.reshape(len(counted.patches), -1).tolist(), counted.frequencies.tolist(), strict=True)
+    assert list(found) == by_duckdb(rows, *shape)
+
+
 def test_ties_are_in_lexicographic_order():
     counted = extract.count([np.array([[2, 0, 0, 1, 0, 255, 1, 0]], np.uint8)], 1, 2)
     assert counted.patches.tolist() == [[[0, 1]], [[0, 255]], [[1, 0]], [[2, 0]]]
@@ -80,20 +121,20 @@ def test_ties_are_in_lexicographic_order():
 
 
 @pytest.mark.parametrize("largest", [2, 4, 16, 256])
-def test_long_rows_and_many_unique_patches(largest):
+def test_long_rows_and_many_unique_patches_are_counted_exactly(largest):
     """More patches across than are worked on at a time, most of them unique where counts are large."""
     counts = np.random.default_rng(0).integers(0, largest, (6, 60_001), np.uint8)
     for shape in [(1, 8), (2, 6), (1, 15), (1, 32)]:
         assert_same(extract.count([counts], *shape), plainly([counts], *shape))
 
 
-def test_more_patches_than_a_tally_is_given(monkeypatch):
+def test_more_patches_than_one_tally_holds_are_counted_exactly(monkeypatch):
     monkeypatch.setattr(extract, "MOST_PATCHES", 10)
     rows = [np.random.default_rng(i).poisson(0.5, (3, 50)).astype(np.uint8) for i in range(5)]
     assert_same(extract.count(rows, 1, 8), plainly(rows, 1, 8))
 
 
-def test_different_keys_of_one_hash(monkeypatch):
+def test_keys_that_share_a_hash_are_told_apart(monkeypatch):
     """Keys of several words are brought together by hashes: with one hash for all, the count is the same."""
     monkeypatch.setattr(kernels, "_hashes", lambda keys: np.zeros(len(keys), np.uint64))
     counts = np.random.default_rng(0).integers(0, 2, (4, 3_200), np.uint8)
@@ -101,7 +142,7 @@ def test_different_keys_of_one_hash(monkeypatch):
 
 
 @given(st.lists(st.lists(st.integers(0, 300), max_size=40), min_size=1, max_size=4), st.integers(1, 3), st.data())
-def test_tables_in_files(numbers, words, data):
+def test_tables_in_files_merge_and_sort_as_tables_in_memory(numbers, words, data):
     """Merged range by range and put in order of frequency with little memory: what it is in memory."""
     memory = data.draw(st.sampled_from([64, 1_000, 1_000_000]))
     made = []
@@ -132,7 +173,7 @@ def test_tables_in_files(numbers, words, data):
     st.sampled_from([1_000, 100_000, 10**9]),
     st.integers(1, 4),
 )
-def test_blocks_have_every_row_once_and_fit(tokens, memory, at_once):
+def test_blocks_have_every_row_once_and_fit_in_memory(tokens, memory, at_once):
     found = extract.blocks(tokens, 8, memory, at_once)
     assert [i for block in found for i in block] == list(range(len(tokens)))
     for block in found:
@@ -141,7 +182,7 @@ def test_blocks_have_every_row_once_and_fit(tokens, memory, at_once):
 
 
 @pytest.mark.parametrize("frequencies", [[16] * 9_000, [*range(1_000, 10_000)], [1 << 40, (1 << 40) + 1] * 4_500])
-def test_order_of_many_frequent_patches_in_little_memory(tmp_path, frequencies):
+def test_little_memory_suffices_to_sort_many_frequent_patches(tmp_path, frequencies):
     """What a run with little memory has at a time is little, whatever the frequencies are."""
     frequencies = np.random.default_rng(0).permutation(np.array(frequencies, np.int64))
     keys = np.arange(len(frequencies), dtype=np.uint64)[:, None]
@@ -169,12 +210,17 @@ def first(counted, n):
     return extract.Motifs(counted.patches[:n], counted.frequencies[:n])
 
 
+def spectrum_of(counted):
+    return np.stack(np.unique(counted.frequencies, return_counts=True), axis=1)[::-1]
+
+
 def summary_of(counted):
-    n, p_n, p_t = counted.patches.shape
-    return extract.Summary("x", p_n, p_t, 1000, int(counted.frequencies.sum()), n)
+    _, p_n, p_t = counted.patches.shape
+    job = parquet.Counted("x", p_n, p_t, 1000, int(counted.frequencies.sum()))
+    return summary.summarize(job, spectrum_of(counted), 1.0)
 
 
-def test_colours_of_the_figure():
+def test_the_figure_has_exactly_the_colours_of_its_counts():
     """A colour is there just where its count is: in the motifs shown and in the legend."""
     counted = extract.count([np.array([[0, 0, 0, 0, 1, 0, 3, 0, 9, 0]], np.uint8)], 1, 2)
     blue, red, orange, yellow, teal = map(rgb, figures.COLOURS)
@@ -188,7 +234,7 @@ def test_colours_of_the_figure():
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (20, 20)])
 @pytest.mark.parametrize("top", [1, 5, 100])
-def test_figure_of_any_shape(shape, top):
+def test_figures_of_all_shapes_have_reasonable_sizes(shape, top):
     counted = extract.count([np.random.default_rng(0).poisson(1, (60, 200)).astype(np.uint8)], *shape)
     width, height = figures.draw(first(counted, top), summary_of(counted)).get_size_inches()
     assert width < 100
@@ -211,7 +257,7 @@ def corpus(tmp_path):
 OUTPUTS = [f"primate_(1x8)_motifs{end}" for end in (".jpeg", ".parquet", "_ranks.jpeg", "_summary.json")]
 
 
-def test_command(corpus, script, tmp_path):
+def test_the_command_counts_all_splits_of_the_corpus_by_default(corpus, script, tmp_path):
     """Without a name it is the whole corpus, over all its splits."""
     done = script("extract_motifs.py", "--p_n", 1, "--p_t", 8, "--out_dir", tmp_path / "out")
     assert done.returncode == 0, done.stderr
@@ -232,7 +278,7 @@ def test_command(corpus, script, tmp_path):
     assert f"{len(expected):,}" in done.stdout
 
 
-def test_summary(corpus, script, tmp_path):
+def test_the_summary_has_the_numbers_of_a_plain_count(corpus, script, tmp_path):
     assert script("extract_motifs.py", "--p_n", 1, "--p_t", 8, "--out_dir", tmp_path / "out").returncode == 0
     said = json.loads((tmp_path / "out" / OUTPUTS[3]).read_text())
     frequencies = sorted(plainly(corpus, 1, 8).values(), reverse=True)
@@ -246,7 +292,7 @@ def test_summary(corpus, script, tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(1, 8), (3, 7)])
-def test_same_files_however_it_is_counted(corpus, script, tmp_path, shape, monkeypatch):
+def test_the_table_is_the_same_with_little_memory_and_several_jobs(corpus, script, tmp_path, shape, monkeypatch):
     """With little memory and several blocks at a time, the table is the same to the last byte."""
     data_set = open_data_set(str(tmp_path / "build" / catalog.PILE))
     n = sum(extract.n_patches(counts.shape, *shape) for counts in corpus)
@@ -255,9 +301,9 @@ def test_same_files_however_it_is_counted(corpus, script, tmp_path, shape, monke
         monkeypatch.setattr(extract, "BLOCK_TOKENS", tokens)
         counted = []
         work, path = tmp_path / f"work{memory}", tmp_path / f"{memory}.parquet"
-        total, parts = extract.extract(data_set, *shape, work, memory, jobs, counted.append)
+        total, parts = extract.extract(data_set, data_set.tokens(), *shape, work, memory, jobs, counted.append)
         assert total == n
-        extract.write_table(parts, path, extract.Summary("x", *shape, 2490, n), 5)
+        parquet.write(parts, path, parquet.Counted("x", *shape, 2490, n), 5)
         assert sum(counted) == 2490
         written.append(path.read_bytes())
     assert written[0] == written[1] == written[2]
@@ -275,12 +321,12 @@ def slowly(data_set, numbers, *more):
     return count_rows(data_set, numbers, *more)
 extract.count_rows, extract.BLOCK_TOKENS = slowly, 1
 data_set = open_data_set(sys.argv[1])
-_, parts = extract.extract(data_set, 1, 8, Path(sys.argv[2]), 10**9, 1)
+_, parts = extract.extract(data_set, data_set.tokens(), 1, 8, Path(sys.argv[2]), 10**9, 1)
 print("unique", sum(len(part.keys) for part in parts))
 """
 
 
-def test_killed_and_run_again(corpus, tmp_path):
+def test_a_killed_run_continues_where_it_was(corpus, tmp_path):
     """What was counted is not counted again; for other rows, or another shape, all is."""
     folder, work = tmp_path / "build" / catalog.PILE, tmp_path / "work"
     command = [sys.executable, "-c", SLOWLY, str(folder), str(work)]
@@ -296,12 +342,12 @@ def test_killed_and_run_again(corpus, tmp_path):
     assert said[-1] == f"unique {len(plainly(corpus, 1, 8))}"
     data_set = open_data_set(str(folder))
     again = []
-    extract.extract(data_set, 1, 4, work, 10**9, 1, again.append)
+    extract.extract(data_set, data_set.tokens(), 1, 4, work, 10**9, 1, again.append)
     assert sum(again) == 2490
     assert len(list(work.rglob("block-*.patches"))) == 6
 
 
-def test_killed_while_an_older_run_still_writes(corpus, tmp_path, monkeypatch):
+def test_blocks_of_an_older_run_that_still_writes_are_not_used(corpus, tmp_path, monkeypatch):
     """What a run that counts other rows, since built again, writes into the same folder is not taken for ours."""
     old = open_data_set(str(tmp_path / "build" / catalog.PILE))
     arrow.write_rows(tmp_path / "x" / "a.arrow", [Row(np.ones_like(c), "s", "a", "b") for c in corpus], rows.SCHEMA)
@@ -314,33 +360,33 @@ def test_killed_while_an_older_run_still_writes(corpus, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         if not list((tmp_path / "work").rglob("block-*")):
             with pytest.raises(KeyboardInterrupt):
-                extract.extract(new, 1, 1, tmp_path / "work", 10**9, 1)
+                extract.extract(new, new.tokens(), 1, 1, tmp_path / "work", 10**9, 1)
         return count_rows(data_set, *more)
 
     monkeypatch.setattr(extract, "count_rows", disturbed)
-    extract.extract(old, 1, 1, tmp_path / "work", 10**9, 1)
+    extract.extract(old, old.tokens(), 1, 1, tmp_path / "work", 10**9, 1)
     monkeypatch.undo()
     monkeypatch.setattr(extract, "BLOCK_TOKENS", 1)
-    total, parts = extract.extract(new, 1, 1, tmp_path / "work", 10**9, 1)
+    total, parts = extract.extract(new, new.tokens(), 1, 1, tmp_path / "work", 10**9, 1)
     assert [part.frequencies.tolist() for part in parts] == [[total]]
 
 
-def test_table_in_row_groups(tmp_path, monkeypatch):
-    monkeypatch.setattr(extract, "ROW_GROUP", 7 * 2 * 3)
+def test_the_table_has_row_groups_of_one_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "ROW_GROUP", 7 * 2 * 3)
     counts = np.random.default_rng(0).poisson(1, (9, 64)).astype(np.uint8)
     tally = kernels.Tally(2, 3)
     tally.add(counts)
     n = tally.n_patches
     parts = extract.ordered(iter([tally.table()]), tmp_path, 10**9)
     counted = extract.count([counts], 2, 3)
-    extract.write_table(parts, tmp_path / "x.parquet", extract.Summary("x", 2, 3, counts.size, n), 16)
+    parquet.write(parts, tmp_path / "x.parquet", parquet.Counted("x", 2, 3, counts.size, n), 16)
     table = pq.ParquetFile(tmp_path / "x.parquet")
     assert table.num_row_groups == -(-len(counted.frequencies) // 7)
     assert table.read()["patch"].to_pylist() == counted.patches.tolist()
 
 
-def test_share():
-    assert [figures.share(x) for x in (1, 0.4512, 0.012, 0.00000123, 0)] == [
+def test_percentages_have_three_significant_digits():
+    assert [figures.percent(x) for x in (1, 0.4512, 0.012, 0.00000123, 0)] == [
         "100 %",
         "45.1 %",
         "1.20 %",
@@ -365,7 +411,7 @@ def test_share():
         (["--p_n", "1", "--p_t", "8", "--scheduler", "x"], "x: expected a Dask scheduler with workers"),
     ],
 )
-def test_wrong_arguments(corpus, script, tmp_path, arguments, message):
+def test_wrong_arguments_give_one_line_and_write_nothing(corpus, script, tmp_path, arguments, message):
     done = script("extract_motifs.py", *arguments, "--out_dir", tmp_path / "out")
     assert done.returncode == 2
     assert message in done.stderr
@@ -373,7 +419,7 @@ def test_wrong_arguments(corpus, script, tmp_path, arguments, message):
     assert not (tmp_path / "out").exists()
 
 
-def test_no_rows(script, tmp_path):
+def test_a_data_set_without_rows_is_refused(script, tmp_path):
     arrow.write_rows(tmp_path / "x" / "a.arrow", [], rows.SCHEMA)
     arrow.finish(tmp_path / "x", [tmp_path / "x" / "a.arrow"], rows.SCHEMA, "0" * 64)
     done = script("extract_motifs.py", "--p_n", 1, "--p_t", 8, "--repo_name", tmp_path / "x")
@@ -408,7 +454,7 @@ def count_random(tmp_path, n_rows, memory):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc on this machine")
-def test_more_unique_patches_than_memory(tmp_path):
+def test_more_unique_patches_than_memory_give_the_same_file(tmp_path):
     """15 million patches, nearly all unique: 240 MB of table, with 100 MB for it."""
     small, most = count_random(tmp_path, 12, "100MB")
     assert pq.ParquetFile(small).metadata.num_rows == 15_000_000
@@ -419,7 +465,7 @@ def test_more_unique_patches_than_memory(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc on this machine")
-def test_200_million_unique_patches_within_2_gb(tmp_path):
+def test_200_million_unique_patches_need_less_than_2_gb(tmp_path):
     """Random bytes: all patches are unique. The same file as with 16 GB of memory."""
     small, most = count_random(tmp_path, 160, "1GB")
     assert most < 2e9
