@@ -170,8 +170,8 @@ def empty_splits(merged: Mapping[str, split.Sides], how: split.SplitOptions) -> 
             n_rows = sum(sides.rows.values())
             if (how.names_test_rows and part == split.TEST) or sides.rows[part] or not n_rows:
                 continue
-            size = how.test_size if part == split.TEST else how.validation_size
-            yield f"{name}: no rows in the {part} split: no {how.split_by} is as small as {size:g} of its tokens"
+            option = f"--{part}_size {how.test_size if part == split.TEST else how.validation_size:g}"
+            yield f"{name}: no {part} split: no {how.split_by} is as small as {option} of its data set asks"
 
 
 def check(folder: Path, references: Sequence[str] | None) -> int:

@@ -19,7 +19,7 @@ import datasets
 import numpy as np
 import publish as writing
 
-from neuralpile.corpus import arrow, merge, rows, store
+from neuralpile.corpus import arrow, merge, rows
 from neuralpile.hub import publish
 from neuralpile.open import open_data_set
 
@@ -43,8 +43,8 @@ def by_us(folder: Path, out: Path) -> None:
     """Merged on the disk, then as shards."""
     merge.merge([open_data_set(str(folder / name)) for name in NAMES], out.with_suffix(".merged"), 0.01, 0)
     corpus = open_data_set(str(out.with_suffix(".merged")))
-    for split, data in corpus.splits.items():
-        made = publish.shards(store.LocalRows(corpus.name, {split: data}), publish.published(rows.MERGED_SCHEMA))
+    for split, numbers in corpus.splits.items():
+        made = publish.shards(corpus.read(numbers), publish.published(rows.MERGED_SCHEMA))
         for i, file in enumerate(made):
             file.seek(0)
             with (out / f"{split}-{i:05d}.parquet").open("wb") as kept:

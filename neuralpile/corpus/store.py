@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from neuralpile import catalog
 from neuralpile.corpus.arrow import MANIFEST, SPLITS, STATE, is_finished, parse_manifest
-from neuralpile.corpus.rows import Names, Row, check_schema, from_batch, names_of
+from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Names, Row, check_schema, from_batch, names_of
 from neuralpile.errors import BadInput, Mismatch
 
 MAPPED = 64_000_000  # bytes that are read before all maps are closed: they stay in memory while their map is open
@@ -55,19 +55,22 @@ class _Splits(msgspec.Struct):
     splits: list[str]
 
 
-class _Index:
-    """Where the record batches of an Arrow file are: offsets in bytes, and the number of rows before each."""
+class _Index(NamedTuple):
+    """Where the record batches of an Arrow file are."""
 
-    def __init__(self, path: Path) -> None:
-        with pa.memory_map(str(path)) as source:
-            reader = pa.ipc.open_stream(source, options=pa.ipc.IpcReadOptions(included_fields=[]))
-            self.schema = pa.ipc.open_stream(pa.memory_map(str(path))).schema
-            offsets, ends = [source.tell()], [0]
-            for batch in reader:
-                offsets.append(source.tell())
-                ends.append(ends[-1] + batch.num_rows)
-        self.offsets: npt.NDArray[np.int64] = np.array(offsets[:-1], np.int64)
-        self.ends: npt.NDArray[np.int64] = np.array(ends, np.int64)
+    offsets: npt.NDArray[np.int64]  # in bytes
+    ends: npt.NDArray[np.int64]  # rows before each record batch, and in all
+
+
+def _index(path: Path) -> _Index:
+    """Find the record batches of an Arrow file; their rows are not read. Raises pyarrow's errors and OSError."""
+    with pa.memory_map(str(path)) as source:
+        reader = pa.ipc.open_stream(source, options=pa.ipc.IpcReadOptions(included_fields=[]))
+        offsets, ends = [source.tell()], [0]
+        for batch in reader:
+            offsets.append(source.tell())
+            ends.append(ends[-1] + batch.num_rows)
+    return _Index(np.array(offsets[:-1], np.int64), np.array(ends, np.int64))
 
 
 @dataclass
@@ -78,13 +81,23 @@ class _File:
     stated: int | None  # its number of rows by `state.json`
 
     @cached_property
-    def index(self) -> _Index:
-        """Where its record batches are. Raises BadInput: it is damaged, or has other columns or more or fewer rows."""
+    def schema(self) -> pa.Schema:
+        """Its columns. Raises BadInput: it is damaged, or they are not those of rows."""
         try:
-            index = _Index(self.path)
-            check_schema(index.schema)
+            with pa.memory_map(str(self.path)) as source:
+                schema = pa.ipc.open_stream(source).schema.remove_metadata()
+            check_schema(schema)
         except Mismatch as error:
             raise error.at(self.path, "take a data set made by this project") from None
+        except (pa.ArrowException, OSError) as error:
+            raise BadInput(self.path, "a whole Arrow file", str(error), AGAIN) from None
+        return next((known for known in (SCHEMA, MERGED_SCHEMA) if known == schema), schema)  # 20,000 files share one
+
+    @cached_property
+    def index(self) -> _Index:
+        """Where its record batches are. Raises BadInput: it is damaged, or has more or fewer rows than stated."""
+        try:
+            index = _index(self.path)
         except (pa.ArrowException, OSError) as error:
             raise BadInput(self.path, "a whole Arrow file", str(error), AGAIN) from None
         found = int(index.ends[-1])
@@ -99,7 +112,7 @@ class _File:
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Its record batches with only these columns, in order. Raises BadInput: it is damaged."""
-        fields = [self.index.schema.get_field_index(column) for column in columns]
+        fields = [self.schema.get_field_index(column) for column in columns]
         try:
             with pa.memory_map(str(self.path)) as source:
                 reader = pa.ipc.open_stream(source, options=pa.ipc.IpcReadOptions(included_fields=sorted(fields)))
@@ -136,7 +149,7 @@ class _Maps:
                 source.seek(int(index.offsets[number]))
                 message = pa.ipc.read_message(source)
                 self._read += message.body.size if message.body else 0
-            batch = pa.ipc.read_record_batch(message, index.schema)
+            batch = pa.ipc.read_record_batch(message, file.schema)
             batch.validate(full=True)  # offsets that lead outside of the values would end the process
         except (pa.ArrowException, OSError, EOFError) as error:
             raise BadInput(file.path, "a whole Arrow file", str(error), AGAIN) from None
@@ -178,7 +191,7 @@ class LocalRows:
     @property
     def is_merged(self) -> bool:
         """Whether its rows name the data set that they are from."""
-        return any("source_dataset" in file.index.schema.names for files in self.files.values() for file in files[:1])
+        return any("source_dataset" in file.schema.names for files in self.files.values() for file in files[:1])
 
     @cached_property
     def splits(self) -> dict[str, range]:
@@ -280,7 +293,7 @@ def open_folder(folder: Path) -> LocalRows:
         for split, state in states.items()
     }
     for first in (file for its in files.values() for file in its[:1]):
-        first.index  # noqa: B018 - the columns are checked
+        first.schema  # noqa: B018 - the columns are checked
     fingerprint = " ".join(state.fingerprint for state in states.values())
     return LocalRows(folder.resolve().name, files, fingerprint, folder)
 
