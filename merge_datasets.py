@@ -4,12 +4,12 @@ With --check nothing is merged: a corpus is compared with its components, row by
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from neuralpile import catalog, cli
+from neuralpile.build.record import REPORT, Report
 from neuralpile.corpus import arrow, merge, split, store
 from neuralpile.corpus.manifest import CorpusManifest, info_of
 from neuralpile.corpus.rows import RowSource
@@ -144,19 +144,18 @@ def doubts(components: Sequence[RowSource]) -> Iterator[str]:
     """What a user should know about the local builds before they are merged: missing sessions, unusual options."""
     published = set()
     for component in components:
-        report = component.folder and component.folder / "report.json"
-        if report is None or not report.is_file():
-            continue
         try:
-            content = json.loads(report.read_text(encoding="utf-8"))
-            n_failed, bin_size = len(content["failed"]), content["options"]["bin_size"]
-            published.add(content["options"]["as_published"])
-        except (ValueError, KeyError, TypeError):
-            yield f"{component.name}: its {report.name} is damaged: run its preprocess.py again"
+            report = Report.read(component.folder) if component.folder else None
+        except BadInput as error:
+            yield str(error)
             continue
-        if n_failed:
-            yield f"{component.name}: {n_failed} of its session files were not built (see {report})"
-        info = info_of(component)
+        if report is None:
+            continue
+        published.add(report.options.as_published)
+        if report.failed:
+            where = component.folder / REPORT
+            yield f"{component.name}: {len(report.failed)} of its session files were not built (see {where})"
+        bin_size, info = report.options.bin_size, info_of(component)
         if info and bin_size != info.bin_width:
             yield f"{component.name}: built with --bin_size {bin_size}"
     if len(published) > 1:

@@ -1,28 +1,81 @@
-"""Draw rasters of random rows: spike counts, units × time bins. Without options, of the merged corpus."""
+"""Draw data sets: rasters of random rows, or a summary of rates and what looks wrong, or one HTML page about all.
 
+Rasters are the default; --summary and --report choose the others. Without --repo_name and --plot_all, rasters and the
+summary are of the merged corpus.
+"""
+
+import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from neuralpile import catalog, cli
-from neuralpile.corpus import arrow, store
-from neuralpile.corpus.rows import RowSource
 from neuralpile.errors import BadInput
-from neuralpile.figures import checks, page, rasters
-from neuralpile.open import open_data_set
+from neuralpile.figures import view
+
+if TYPE_CHECKING:
+    from neuralpile.corpus.rows import RowSource
 
 EXAMPLE = "python visualize_dataset.py --repo_name dmfc-rsg --n_examples 4"
-
-# Options without a meaning beside others
-RASTERS_ONLY = ["n_examples", "start", "seconds", "sort"]
-IDLE = {"summary": RASTERS_ONLY, "report": ["summary", "format", *RASTERS_ONLY]}
+SIGNAL = "draw every local build with this kind of signal; with --report, the page is about these data sets"
+MODES = ("rasters", "summary", "report")
 
 
 def main() -> int:
-    """Parse the command line, draw, print where the figures are."""
-    parser = cli.parser(__doc__, EXAMPLE)
-    which = parser.add_mutually_exclusive_group()
+    """Find which figures are wanted, parse their options, draw."""
+    mode, rest = find_mode(sys.argv[1:])
+    given = parser(mode).parse_args(rest)
+    return {"rasters": draw_rasters, "summary": draw_summaries, "report": write_report}[mode](given)
+
+
+def find_mode(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """Return which figures are wanted, and the other arguments. `--help` is about all figures."""
+    if "-h" in arguments or "--help" in arguments:
+        parser(*MODES).parse_args(["--help"])
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    add_modes(first.add_mutually_exclusive_group())
+    given, rest = first.parse_known_args(arguments)
+    return given.mode or MODES[0], rest
+
+
+def add_modes(group: argparse._ActionsContainer) -> None:
+    """Add the options that choose the figures."""
+    for mode, text in (
+        ("summary", "draw rates, counts and silences, and print what looks wrong"),
+        ("report", "write an HTML page about all recorded data sets, or, where none of them is built, those that are"),
+    ):
+        group.add_argument(f"--{mode}", dest="mode", action="store_const", const=mode, help=text)
+
+
+def parser(*modes: str) -> argparse.ArgumentParser:
+    """Return the parser of some figures, which knows their options and no others."""
+    made = cli.parser(__doc__, EXAMPLE)
+    made.allow_abbrev = False  # an abbreviation of --summary must not be taken for an option of rasters
+    if len(modes) > 1:
+        add_modes(made.add_argument_group("which figures (default: rasters)"))
+    else:
+        made.prog += "" if modes == ("rasters",) else f" --{modes[0]}"
+    for title, users, add in (
+        ("all figures", MODES, add_common),
+        ("rasters and --summary", ("rasters", "summary"), add_choice),
+        ("rasters", ("rasters",), add_window),
+        ("--report", ("report",), add_signal),
+    ):
+        if set(users) & set(modes) and not (add is add_signal and len(modes) > 1):  # add_choice adds it, too
+            add(made.add_argument_group(title))
+    return made
+
+
+def add_common(group: argparse._ActionsContainer) -> None:
+    """Add the options of all figures."""
+    group.add_argument("--seed", type=whole_number, default=0, help="of the choice of rows")
+    group.add_argument("--out_dir", type=Path, help="folder for figures (default: rasters) or for the page (build)")
+
+
+def add_choice(group: argparse._ActionsContainer) -> None:
+    """Add the options that rasters and the summary share."""
+    which = group.add_mutually_exclusive_group()
     which.add_argument(
         "--repo_name",
         metavar="REF",
@@ -30,66 +83,55 @@ def main() -> int:
         help="the data set: name of a local build, Hub repository (someone/name) or folder",
     )
     which.add_argument("--plot_all", action="store_true", help="draw every local build and the merged corpus")
-    parser.add_argument(
-        "--summary", action="store_true", help="draw rates, counts and silences instead, and say what looks wrong"
+    which.add_argument("--signal", choices=catalog.SIGNALS, help=SIGNAL)
+    group.add_argument("--format", choices=view.FORMATS, default="jpg", help="of the figures")
+
+
+def add_window(group: argparse._ActionsContainer) -> None:
+    """Add the options of rasters."""
+    group.add_argument("--n_examples", type=cli.positive_int, default=9, help="rows in a figure")
+    group.add_argument(
+        "--start", type=seconds, metavar="S", help="draw from this second of a row on (default: from its middle)"
     )
-    which.add_argument(
-        "--report",
-        action="store_true",
-        help="write one HTML page about all recorded data sets, or those that are built",
+    group.add_argument(
+        "--seconds",
+        type=window,
+        metavar="S",
+        help=f"draw so many seconds, or 'all' for mean rates of whole rows (default: {view.WINDOW:g})",
     )
-    parser.add_argument("--n_examples", type=cli.positive_int, default=9, help="rows in a figure")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of rows")
-    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="draw from this second of a row on")
-    parser.add_argument("--seconds", type=cli.positive_float, metavar="S", help="draw so many seconds")
-    parser.add_argument("--sort", choices=rasters.SORTS, default="none", help="order of the units")
-    parser.add_argument("--format", choices=rasters.FORMATS, default="jpg", help="of the figures")
-    parser.add_argument("--out_dir", type=Path, help="where figures (default: rasters) or the page (build) go")
-    given = parser.parse_args()
-    if given.seed < 0:
-        parser.error(f"--seed: expected a whole number from 0, found {given.seed}")
-    if not 0 <= given.start < float("inf"):
-        parser.error(f"--start: expected a number from 0, found {given.start}")
-    for kind, others in IDLE.items():
-        found = [f"--{name}" for name in others if getattr(given, name) != parser.get_default(name)]
-        if getattr(given, kind) and found:
-            parser.error(f"--{kind}: expected none of the options of other figures, found {' '.join(found)}")
-    if given.report:
-        return write_report(given.out_dir or catalog.BUILD, given.seed)
-    out_dir = given.out_dir or Path("rasters")
-    pile = [catalog.PILE] if arrow.is_finished(catalog.BUILD / catalog.PILE) else []
-    references = store.built() + pile if given.plot_all else [given.repo_name]
-    if not references:
-        raise BadInput(catalog.BUILD, "data sets that are built", "none", "run data/<name>/preprocess.py of some")
-    if references == [catalog.PILE] and not pile:
-        do = "run merge_datasets.py, or draw a data set with --repo_name or all with --plot_all"
-        raise BadInput(catalog.BUILD / catalog.PILE, "the merged corpus", "none", do)
-
-    view = rasters.View(given.start, given.seconds, given.sort, given.format)
-    n_failed, drawn, done = 0, [], []
-    for reference in references:
-        try:
-            data_set = open_data_set(reference)
-            if given.summary:
-                done.append(summarise(data_set, given.seed, out_dir, given.format))
-            else:
-                path, n_shown = rasters.draw(data_set, given.n_examples, given.seed, out_dir, view)
-                done.append(Done(reference, n_shown, len(data_set), path))
-        except BadInput as error:
-            if not given.plot_all:
-                raise
-            print(f"error: {error}", file=sys.stderr)
-            n_failed += 1
-        else:
-            drawn += [] if data_set.is_merged or given.summary else [data_set]
-    print(table(done), end="")
-    if given.plot_all and drawn:
-        print(f"overview: {rasters.draw_overview(drawn, given.seed, out_dir, view)}")
-    return 1 if n_failed else 0
+    group.add_argument("--sort", choices=view.SORTS, default="none", help="order of the units")
 
 
-class Done(NamedTuple):
-    """A figure of a data set."""
+def add_signal(group: argparse._ActionsContainer) -> None:
+    """Add the option of the page."""
+    group.add_argument("--signal", choices=catalog.SIGNALS, help=SIGNAL)
+
+
+def whole_number(text: str) -> int:
+    """An argument that must be a whole number of at least 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0, found {text}")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """An argument that must be a finite number of at least 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number from 0, found {text}")
+    return value
+
+
+def window(text: str) -> float:
+    """An argument that must be a finite number above 0, or "all"."""
+    return float("inf") if text == "all" else cli.positive_float(text)
+
+
+class Figure(NamedTuple):
+    """A figure of a data set that was drawn."""
 
     name: str
     shown: int
@@ -98,8 +140,63 @@ class Done(NamedTuple):
     flags: Sequence[str] = ()
 
 
-def table(done: Sequence[Done]) -> str:
-    """Which figures there are, of how many rows, and what looks wrong in them."""
+def draw_rasters(given: argparse.Namespace) -> int:
+    """Draw rasters; with --plot_all also one row of each data set in one figure. Return the exit status."""
+    from neuralpile.figures import rasters
+
+    wanted = view.View(given.start, given.seconds, given.sort, given.format)
+    out_dir = given.out_dir or Path("rasters")
+    drawn: list[RowSource] = []
+
+    def draw(data_set: "RowSource") -> Figure:
+        path, n_shown = rasters.draw(data_set, given.n_examples, given.seed, out_dir, wanted)
+        if not data_set.is_merged:
+            drawn.append(data_set)
+        return Figure(data_set.name, n_shown, len(data_set), path)
+
+    status = draw_each(given, draw)
+    if (given.plot_all or given.signal) and drawn:
+        print(f"overview: {rasters.draw_overview(drawn, given.seed, out_dir, wanted)}")
+    return status
+
+
+def draw_summaries(given: argparse.Namespace) -> int:
+    """Draw summaries, and print what looks wrong. Return the exit status."""
+    from neuralpile.figures import checks, save, summary
+
+    def draw(data_set: "RowSource") -> Figure:
+        checked = checks.check(data_set, given.seed)
+        path = (given.out_dir or Path("rasters")) / save.file_name(data_set.name, f"_summary.{given.format}")
+        save.save(summary.draw(checked), path)
+        return Figure(data_set.name, checked.checked, checked.rows, path, checked.flags)
+
+    return draw_each(given, draw)
+
+
+def draw_each(given: argparse.Namespace, draw: "Callable[[RowSource], Figure]") -> int:
+    """Draw the data sets that were asked for, print a table, and return the exit status.
+
+    Of several data sets, one that cannot be drawn does not stop the others.
+    """
+    from neuralpile.figures import references
+    from neuralpile.open import open_data_set
+
+    done, status = [], 0
+    several = given.plot_all or given.signal
+    for reference in references.to_draw(given.signal) if several else [references.checked(given.repo_name)]:
+        try:
+            done.append(draw(open_data_set(reference)))
+        except BadInput as error:
+            if not several:
+                raise
+            print(f"error: {error}", file=sys.stderr)
+            status = 1
+    print(table(done), end="")
+    return status
+
+
+def table(done: Sequence[Figure]) -> str:
+    """Return the table of the figures: how many rows they show, and what looks wrong."""
     width = max([len("data set"), *(len(figure.name) for figure in done)])
     lines = [f"{'data set':{width}}  {'rows':>6} {'of':>8}  figure"] if done else []
     for figure in done:
@@ -108,21 +205,14 @@ def table(done: Sequence[Done]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def summarise(data_set: RowSource, seed: int, out_dir: Path, kind: str) -> Done:
-    """Draw a data set at a glance, and see what looks wrong in it."""
-    seen = checks.look(data_set, seed)
-    path = out_dir / f"{data_set.name.replace('/', '--')}_summary.{kind}"
-    rasters.save(checks.draw(seen), path)
-    return Done(data_set.name, seen.looked_at, seen.rows, path, seen.flags)
+def write_report(given: argparse.Namespace) -> int:
+    """Write the page. Return the exit status."""
+    from neuralpile.figures import page, references
 
-
-def write_report(out_dir: Path, seed: int) -> int:
-    """Write the page about the recorded data sets; where none of them is built, about what is. The exit status."""
-    recorded, built = [data_set.name for data_set in catalog.published()], store.built()
-    names = recorded if set(recorded) & set(built) else built or recorded
-    path = out_dir / "report.html"
-    flags = page.write(names, Path("motifs"), path, seed)
-    print(f"{len(names)} data sets, {len(set(names) & set(built))} of them built, {flags} things to look at")
+    names, n_built = references.to_report(given.signal)
+    path = (given.out_dir or catalog.BUILD) / "report.html"
+    n_flags = page.write(names, Path("motifs"), path, given.seed)
+    print(f"{cli.plural(len(names), 'data set')}, {n_built} built, {cli.plural(n_flags, 'flag')}")
     print(f"page: {path}")
     return 0
 

@@ -43,12 +43,7 @@ def by_us(folder: Path, out: Path) -> None:
     """Merged on the disk, then as shards."""
     merge.merge([open_data_set(str(folder / name)) for name in NAMES], out.with_suffix(".merged"), 0.01, 0)
     corpus = open_data_set(str(out.with_suffix(".merged")))
-    for split, numbers in corpus.splits.items():
-        made = publish.shards(corpus.read(numbers), publish.published(rows.MERGED_SCHEMA))
-        for i, file in enumerate(made):
-            file.seek(0)
-            with (out / f"{split}-{i:05d}.parquet").open("wb") as kept:
-                shutil.copyfileobj(file, kept)
+    publish.write_splits(corpus, rows.MERGED_SCHEMA, out, "write")
 
 
 writing.WAYS = {"concatenate, split, to_parquet": plainly, "ours": by_us}

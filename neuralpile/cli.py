@@ -112,6 +112,16 @@ def choose(paths: Sequence[str], sessions: str | None = None, most: int | None =
     return chosen[:most]
 
 
+def plural(n: int, noun: str, several: str = "") -> str:
+    """A number with its noun, for messages.
+
+    Example:
+        >>> plural(1, "unit"), plural(2_000, "unit"), plural(0, "patch", "patches")
+        ('1 unit', '2,000 units', '0 patches')
+    """
+    return f"{n:,} {noun if n == 1 else several or noun + 's'}"
+
+
 def run(main: Callable[[], int]) -> None:
     """Run a script's main function and exit with its status: 2, with one line on stderr, where the input is bad."""
     try:

@@ -11,17 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
-from hdmf.backends.hdf5 import H5DataIO
-from hdmf.common import DynamicTable, VectorData
-from pynwb import NWBHDF5IO, NWBFile, TimeSeries
-from pynwb.file import Subject
 
 from neuralpile import catalog
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_file
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
+
+# h5py and pynwb are imported where they are used: they take a second, and `--help` must not.
 
 STEP = 0.005  # seconds: rates are constant within a step
 REFRACTORY = 0.002  # seconds, absolute
@@ -233,6 +234,10 @@ def write_raster_nwb(path: Path, simulated: Population, identifier: str, descrip
     /processing/ecephys/rasters/data is (time, units) uint8, gzip compressed, at 1000 Hz;
     /processing/ecephys/unit_names/unit_name names its columns. File names work as in `write_units_nwb`.
     """
+    from hdmf.backends.hdf5 import H5DataIO
+    from hdmf.common import DynamicTable, VectorData
+    from pynwb import TimeSeries
+
     counts = raster(simulated)
     compressed = H5DataIO(counts, compression="gzip", chunks=(min(10_000, len(counts)), counts.shape[1]))
     nwb = _nwb_file(path, identifier, description)
@@ -244,7 +249,10 @@ def write_raster_nwb(path: Path, simulated: Population, identifier: str, descrip
     _write(path, nwb)
 
 
-def _nwb_file(path: Path, identifier: str, description: str) -> NWBFile:
+def _nwb_file(path: Path, identifier: str, description: str) -> "NWBFile":
+    from pynwb import NWBFile
+    from pynwb.file import Subject
+
     subject, session = path.stem.split("_")
     return NWBFile(
         session_description=description,
@@ -258,7 +266,10 @@ def _nwb_file(path: Path, identifier: str, description: str) -> NWBFile:
     )
 
 
-def _write(path: Path, nwb: NWBFile) -> None:
+def _write(path: Path, nwb: "NWBFile") -> None:
+    import h5py
+    from pynwb import NWBHDF5IO
+
     # Through memory: where the disk is full, HDF5 crashes the process when it closes a file on that disk.
     content = io.BytesIO()
     with h5py.File(content, "w") as file, NWBHDF5IO(file=file, mode="w") as writer:
@@ -273,6 +284,8 @@ def is_written(path: Path, identifier: str) -> bool:
     Raises:
         BadInput: a file of this name holds something else.
     """
+    import h5py
+
     if not path.exists():
         return False
     try:

@@ -153,7 +153,7 @@ def test_a_failed_write_leaves_no_file(tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(simulation.NWBHDF5IO, "write", fail)
+    monkeypatch.setattr(NWBHDF5IO, "write", fail)
     simulated = simulation.population(5, 1.0, 0)
     with pytest.raises(OSError, match="the disk is full"):
         simulation.write_units_nwb(tmp_path / "sub-a_ses-1.nwb", simulated, "id", "a test")

@@ -1,6 +1,7 @@
 """Spike counts of lanzarini (Lanzarini et al. 2025): 128 channels, macaque PMv and M1, freely moving, natural actions.
 
-One unit a channel (the variable with the letter a), as published.
+Spike times of one unit a channel (the variable with the letter a, as published) are counted in bins from 0 s to the
+last spike of the session.
 """
 
 from pathlib import Path
@@ -8,20 +9,22 @@ from pathlib import Path
 import numpy as np
 
 from neuralpile import build
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings import matlab
-from neuralpile.spikes import binning
+from neuralpile.spikes import binning, clock
 from neuralpile.spikes.session import Options, Session
 
 CHANNELS = [f"Spk_{channel:03d}a_sh" for channel in range(128)]
 
 
 def read(path: Path, options: Options) -> Session:
-    """Count each channel's spikes from 0 s to the last one of any channel."""
+    """Count each channel's spikes from 0 s to the last spike of any channel."""
     content = matlab.read_variables(path, CHANNELS)
     if not content:
-        raise BadInput(path, "variables Spk_000a_sh to Spk_127a_sh", "none of them", "check that this is a session")
-    # The published counts have the first row of each variable: of a column, its first spike only.
+        raise BadInput(
+            path, "variables Spk_000a_sh to Spk_127a_sh", "none of them", "check that this is a session's file"
+        )
+    # The published counts are those of each variable's first row: of a column, its first spike only.
     variables = [content.get(name, np.empty((0, 0))) for name in CHANNELS]
     whole = [not options.as_published and variable.shape[1] == 1 for variable in variables]
     trains = [
@@ -30,8 +33,10 @@ def read(path: Path, options: Options) -> Session:
     ]
     times, ends = np.concatenate(trains), np.cumsum([len(train) for train in trains])
     last = np.max(times[np.isfinite(times)], initial=-np.inf)
-    if last > binning.LONGEST:
-        raise BadInput(path, "spike times in seconds", f"one at {last:,.0f}", "the times are in another unit")
+    try:
+        unlikely = clock.check(times, ends, options.bin_size)
+    except Mismatch as error:
+        raise error.at(path, "check the unit of the spike times") from None
     n_bins = int(np.ceil(max(last, 0) / options.bin_size))
     if options.as_published:
         matrix = as_published(trains, n_bins, options.bin_size)
@@ -42,6 +47,7 @@ def read(path: Path, options: Options) -> Session:
         edges[-1] = max(edges[-1], last)
         binned = binning.count_between(times, ends, edges)
         matrix, notes = binned.counts, binned.notes()
+    notes = unlikely + notes
     missing = [name for name in CHANNELS if name not in content]
     if missing:
         notes.append(f"no {', '.join(missing[:3])}{' …' * (len(missing) > 3)}: {len(missing)} silent channels")

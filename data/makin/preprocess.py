@@ -1,7 +1,7 @@
 """Spike counts of makin (O'Doherty et al.): macaque M1 (and S1), self-paced reaches to random targets.
 
-Each channel's unsorted spikes and its sorted units are merged into one row, as published. Bins start at the first spike
-of the session, not at 0 s.
+The spikes of each channel, unsorted and of its sorted units, are merged and counted in bins, as published. Bins start
+at the first spike of the session, not at 0 s.
 """
 
 from pathlib import Path
@@ -9,34 +9,35 @@ from pathlib import Path
 import numpy as np
 
 from neuralpile import build
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings import matlab
-from neuralpile.spikes import binning
+from neuralpile.spikes import binning, clock
 from neuralpile.spikes.session import Options, Session
 
 MOST_UNITS = 5  # of a channel: unsorted spikes, and up to four sorted units
 
 
 def read(path: Path, options: Options) -> Session:
-    """Merge the spikes of each channel, and count them from the first spike on."""
+    """Merge the spikes of each channel, and count them from the session's first spike on."""
     cells = matlab.read_cells(path, "spikes")
     if cells.ndim != 2 or cells.shape[0] > MOST_UNITS:
         found = f"cells of shape {cells.shape}"
         raise BadInput(path, f"spikes of at most {MOST_UNITS} units × channels", found, "check the file")
+    try:
+        notes = clock.check(np.concatenate(cells.ravel()), np.cumsum([len(c) for c in cells.ravel()]), options.bin_size)
+    except Mismatch as error:
+        raise error.at(path, "check the unit of the spike times") from None
     channels = [np.concatenate(units) for units in cells.T]
     times, ends = np.concatenate(channels), np.cumsum([len(channel) for channel in channels])
     edges = np.zeros(1)
     if np.isfinite(times).any():
         first, last = np.min(times[np.isfinite(times)]), np.max(times[np.isfinite(times)])
-        if last - first > binning.LONGEST:
-            found = f"{last - first:,.0f} s between first and last"
-            raise BadInput(path, "spike times in seconds", found, "the times are in another unit, or damaged")
         edges = np.arange(first, last + options.bin_size, options.bin_size)
         if not options.as_published:
             edges[-1] = max(edges[-1], last)
     binned = binning.count_between(times, ends, edges, options.as_published)
     monkey = path.stem.partition("_")[0]  # indy_20160407_02, loco_20170210_03
-    return Session(monkey, path.stem, binned.counts, binned.notes(options.as_published))
+    return Session(monkey, path.stem, binned.counts, notes + binned.notes(options.as_published))
 
 
 if __name__ == "__main__":

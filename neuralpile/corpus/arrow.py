@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from neuralpile.corpus.manifest import MANIFEST
+from neuralpile.corpus.manifest import MANIFEST as MANIFEST
 from neuralpile.corpus.rows import Row, to_record_batch
 from neuralpile.files import whole_file, write_text
 
@@ -20,8 +20,6 @@ METADATA = b"neuralpile"  # key of what is kept in the schema of an Arrow file
 INFO = "dataset_info.json"
 SPLITS = "dataset_dict.json"  # names the splits of a data set that has several
 STATE = "state.json"  # names the data files; without it, the data set is not finished
-
-__all__ = ["INFO", "MANIFEST", "SPLITS", "STATE"]
 
 
 def parse_manifest(content: bytes) -> dict[str, Any] | None:

@@ -1,16 +1,18 @@
-"""The pile on one page: an HTML file that needs no network and no other file.
+"""One HTML page about data sets, which needs no network and no other file.
 
-What is published comes from the `dataset.toml` files, what is built from the builds; the two are kept apart.
+What is published comes from the `dataset.toml` files, what is built from the local builds. The two stand side by side;
+data sets without published numbers, a user's own, are not compared with anything.
 """
 
 import base64
 import hashlib
 import io
-import json
-import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote, urlsplit
 
 import jinja2
 from matplotlib.figure import Figure
@@ -18,42 +20,141 @@ from PIL import Image
 from tqdm import tqdm
 
 from neuralpile import __version__, catalog
-from neuralpile.build import verify
+from neuralpile.build import compare
+from neuralpile.build.record import REPORT, Report
 from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus import arrow
-from neuralpile.figures import checks, rasters
+from neuralpile.figures import checks, rasters, summary
 from neuralpile.files import write_text
 from neuralpile.motifs import figures, parquet
 from neuralpile.motifs.figures import COLOURS, MANY
+from neuralpile.motifs.parquet import Counted
 from neuralpile.open import open_data_set
 
 TEMPLATE = Path(__file__).with_name("page.html")
-# Of the table: name, and whether it is a number
+COLUMNS = ("data set", "species", "area", "task", "signal")  # of the table, as text
 NUMBERS = ("subjects", "sessions", "published tokens", "built tokens")
-COLUMNS = [(name, name in NUMBERS) for name in ("data set", "species", "area", "task", *NUMBERS, "licence")]
-GROUPS = {"component": "name", "area": "area", "species": "species"}  # of the bars
+GROUPS = {"component": "name", "area": "area", "species": "species", "signal": "signal"}  # of the bars
 PIXELS = 860  # width of a raster
 TOP = 24  # motifs
 CELL = 14  # pixels of a bin of a motif
+MOST_CELLS = 1_000  # of a motif that is drawn
 NAMED = 5  # files that could not be built
+UNKNOWN = "not stated"
 
 
-def write(names: list[str], motifs_dir: Path, path: Path, seed: int = 0) -> int:
-    """Write the page about these data sets of the catalog, built or not, and the motifs of the corpus where there are.
+class Picture(NamedTuple):
+    """A figure within the page."""
+
+    data: str  # a data URL
+    alt: str
+    width: int  # pixels
+    height: int
+
+
+@dataclass
+class Component:
+    """What the page says about one data set.
+
+    Attributes:
+        published: tokens of the published rows; None for data sets that are not in the published corpus.
+        tokens: of the local build; None if there is none.
+        built: the local build in words.
+        flags: what is missing or looks wrong.
+        pictures: of the local build.
+    """
+
+    info: DataSetInfo
+    tokens: int | None = None
+    built: str = ""
+    flags: list[str] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+
+    @property
+    def published(self) -> int | None:
+        """Tokens of the published rows."""
+        return self.info.tokens
+
+    @property
+    def name(self) -> str:
+        """Name of the data set."""
+        return self.info.name
+
+    @property
+    def species(self) -> str:
+        """All species, as text."""
+        return ", ".join(self.info.species) or UNKNOWN
+
+    @property
+    def area(self) -> str:
+        """Brain areas."""
+        return self.info.area or UNKNOWN
+
+    @property
+    def signal(self) -> str:
+        """What kind of signal was recorded."""
+        return self.info.signal or UNKNOWN
+
+    @property
+    def url(self) -> str:
+        """Address of the archive's page."""
+        return web_address(self.info.url)
+
+    @property
+    def source(self) -> str:
+        """The archive, and which version of it."""
+        version = f", version {self.info.version}" if self.info.version else ""
+        return " ".join(filter(None, (self.info.archive, self.info.id))) + version
+
+    @property
+    def doi(self) -> str:
+        """Address of the paper."""
+        return f"https://doi.org/{quote(self.info.paper_doi)}" if self.info.paper_doi else ""
+
+    @property
+    def text(self) -> str:
+        """What the search on the page looks through."""
+        info = self.info
+        return " ".join((self.name, info.title, self.species, info.area, info.task, self.signal, info.licence)).lower()
+
+
+def web_address(text: str) -> str:
+    """Return an http or https address unchanged, and "" for all else: links of other kinds can run scripts.
+
+    Example:
+        >>> web_address("https://dandiarchive.org"), web_address("javascript:alert(1)")
+        ('https://dandiarchive.org', '')
+    """
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return ""
+    return text if parts.scheme in ("http", "https") and parts.netloc else ""
+
+
+def write(names: Sequence[str], motifs_dir: Path, path: Path, seed: int = 0) -> int:
+    """Write the page about data sets of the catalog, built or not, and about the motifs of the corpus if there are any.
+
+    Parameters:
+        names: of the data sets.
+        motifs_dir: folder with the tables of extract_motifs.py.
+        path: the file.
+        seed: of the choice of rows that are checked.
 
     Returns:
-        How many things look wrong.
+        The number of things that are missing or look wrong.
 
-    Raises BadInput where a build cannot be read.
+    Raises:
+        BadInput: a build or a table cannot be read.
     """
-    known = [catalog.load(name) for name in names]
-    components = [_component(data_set, seed) for data_set in tqdm(known, "report", unit="data set", disable=None)]
-    built = [c for c in components if c["tokens"] is not None]
-    flagged = [f"{c['name']}: {flag}" for c in components for flag in c["flags"]]
-    simulated = all(data_set.simulated for data_set in known)
+    infos = [catalog.load(name) for name in names]
+    components = [_component(info, seed) for info in tqdm(infos, "report", unit="data set", disable=None)]
+    built = [c for c in components if c.tokens is not None]
+    flagged = [f"{c.name}: {flag}" for c in components for flag in c.flags]
+    simulated = all(info.simulated for info in infos)
     top, motifs_of = _motifs(motifs_dir, simulated)
     template = TEMPLATE.read_text(encoding="utf-8")
-    script = re.search("<script>(.*?)</script>", template, re.DOTALL)[1]
+    script = template.partition("<script>")[2].partition("</script>")[0]
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
     page = environment.from_string(template).render(
         title="Simulated data sets" if simulated else catalog.PILE,
@@ -61,12 +162,13 @@ def write(names: list[str], motifs_dir: Path, path: Path, seed: int = 0) -> int:
         version=__version__,
         components=components,
         built=built,
-        tokens_built=sum(c["tokens"] for c in built),
-        tokens_published=sum(c["published"] for c in components),
-        missing=[c["name"] for c in components if c["tokens"] is None],
+        tokens_built=sum(c.tokens or 0 for c in built),
+        tokens_published=sum(c.published or 0 for c in components),
+        missing=[c.name for c in components if c.tokens is None],
         flagged=flagged,
         groups={title: _bars(components, key) for title, key in GROUPS.items()},
-        columns=COLUMNS,
+        signals=sorted({c.signal for c in components}),
+        columns=[(name, False) for name in COLUMNS] + [(name, True) for name in NUMBERS] + [("licence", False)],
         motifs=top,
         motifs_of=motifs_of,
         legend=[*enumerate(COLOURS), ("more", MANY)],
@@ -75,61 +177,40 @@ def write(names: list[str], motifs_dir: Path, path: Path, seed: int = 0) -> int:
     return len(flagged)
 
 
-def _component(data_set: DataSetInfo, seed: int) -> dict[str, object]:
-    """What the page says of a data set."""
-    facts: dict[str, object] = {
-        "name": data_set.name,
-        "title": data_set.title,
-        "species": ", ".join(data_set.species),
-        "area": data_set.area,
-        "task": data_set.task,
-        "subjects": data_set.subjects,
-        "sessions": data_set.sessions,
-        "published": data_set.tokens,
-        "licence": data_set.licence,
-        "caveat": data_set.caveat,
-        "url": data_set.url,
-        "source": f"{data_set.archive} {data_set.id}, version {data_set.version}",
-        "paper": data_set.paper,
-        "doi": data_set.paper_doi and f"https://doi.org/{data_set.paper_doi}",
-        "data_citation": data_set.data_citation,
-        "tokens": None,
-        "flags": [],
-        "images": [],
-    }
-    facts["text"] = " ".join(str(facts[key]) for key in ("name", "title", "species", "area", "task", "licence")).lower()
-    folder = catalog.BUILD / data_set.name
-    if arrow.is_finished(folder):
-        facts |= _built(data_set, folder, seed)
-    return facts
-
-
-def _built(data_set: DataSetInfo, folder: Path, seed: int) -> dict[str, object]:
+def _component(info: DataSetInfo, seed: int) -> Component:
+    """Look at a data set's local build, if there is one."""
+    component = Component(info)
+    folder = catalog.BUILD / info.name
+    if not arrow.is_finished(folder):
+        return component
     rows = open_data_set(str(folder))
-    held = verify.holdings(data_set, rows)
-    seen = checks.look(rows, seed)
-    flags = list(seen.flags)
-    report = folder / "report.json"
-    failed = json.loads(report.read_text(encoding="utf-8")).get("failed") if report.is_file() else None
-    if failed:
-        some = ", ".join(list(failed)[:NAMED]) + ", …" * (len(failed) > NAMED)
-        flags.append(f"session files that were not built: {len(failed)} (see {report.name}): {some}")
-    if said := verify.differences(data_set, held):
-        flags.append(f"not what is published: {'; '.join(said)}")
-    shown = [part for i in range(min(1, len(rows))) if (part := rasters.view(rows, rows.row(i), rasters.View()))]
-    return {
-        "tokens": held.tokens,
-        "built": f"sessions {held.sessions:,}, rows {len(rows):,}, tokens {held.tokens:,}",
-        "flags": flags,
-        "images": [
-            _image(rasters.draw_rows(shown, data_set.name, "its first row", PIXELS), f"a row of {data_set.name}"),
-            _image(checks.draw(seen), f"rates and counts of {data_set.name}: {'; '.join(seen.flags) or 'no flags'}"),
-        ],
-    }
+    report = Report.read(folder)
+    held = compare.holdings_of_rows(info, rows)
+    checked = checks.check(rows, seed)
+    component.tokens = held.tokens
+    component.built = f"sessions {held.sessions:,}, rows {len(rows):,}, tokens {held.tokens:,}"
+    component.flags = [*checked.flags, *_failed(report)]
+    if differences := compare.differences(info, held, report):
+        component.flags.append(f"differs from what is published: {'; '.join(differences.values())}")
+    shown = [part for i in range(min(1, len(rows))) if (part := rasters.view(rows, rows.row(i), rasters.DEFAULT))]
+    if shown:
+        figure = rasters.draw_rows(shown, info.name, "its first row", PIXELS)
+        component.pictures.append(_picture(figure, f"a row of {info.name}"))
+    alt = f"rates and counts of {info.name}: {'; '.join(checked.flags) or 'no flags'}"
+    component.pictures.append(_picture(summary.draw(checked), alt))
+    return component
 
 
-def _image(figure: Figure, alt: str) -> dict[str, object]:
-    """A figure within the page."""
+def _failed(report: Report | None) -> list[str]:
+    """Name the session files that could not be built, by the build's report."""
+    if report is None or not report.failed:
+        return []
+    some = ", ".join(list(report.failed)[:NAMED]) + ", …" * (len(report.failed) > NAMED)
+    return [f"session files that were not built: {len(report.failed)} (see {REPORT}): {some}"]
+
+
+def _picture(figure: Figure, alt: str) -> Picture:
+    """Draw a figure as a PNG of few colours."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     with Image.open(buffer) as image:
@@ -137,28 +218,35 @@ def _image(figure: Figure, alt: str) -> dict[str, object]:
         width, height = image.size
     out = io.BytesIO()
     small.save(out, "png", optimize=True)
-    data = f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
-    return {"data": data, "alt": alt, "width": width, "height": height}
+    return Picture(f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}", alt, width, height)
 
 
-def _bars(components: list[dict], key: str) -> list[dict[str, object]]:
-    """Tokens as bars, the largest first: as they are published, and in it what is built."""
+class Bar(NamedTuple):
+    """Tokens as a bar: an outline for what is published, and filled what is built."""
+
+    name: str
+    published: float  # length, per cent
+    built: float
+    text: str
+
+
+def _bars(components: Sequence[Component], key: str) -> list[Bar]:
+    """Add up tokens by a property of the data sets, the largest sum first."""
     published: Counter[str] = Counter()
     built: Counter[str] = Counter()
     for c in components:
-        published[c[key]] += c["published"]
-        built[c[key]] += c["tokens"] or 0
-    most = max(*published.values(), *built.values())
-    return [
-        {
-            "name": name,
-            "published": 100 * n / most,
-            "built": 100 * built[name] / most,
-            "text": f"{_short(n)} ({figures.percent(n / published.total())})",
-            "built_text": _short(built[name]) if built[name] else "",
-        }
-        for name, n in sorted(published.items(), key=lambda item: (-item[1], item[0]))
-    ]
+        published[getattr(c, key)] += c.published or 0
+        built[getattr(c, key)] += c.tokens or 0
+    most = max(1, *published.values(), *built.values())
+    bars = []
+    for name in sorted(published, key=lambda name: (-max(published[name], built[name]), name)):
+        words = []
+        if published[name]:
+            words.append(f"{_short(published[name])} ({figures.percent(published[name] / published.total())})")
+        if built[name]:
+            words.append(f"built {_short(built[name])}")
+        bars.append(Bar(name, 100 * published[name] / most, 100 * built[name] / most, ", ".join(words) or "–"))
+    return bars
 
 
 def _short(n: int) -> str:
@@ -168,30 +256,52 @@ def _short(n: int) -> str:
     return f"{n}"
 
 
-def _motifs(folder: Path, simulated: bool) -> tuple[list[dict[str, object]], str]:
-    """Read the most frequent motifs of the corpus, or of simulated data, from the first table of them."""
+class Cell(NamedTuple):
+    """A bin of a motif: its place in pixels, and its colour."""
+
+    x: int
+    y: int
+    fill: str
+
+
+class Motif(NamedTuple):
+    """A motif as it is drawn on the page."""
+
+    cells: list[Cell]
+    width: int  # pixels
+    height: int
+    words: str
+    share: str
+
+
+def _motifs(folder: Path, simulated: bool) -> tuple[list[Motif], str]:
+    """Read the most frequent motifs of the corpus, or of simulated data, from the first table of them.
+
+    Returns:
+        The motifs, none if there is no table or they are too large to draw; and what they are motifs of.
+    """
     stem = figures.file_stem("simulated*" if simulated else catalog.PILE, 1, 8).partition("(")[0]
     paths = sorted(folder.glob(f"{stem}(*_motifs.parquet"))
     if not paths:
         return [], ""
     table = parquet.read_start(paths[0], TOP)
     counted = table.counted
-    of = f"{counted.p_n} × {counted.p_t} of {counted.data_set}: {counted.patches:,} patches, {table.unique:,} unique"
-    motifs = zip(table.motifs.patches.tolist(), table.motifs.frequencies.tolist(), strict=True)
-    return [_motif(patch, n / counted.patches) for patch, n in motifs], of
+    if counted.p_n * counted.p_t > MOST_CELLS:
+        return [], ""
+    patches = zip(table.motifs.patches.tolist(), table.motifs.frequencies.tolist(), strict=True)
+    return [_motif(patch, n / counted.patches) for patch, n in patches], _motifs_of(counted, table.unique)
 
 
-def _motif(patch: list[list[int]], share: float) -> dict[str, object]:
-    return {
-        "cells": list(_cells(patch)),
-        "width": CELL * len(patch[0]),
-        "height": CELL * len(patch),
-        "words": " / ".join(" ".join(map(str, unit)) for unit in patch),
-        "share": figures.percent(share),
-    }
+def _motifs_of(counted: Counted, unique: int) -> str:
+    return f"{counted.p_n} × {counted.p_t} of {counted.data_set}: {counted.patches:,} patches, {unique:,} unique"
 
 
-def _cells(patch: list[list[int]]) -> Iterator[dict[str, object]]:
+def _motif(patch: list[list[int]], share: float) -> Motif:
+    words = " / ".join(" ".join(map(str, unit)) for unit in patch)
+    return Motif(list(_cells(patch)), CELL * len(patch[0]), CELL * len(patch), words, figures.percent(share))
+
+
+def _cells(patch: list[list[int]]) -> Iterator[Cell]:
     for y, unit in enumerate(patch):
         for x, n in enumerate(unit):
-            yield {"x": CELL * x, "y": CELL * y, "fill": figures.colour(n)}
+            yield Cell(CELL * x, CELL * y, figures.colour(n))

@@ -1,20 +1,22 @@
-"""The card of a data set on the Hub: what is in it, where it is from, how it was built, who is to be cited.
+"""The data set card on the Hub: what a repository holds, where it is from, how it was built, and whom to cite.
 
-A card is a README.md with metadata in YAML. Everything in it is from the rows themselves, from the `dataset.toml`
+A card is a README.md with metadata in YAML. Everything in it comes from the rows themselves, from the `dataset.toml`
 of the components, or from the run that made them.
 """
 
+import html
+import importlib.metadata
+import itertools
 import platform
 import re
+import string
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import quote, urlsplit
 
-import datasets
-import numpy as np
 import pyarrow as pa
-from datasets.info import DatasetInfosDict
-from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCardData
 
 import neuralpile
@@ -31,7 +33,7 @@ SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M"
 
 @dataclass
 class Part:
-    """What a data set holds of one component, in one split."""
+    """What a data set holds of one component, in one split: counts of rows and tokens, subjects and sessions."""
 
     rows: int = 0
     tokens: int = 0
@@ -56,7 +58,7 @@ class Part:
 
 @dataclass
 class Split:
-    """What a split holds, and its size: bytes in memory (Arrow), and in the files (Parquet)."""
+    """What a split, or one file of it, holds, and its bytes in memory (Arrow) and in files (Parquet)."""
 
     parts: dict[str, Part] = field(default_factory=dict)  # by component
     memory: int = 0
@@ -68,37 +70,76 @@ class Split:
         """All parts together."""
         return _union(self.parts.values())
 
+    def __or__(self, other: "Split") -> "Split":
+        names = [*self.parts, *(name for name in other.parts if name not in self.parts)]
+        parts = {name: self.parts.get(name, Part()) | other.parts.get(name, Part()) for name in names}
+        return Split(parts, self.memory + other.memory, self.files + other.files, self.shards + other.shards)
+
 
 def metadata(
-    name: str, licences: Iterable[str], splits: Mapping[str, Split], schema: pa.Schema, tags: Iterable[str] = TAGS
+    name: str,
+    licences: Mapping[str, str],
+    splits: Mapping[str, Split],
+    schema: pa.Schema,
+    tags: Iterable[str] = TAGS,
+    link: str = "",
+    caveats: Mapping[str, str] = {},
 ) -> DatasetCardData:
-    """The metadata at the head of a card: licences, tags, which files are which split, features and numbers.
+    """The metadata at the head of a card: licences, tags, the files of each split, column types and sizes.
 
-    The files of a split are `data/<split>-*`.
+    The files of a split are `data/<split>-*`. The Hub's viewer is off: it would turn 100 rows of 10 million counts
+    into Python lists. Column types are written such that every version of `datasets` from 2.14 reads them.
+
+    Parameters
+    ----------
+    name : title of the data set.
+    licences : of each component, by name, as `dataset.toml` has them.
+    splits : what each split holds.
+    schema : of the rows.
+    tags : for the Hub's search.
+    link : where the terms of licences can be read that the Hub has no identifier for.
+    caveats : terms to know of, by component.
     """
-    sizes = {
-        split: datasets.SplitInfo(split, num_bytes=facts.memory, num_examples=facts.whole.rows)
-        for split, facts in splits.items()
-    }
-    n_rows = sum(info.num_examples for info in sizes.values())
-    category = int(np.searchsorted([10**n for n in range(3, 9)], n_rows, side="right"))
-    identifiers = sorted({LICENCES.get(licence, "other") for licence in licences})
-    data = DatasetCardData(
+    n_rows = sum(facts.whole.rows for facts in splits.values())
+    sizes = [
+        {"name": split, "num_bytes": facts.memory, "num_examples": facts.whole.rows} for split, facts in splits.items()
+    ]
+    identifiers = sorted({LICENCES.get(licence, "other") for licence in licences.values()})
+    others = sorted({licence for licence in licences.values() if licence not in LICENCES})
+    return DatasetCardData(
         license=identifiers[0] if len(identifiers) == 1 else identifiers or None,
-        pretty_name=name,
-        size_categories=SIZES[category],
+        license_name=_slug(others[0] if len(others) == 1 else "see the components") if others else None,
+        license_link=link if others and _is_web(link) else None,
+        license_details=" ".join(f"{name}: {_line(caveat)}" for name, caveat in caveats.items()) or None,
+        pretty_name=_line(name),
+        size_categories=SIZES[bisect_right([10**n for n in range(3, 9)], n_rows)],
         tags=list(tags),
+        viewer=False,
+        dataset_info={
+            "features": [{"name": column.name} | _feature(column.type) for column in schema],
+            "splits": sizes,
+            "download_size": sum(facts.files for facts in splits.values()),
+            "dataset_size": sum(facts.memory for facts in splits.values()),
+        },
+        configs=[
+            {
+                "config_name": "default",
+                "data_files": [{"split": split, "path": f"data/{split}-*"} for split in splits],
+            }
+        ],
     )
-    info = datasets.DatasetInfo(
-        features=datasets.Features.from_arrow_schema(schema),
-        splits=datasets.SplitDict(sizes),
-        download_size=sum(facts.files for facts in splits.values()),
-        dataset_size=sum(facts.memory for facts in splits.values()),
-    )
-    files = [{"split": split, "path": f"data/{split}-*"} for split in splits]
-    DatasetInfosDict(default=info).to_dataset_card_data(data)
-    MetadataConfigs(default={"data_files": files}).to_dataset_card_data(data)
-    return data
+
+
+def _feature(kind: pa.DataType) -> dict[str, object]:
+    """A column's type as `dataset_info` has it. `sequence` is read by all versions of `datasets`, `list` is not."""
+    if not pa.types.is_list(kind):
+        return {"dtype": _dtype(kind)}
+    inner = _feature(kind.value_type)
+    return {"sequence": inner.get("dtype", inner)}
+
+
+def _dtype(kind: pa.DataType) -> str:
+    return {"double": "float64"}.get(str(kind), str(kind))
 
 
 def write(
@@ -111,31 +152,30 @@ def write(
 ) -> str:
     """The card of spike counts.
 
-    Args:
-        repository: someone/name.
-        splits: what is in it.
-        schema: of its rows.
-        described: what is known of its components, by their names; others are listed by name alone.
-        made: how it was built, as titles and values.
-        manifest: the file beside the card that lists sessions and digests, if there is one.
+    Parameters
+    ----------
+    repository : someone/name.
+    splits : what each split holds.
+    schema : of the rows.
+    described : what is known of the components, by name; others are listed by name alone.
+    made : how the rows were built, as titles and values.
+    manifest : name of the file beside the card that lists sessions and checksums, if there is one.
     """
     names = list(dict.fromkeys(name for split in splits.values() for name in split.parts))
     known = {name: described[name] for name in names if name in described}
     title = next(iter(known.values())).title if len(names) == 1 and known else repository.rpartition("/")[2]
-    licences = [known[name].licence if name in known else "unknown to neuralpile" for name in names]
+    licences = {name: known[name].licence if name in known else "unknown to neuralpile" for name in names}
     simulated = bool(known) and all(data_set.simulated for data_set in known.values())
-    head = metadata(title, licences, splits, schema, ("simulated", "spike-counts") if simulated else TAGS)
+    tags = ("simulated", "spike-counts") if simulated else TAGS
     caveats = _caveats(known)
-    if caveats:
-        head.license_details = " ".join(f"{name}: {caveat}" for name, caveat in caveats.items())
+    head = metadata(title, licences, splits, schema, tags, _terms_link(repository, licences, known), caveats)
     whole = _union(split.whole for split in splits.values())
     parts = [
-        "---\n" + head.to_yaml() + "\n---",
-        f"# {title}",
+        f"# {_text(title)}",
         "Simulated, not recorded from any animal." if simulated else "",
         f"Spike counts of {len(whole.sessions):,} sessions of {len(whole.subjects):,} subjects: {whole.tokens:,} "
-        f"tokens in {whole.rows:,} rows. A token is one unit in one bin; a row is a matrix of counts, units × bins, of "
-        "a session or a part of it.",
+        f"tokens in {whole.rows:,} rows. A token is one unit in one bin. A row is a matrix of counts, units × bins, of "
+        "a session or of a part of it.",
         _loading(repository, splits),
         _columns(schema),
         _splits(splits),
@@ -144,7 +184,7 @@ def write(
         _made(made, manifest),
         _citing(known.values()),
     ]
-    return "\n\n".join(filter(None, parts)) + "\n"
+    return _page(head, parts)
 
 
 def write_motifs(
@@ -156,23 +196,35 @@ def write_motifs(
     made: Mapping[str, object],
 ) -> str:
     """The card of a table of motifs: `facts` are what it counts, as titles and values, the others as for `write`."""
-    licences = [data_set.licence for data_set in described.values()]
-    head = metadata(repository.rpartition("/")[2], licences, {"train": split}, schema)
-    rows = [f"- {name}: {int(facts[name]):,}" for name in ("tokens", "patches")] + [f"- unique: {split.whole.rows:,}"]
+    licences = {name: data_set.licence for name, data_set in described.items()}
+    link, caveats = _terms_link(repository, licences, described), _caveats(described)
+    head = metadata(repository.rpartition("/")[2], licences, {"train": split}, schema, link=link, caveats=caveats)
+    rows = [f"- {name}: {int(str(facts[name])):,}" for name in ("tokens", "patches")]
     parts = [
-        "---\n" + head.to_yaml() + "\n---",
-        f"# Motifs of {facts['data_set']}",
+        f"# Motifs of {_text(str(facts['data_set']))}",
         f"All unique patches of {facts['p_n']} units × {facts['p_t']} bins, and how often each occurs, the most "
         "frequent first.",
-        "\n".join(rows),
+        "\n".join([*rows, f"- unique: {split.whole.rows:,}"]),
         "| column | |\n|---|---|\n| `patch` | spike counts, units × bins |\n| `frequency` | how often it occurs |\n"
-        "| `probability` | its share in all patches |",
+        "| `probability` | its share of all patches |",
         "The licences of the data that were counted hold for this table, too.",
-        _terms(_caveats(described)),
+        _terms(caveats),
         _made(made, None),
         _citing(described.values()),
     ]
-    return "\n\n".join(filter(None, parts)) + "\n"
+    return _page(head, parts)
+
+
+def _page(head: DatasetCardData, parts: Iterable[str]) -> str:
+    return "\n\n".join([f"---\n{head.to_yaml()}\n---", *filter(None, parts)]) + "\n"
+
+
+def _terms_link(repository: str, licences: Mapping[str, str], known: Mapping[str, DataSetInfo]) -> str:
+    """Where the terms are that the Hub has no identifier for: the archive's page, or the card if there are several."""
+    others = [name for name, licence in licences.items() if licence not in LICENCES]
+    if len(others) == 1 and others[0] in known:
+        return known[others[0]].url
+    return f"https://huggingface.co/datasets/{repository}#components"
 
 
 def _caveats(described: Mapping[str, DataSetInfo]) -> dict[str, str]:
@@ -180,31 +232,33 @@ def _caveats(described: Mapping[str, DataSetInfo]) -> dict[str, str]:
 
 
 def describe(names: Iterable[str], manifest: Mapping[str, object] | None = None) -> dict[str, DataSetInfo]:
-    """What the catalog says of the components of these names; `manifest` is that of their rows, if there is one."""
+    """What the catalog says of these components. `manifest` is that of their rows, if there is one."""
     known = set(catalog.names())
     return {name: catalog.load(own) for name in names if (own := data_set_of(name, manifest)) in known}
 
 
 def data_set_of(name: str, manifest: Mapping[str, object] | None) -> str:
-    """The data set that a component is of, which its manifest, or the corpus's, names, whatever its folder is called.
+    """The data set that a component was built from, whatever its folder is called.
 
-    Where these do not tell, it is its name, or the part of it after the /.
+    The component's manifest names it, or the corpus's. Without these it is the component's name after any "/".
     """
-    try:
-        return str((manifest["components"][name]["manifest"] if "components" in manifest else manifest)["data_set"])
-    except (TypeError, KeyError):
-        return name.rpartition("/")[2]
+    own: object = manifest
+    if isinstance(manifest, Mapping) and isinstance(components := manifest.get("components"), Mapping):
+        component = components.get(name)
+        own = component.get("manifest") if isinstance(component, Mapping) else None
+    named = own.get("data_set") if isinstance(own, Mapping) else None
+    return name.rpartition("/")[2] if named is None else str(named)
 
 
 def bibtex(data_sets: Iterable[DataSetInfo]) -> str:
-    """BibTeX of the papers, one entry for each, and of the recordings, from the citations in the `dataset.toml`.
+    """BibTeX of the papers, one entry for each, and of the recordings, from the citations in `dataset.toml`.
 
-    A citation is "authors year, where it appeared"; what is not in it is not in the entry.
+    A citation reads "authors year, where it appeared". An entry has no more than its citation.
     """
     entries: dict[str, str] = {}  # by key
     papers: set[str] = set()
     for data_set in data_sets:
-        cited = re.fullmatch(r"(?P<authors>[^\d]+) (?P<year>\d{4}), (?P<where>.+)", data_set.paper)
+        cited = re.fullmatch(r"(?P<authors>[^\d]+) (?P<year>\d{4}), (?P<where>.+)", _line(data_set.paper))
         identity = data_set.paper_doi or data_set.paper
         if cited and identity not in papers:
             papers.add(identity)
@@ -213,23 +267,26 @@ def bibtex(data_sets: Iterable[DataSetInfo]) -> str:
             if data_set.paper_doi:
                 fields["doi"] = data_set.paper_doi
             key = _ascii(_authors(authors)[0]) + year
-            key += next(letter for letter in ("", *"abcdefghijk") if key + letter not in entries)
+            suffixes = itertools.chain(["", *string.ascii_lowercase], map(str, itertools.count(2)))
+            key += next(suffix for suffix in suffixes if key + suffix not in entries)
             entries[key] = _entry(key, fields)
         fields = {"title": data_set.title, "howpublished": data_set.data_citation, "url": data_set.url}
-        key = f"data-{data_set.name}"
+        key = f"data-{_slug(data_set.name)}"
         entries[key] = _entry(key, fields)
     return "\n\n".join(entries.values())
 
 
 def _entry(key: str, fields: Mapping[str, str]) -> str:
-    lines = [f"  {name} = {{{_escaped(name, value)}}}," for name, value in fields.items() if value]
+    lines = [f"  {name} = {{{_bibtex_value(name, value)}}}," for name, value in fields.items() if value]
     return "\n".join([f"@misc{{{key},", *lines, "}"])
 
 
-def _escaped(name: str, value: str) -> str:
-    """Text with BibTeX's special characters escaped, except in addresses."""
-    value = " ".join(value.split())
-    return value if name in ("doi", "url") else re.sub(r"([&%$#_])", r"\\\1", value)
+def _bibtex_value(name: str, value: str) -> str:
+    """Text with BibTeX's special characters escaped. Backticks go: they would end the block in the card."""
+    value = _line(value).replace("`", "'")
+    if name in ("doi", "url"):
+        return re.sub(r"[{}\\\s]", lambda found: quote(found[0]), value)
+    return re.sub(r"([&%$#_{}])", r"\\\1", value.replace("\\", "/"))
 
 
 def _authors(text: str) -> list[str]:
@@ -252,9 +309,42 @@ def _union(parts: Iterable[Part]) -> Part:
     return whole
 
 
-def _table(header: str, lines: Iterable[Iterable[object]]) -> str:
-    """A Markdown table; numbers are set to the right."""
-    rows = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in line] for line in lines]
+def _line(text: str) -> str:
+    """Text in one line, without control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _text(text: str) -> str:
+    """Text in one line that Markdown shows as it is: no tags, links, tables or emphasis of its own."""
+    escaped = html.escape(_line(text), quote=False)
+    return re.sub(r"[\\`*\[\]|~#]|(?<![a-zA-Z0-9])_|_(?![a-zA-Z0-9])", r"\\\g<0>", escaped)
+
+
+def _is_web(address: str) -> bool:
+    """Whether an address begins with http or https and a host: cards link to no others."""
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
+
+
+def _link(text: str, address: str) -> str:
+    """A link in Markdown; the text alone if the address is not one of the web."""
+    if not _is_web(address):
+        return _text(text)
+    return f"[{_text(text)}]({quote(_line(address), safe=':/?#@!$&*+,;=%~')})"
+
+
+def _slug(text: str) -> str:
+    """Lower-case letters, digits and hyphens: "CC-BY-4.0 and more" gives "cc-by-4-0-and-more"."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "other"
+
+
+def _table(header: str, lines: Iterable[Iterable[int | str]]) -> str:
+    """A Markdown table. Texts are Markdown; numbers get thousands separators."""
+    rows = [[f"{cell:,}" if isinstance(cell, int) else cell for cell in line] for line in lines]
     return "\n".join([header, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
@@ -278,13 +368,12 @@ def _columns(schema: pa.Schema) -> str:
         "segment_id": "which part of the session, along time",
         "source_dataset": "the component that the row is from",
     }
-    features = datasets.Features.from_arrow_schema(schema)
-    lines = [(f"`{name}`", _type(feature), meaning.get(name, "")) for name, feature in features.items()]
+    lines = [(f"`{column.name}`", _type(column.type), meaning.get(column.name, "")) for column in schema]
     return _table("| column | type | |\n|---|---|---|", lines)
 
 
-def _type(feature: object) -> str:
-    return f"list of {_type(feature.feature)}" if isinstance(feature, datasets.List) else feature.dtype
+def _type(kind: pa.DataType) -> str:
+    return f"list of {_type(kind.value_type)}" if pa.types.is_list(kind) else _dtype(kind)
 
 
 def _splits(splits: Mapping[str, Split]) -> str:
@@ -303,46 +392,43 @@ def _components(names: list[str], known: Mapping[str, DataSetInfo], splits: Mapp
         + "--:|" * len(splits)
         + "--:|---|---|"
     )
-    lines = []
+    lines: list[list[int | str]] = []
     for name in names:
         part = _union(split.parts.get(name, Part()) for split in splits.values())
         numbers = [len(part.subjects), len(part.sessions), *(s.parts.get(name, Part()).rows for s in splits.values())]
         d = known.get(name)
         if d is None:
-            lines.append([name, "", "", "", "", "", *numbers, part.tokens, "", ""])
+            lines.append([_text(name), "", "", "", "", "", *numbers, part.tokens, "", ""])
             continue
-        source = f"[{d.archive} {d.id}]({d.url})" if d.url else d.archive
-        paper = f"[{d.paper}](https://doi.org/{d.paper_doi})" if d.paper_doi else d.paper
-        licence = d.licence + (" ⚠" if d.caveat else "")
-        what = [name, source, d.version, ", ".join(d.species), d.area, d.task]
-        lines.append([*what, *numbers, part.tokens, licence, " ".join(paper.split())])
+        source = _link(f"{d.archive} {d.id}", d.url) if d.url else _text(d.archive)
+        paper = _link(d.paper, f"https://doi.org/{quote(d.paper_doi)}") if d.paper_doi else _text(d.paper)
+        licence = _text(d.licence) + (" ⚠" if d.caveat else "")
+        what = [_text(name), source, *map(_text, (d.version, ", ".join(d.species), d.area, d.task))]
+        lines.append([*what, *numbers, part.tokens, licence, paper])
     return "## Components\n\nSubjects and sessions as their rows name them.\n\n" + _table(header, lines)
 
 
 def _terms(caveats: Mapping[str, str]) -> str:
     if not caveats:
         return ""
-    lines = [f"- **{name}**: {caveat}" for name, caveat in caveats.items()]
+    lines = [f"- **{_text(name)}**: {_text(caveat)}" for name, caveat in caveats.items()]
     return "\n".join(["## ⚠ Terms to know before you pass rows on", "", *lines])
 
 
 def _made(made: Mapping[str, object], manifest: str | None) -> str:
-    versions = [
-        f"neuralpile {neuralpile.__version__}",
-        f"Python {platform.python_version()}",
-        *(f"{module.__name__} {module.__version__}" for module in (np, pa, datasets)),
-    ]
+    libraries = (f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "pyarrow", "datasets"))
+    versions = [f"neuralpile {neuralpile.__version__}", f"Python {platform.python_version()}", *libraries]
     facts = {**made, "versions": ", ".join(versions)}
-    # options that are off are not told
-    told = {
-        title.replace("_", " "): value for title, value in facts.items() if value is not None and value is not False
-    }
-    lines = [f"- {title}: {value:,}" if type(value) is int else f"- {title}: {value}" for title, value in told.items()]
+    lines = [
+        f"- {_text(title.replace('_', ' '))}: {f'{value:,}' if type(value) is int else _text(str(value))}"
+        for title, value in facts.items()
+        if value is not None and value is not False  # options that are off are not listed
+    ]
     if manifest:
-        lines.append(f"- session by session, with digests: [{manifest}]({manifest})")
+        lines.append(f"- session by session, with checksums: [{manifest}]({manifest})")
     return "\n".join(["## How it was built", "", *lines])
 
 
 def _citing(data_sets: Iterable[DataSetInfo]) -> str:
     entries = bibtex(data_sets)
-    return f"## Citation\n\nWhoever uses them cites the recordings:\n\n```bibtex\n{entries}\n```" if entries else ""
+    return f"## Citation\n\nPlease cite the recordings that you use:\n\n```bibtex\n{entries}\n```" if entries else ""

@@ -1,72 +1,71 @@
-"""Data sets on the Hugging Face Hub, read where they are: of their Parquet files only the row groups asked for.
+"""Read data sets on the Hugging Face Hub in place: only the row groups that are asked for are fetched.
 
-What is found is one commit of the repository: it does not change while it is read.
+A repository is opened at one commit, so it does not change while it is read.
 """
 
-import logging
+import json
 import re
 import threading
-import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
 from typing import TypeVar
 
 import datasets
-import httpx2
-import huggingface_hub
 import pyarrow as pa
 import pyarrow.parquet as pq
-from huggingface_hub import HfFileSystem
-from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
-from huggingface_hub.utils._http import hf_request_event_hook
+from huggingface_hub import HfApi, HfFileSystem
+from huggingface_hub.errors import HfHubHTTPError
 
-from neuralpile import http_client
 from neuralpile.corpus.arrow import MANIFEST, parse_manifest
 from neuralpile.corpus.rows import Names, Row, from_table, names_of
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, Mismatch
+from neuralpile.hub import client
 
 T = TypeVar("T")
 
 COUNTS = pa.list_(pa.list_(pa.uint8()))
-GROUPS_KEPT = 2  # row groups with several rows: these are mostly asked for one after the other
-THREADS = 8  # that wait for answers
-DECODERS = 4  # row groups that are read and decoded at a time,
-AHEAD = 50_000_000  # and tokens, at one byte each, that are while others are used; one row group at least
-TRIES = 5
-ROOT = r"hf://datasets/[^/]+/[^/@]+@[^/]+"  # of the addresses of a repository's files: up to the commit
+GROUPS_KEPT = 2  # row groups of several rows that are kept: neighbours are mostly read one after the other
+THREADS = 8  # requests at a time
+DECODERS = 4  # row groups decoded at a time,
+AHEAD = 50_000_000  # and tokens (one byte each) decoded ahead of their use; at least one row group
+ROOT = r"hf://datasets/[^/]+/[^/@]+@[^/]+"  # how the address of a repository's file begins, up to the commit
+OTHER = "take a data set with rows of spike counts"
 
 
 @dataclass(frozen=True)
 class Group:
-    """A row group: its file, its number there, and the rows that it holds."""
+    """A row group: its file, its number there, and its rows and tokens."""
 
     url: str
     number: int
     rows: int
     tokens: int
-    footer: pq.FileMetaData = field(repr=False)  # of the file, which is thus read once
+    footer: pq.FileMetaData = field(repr=False)  # of the file; kept, so that it is fetched once
 
     def open(self) -> pq.ParquetFile:
-        """Its file."""
+        """Open its file without fetching anything."""
         return _open(self.url, self.footer)
 
 
 @dataclass
 class HubRows:
-    """An opened repository; the same to its readers as `store.LocalRows`.
+    """The rows of a repository: a RowSource, as `store.LocalRows` is.
 
-    Attributes:
-        name: someone/name.
-        groups: the row groups of all its splits, in their order.
+    Attributes
+    ----------
+    name : someone/name of the repository.
+    fingerprint : the addresses of its files, which name the commit.
+    is_merged : whether its rows say which data set they are from.
+    groups : the row groups of all its splits, in order.
     """
 
     name: str
-    fingerprint: str  # the commit, and which files
+    fingerprint: str
     is_merged: bool
     groups: list[Group]
     folder: None = None
@@ -83,20 +82,20 @@ class HubRows:
         return [(g, i) for g, group in enumerate(self.groups) for i in range(group.rows)]
 
     def names(self) -> list[Names]:
-        """What the rows are called, in their order; their counts are not read."""
+        """What the rows are called, in order, without reading their counts."""
 
         def of(group: Group) -> list[Names]:
-            return names_of(_retry(self.name, lambda: group.open().read_row_group(group.number, [*Names._fields])))
+            return self._fetch(lambda: names_of(group.open().read_row_group(group.number, [*Names._fields])))
 
         with ThreadPoolExecutor(THREADS) as pool:
             return [name for names in pool.map(of, self.groups) for name in names]
 
     def tokens(self) -> list[int]:
-        """About how many tokens each row has: exactly, where a row group holds one row; their sum is exact."""
+        """Tokens in each row: exact where a row group has one row, else its mean. The sum is exact."""
         return [(group.tokens + i) // group.rows for group in self.groups for i in range(group.rows)]
 
     def row(self, i: int) -> Row:
-        """Row `i`, counted over all splits. Raises BadInput where it cannot be had, or holds no spike counts."""
+        """Row `i`, counted over all splits in order. Raises BadInput if it cannot be read or holds no spike counts."""
         if not 0 <= i < len(self):
             raise IndexError(i)
         number, place = self._places[i]
@@ -106,7 +105,7 @@ class HubRows:
         return self.read(range(len(self)))
 
     def read(self, numbers: Sequence[int]) -> Iterator[Row]:
-        """These rows, the next ones being read ahead; neighbours in a row group are read together."""
+        """These rows, in this order. The next ones are read ahead; neighbours in a row group are read together."""
         places = groupby((self._places[i] for i in numbers), key=itemgetter(0))
         left = deque((self.groups[number], [place for _, place in those]) for number, those in places)
         coming: deque[tuple[Group, list[int], Future[list[Row]]]] = deque()
@@ -120,16 +119,20 @@ class HubRows:
                 yield from (group_rows[place] for place in wanted)
 
     def manifest(self) -> dict[str, object] | None:
-        """What it was made of, as its `manifest.json` says; None where it has none that can be read."""
+        """What it was made of; None if it has no readable `manifest.json`."""
         root = re.match(ROOT, self.groups[0].url) if self.groups else None
         if root is None:
             return None
-        files = HfFileSystem()
         path = f"{root[0]}/{MANIFEST}"
-        return parse_manifest(_retry(self.name, lambda: files.cat_file(path) if files.exists(path) else b""))
+
+        def content() -> bytes:
+            files = HfFileSystem()
+            return files.cat_file(path) if files.exists(path) else b""
+
+        return parse_manifest(client.call(self.name, content))
 
     def _group(self, number: int) -> list[Row]:
-        """The rows of a row group; whoever asks while another thread reads it waits for that."""
+        """The rows of a row group. If another thread is reading it, this one waits for that."""
         if self.groups[number].rows == 1:
             return self._read(self.groups[number])
         with self._lock:
@@ -141,102 +144,96 @@ class HubRows:
         if mine:
             try:
                 kept.set_result(self._read(self.groups[number]))
-            except BaseException as error:  # also an interrupt: nobody may wait for ever
+            except BaseException as error:  # an interrupt, too: the threads that wait must be released
                 with self._lock:
                     self._kept.pop(number, None)
                 kept.set_exception(error)
         return kept.result()
 
     def _read(self, group: Group) -> list[Row]:
-        """The rows of a row group, decoded one by one: all at once take several times the memory."""
-        return _retry(self.name, lambda: [*map(self._row, group.open().iter_batches(1, [group.number]))])
+        """The rows of a row group, decoded one by one: all at once would take several times the memory."""
+        return self._fetch(lambda: [_row(batch) for batch in group.open().iter_batches(1, [group.number])])
 
-    def _row(self, batch: pa.RecordBatch) -> Row:
-        table = pa.Table.from_batches([batch])
-        place = table.column_names.index("spike_counts")
-        try:
-            if table.schema.types[place] != COUNTS:
-                table = table.set_column(place, "spike_counts", table.column(place).cast(COUNTS))
-            return from_table(table)
-        except ValueError as error:  # pyarrow's have one argument
-            expected, found = error.args if len(error.args) == 2 else ("rows of spike counts", str(error))
-            raise BadInput(self.name, expected, found, "push them again") from None
-
-
-@cache
-def configure_client() -> None:
-    """Have the Hub's client, which would wait for ever, give up a silent server, and log no signed addresses."""
-    huggingface_hub.set_client_factory(_client)
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-
-
-def _client() -> httpx2.Client:
-    """As the Hub's client makes it, but for the end to waiting."""
-    return httpx2.Client(event_hooks={"request": [hf_request_event_hook, _end_waiting]}, follow_redirects=True)
-
-
-def _end_waiting(request: httpx2.Request) -> None:
-    """Give a request our timeouts, whatever it has: some of the Hub's calls ask for none."""
-    timeout = httpx2.Timeout(http_client.SILENT_SECONDS, connect=http_client.CONNECT_SECONDS)
-    request.extensions["timeout"] = timeout.as_dict()
+    def _fetch(self, read: Callable[[], T]) -> T:
+        return client.call(self.name, lambda: _damage_reported(self.name, read))
 
 
 def open_repository(name: str) -> HubRows:
-    """Open a repository of Parquet files. Raises BadInput where there is none, or it has no spike counts."""
-    configure_client()
-    datasets.config.USE_PARQUET_EXPORT = False  # a service beside the Hub, with nothing that is needed here
-    builder = _retry(name, lambda: datasets.load_dataset_builder(name))
-    urls = [url for files in (builder.config.data_files or {}).values() for url in files]
+    """Open the Parquet files of a repository, as `datasets.load_dataset` finds them.
+
+    Raises
+    ------
+    BadInput
+        There is no such repository, it cannot be reached, or it has no rows of spike counts.
+    """
+    commit = client.call(name, lambda: HfApi().dataset_info(name).sha)
+    builder = client.call(name, lambda: datasets.load_dataset_builder(name, revision=commit))
+    urls = [str(url) for files in (builder.config.data_files or {}).values() for url in files]
     urls = [url for url in urls if url.endswith(".parquet")]
     if not urls:
-        raise BadInput(name, "a data set with Parquet files", "none", "give one that was pushed by this project")
-    groups: list[Group] = []
+        raise BadInput(name, "a data set with Parquet files", "none", OTHER)
+
+    def opened(url: str) -> pq.ParquetFile:
+        return client.call(name, lambda: _damage_reported(name, lambda: _open(url)))
+
     with ThreadPoolExecutor(THREADS) as pool:
-        files = list(pool.map(lambda url: _retry(name, lambda: _open(url)), urls))
-    for url, file in zip(urls, files, strict=True):
-        schema = file.schema_arrow
-        types = dict(zip(schema.names, schema.types, strict=True))
-        found = types.get("spike_counts")
-        if found is None or not _is_counts(found):
-            raise BadInput(name, "a column spike_counts of lists of lists of uint8", f"{found}", "take another")
-        for column in Names._fields:
-            if types.get(column) not in (pa.string(), pa.large_string()):
-                raise BadInput(name, f"a column {column} of strings", f"{types.get(column)}", "take another")
-        leaf = next(i for i in range(len(file.schema)) if file.schema.column(i).path.startswith("spike_counts."))
-        for i in range(file.num_row_groups):
-            about = file.metadata.row_group(i)
-            if about.num_rows:
-                groups.append(Group(url, i, about.num_rows, about.column(leaf).num_values, file.metadata))
-    return HubRows(name, " ".join(urls), "source_dataset" in schema.names, groups)
+        files = list(pool.map(opened, urls))
+    try:
+        groups = [group for url, file in zip(urls, files, strict=True) for group in _groups(url, file)]
+    except Mismatch as error:
+        raise error.at(name, OTHER) from None
+    is_merged = "source_dataset" in files[-1].schema_arrow.names
+    return HubRows(name, " ".join(urls), is_merged, groups)
 
 
-def _is_counts(found: pa.DataType) -> bool:
-    """Whether a column holds lists of lists of uint8; other writers count them with 64 bits."""
+def _groups(url: str, file: pq.ParquetFile) -> Iterator[Group]:
+    """The row groups of a file that have rows. Raises Mismatch if its columns are not those of spike counts."""
+    schema = file.schema_arrow
+    types = dict(zip(schema.names, schema.types, strict=True))
+    if not _is_counts(types.get("spike_counts")):
+        raise Mismatch("a column spike_counts of lists of lists of uint8", f"{types.get('spike_counts')}")
+    for column in Names._fields:
+        if types.get(column) not in (pa.string(), pa.large_string()):
+            raise Mismatch(f"a column {column} of strings", f"{types.get(column)}")
+    leaf = next(i for i in range(len(file.schema)) if file.schema.column(i).path.startswith("spike_counts."))
+    for i in range(file.num_row_groups):
+        about = file.metadata.row_group(i)
+        if about.num_rows:
+            yield Group(url, i, about.num_rows, about.column(leaf).num_values, file.metadata)
+
+
+def _is_counts(found: pa.DataType | None) -> bool:
+    """Whether a column holds lists of lists of uint8, with offsets of 32 or 64 bits."""
     for _ in range(2):
-        if not (pa.types.is_list(found) or pa.types.is_large_list(found)):
+        if found is None or not (pa.types.is_list(found) or pa.types.is_large_list(found)):
             return False
         found = found.value_type
-    return found == pa.uint8()
+    return bool(found == pa.uint8())
+
+
+def _row(batch: pa.RecordBatch) -> Row:
+    """The row in a record batch of one row. Raises Mismatch if it holds no spike counts."""
+    table = pa.Table.from_batches([batch])
+    place = table.column_names.index("spike_counts")
+    if table.schema.types[place] != COUNTS:
+        table = table.set_column(place, "spike_counts", table.column(place).cast(COUNTS))
+    return from_table(table)
 
 
 def _open(url: str, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
-    """A file, of which only what is asked for is fetched: pyarrow asks for the ranges of its columns, joined."""
+    """A file of which only what is asked for is fetched: pyarrow asks for the joined ranges of its columns."""
     return pq.ParquetFile(HfFileSystem().open(url, cache_type="none"), metadata=footer, pre_buffer=True)
 
 
-def _retry(name: str, attempt: Callable[[], T]) -> T:
-    """Try until it succeeds; what the Hub's clients try again themselves has been tried then. Raises BadInput."""
-    for i in range(TRIES):
-        try:
-            return attempt()
-        except (datasets.exceptions.DatasetNotFoundError, RepositoryNotFoundError, FileNotFoundError) as error:
-            do = "check the name and, for a private repository, your token (HF_TOKEN)"
-            raise BadInput(name, "a data set on the Hub", f"{type(error).__name__}: {error}", do) from None
-        except (HfHubHTTPError, httpx2.HTTPError, OSError, ConnectionError) as error:
-            if i == TRIES - 1:
-                do = "check your network, and run the same command again"
-                raise BadInput(name, "a data set on the Hub", f"{type(error).__name__}: {error}", do) from None
-            time.sleep(http_client.RETRY_SECONDS * 2**i)
-        except (pa.ArrowException, ValueError) as error:
-            raise BadInput(name, "a data set on the Hub", f"{type(error).__name__}: {error}", "take another") from None
-    raise AssertionError
+def _damage_reported(where: str, read: Callable[[], T]) -> T:
+    """What is read of a Parquet file. Raises BadInput if the file, and not the connection, is at fault."""
+    try:
+        return read()
+    except Mismatch as error:
+        raise error.at(where, "push them again") from None
+    except (HfHubHTTPError, ConnectionError, json.JSONDecodeError):
+        raise
+    except (pa.ArrowException, OSError, ValueError, TypeError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise BadInput(where, "Parquet files of spike counts", "one that is damaged", "push them again") from None

@@ -11,9 +11,10 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from neuralpile import catalog
+from neuralpile.cli import plural
 from neuralpile.files import whole_file
 from neuralpile.motifs.extract import Motifs
-from neuralpile.motifs.summary import Summary, plural
+from neuralpile.motifs.summary import Summary
 
 # Blue for 0 and red for 1, as in the published figures; more spikes have lighter colours, and many are dark.
 COLOURS = ("#2b5c9e", "#d7301f", "#fc8d3c", "#fed45a", "#8fd1c5")
@@ -45,7 +46,7 @@ def draw(motifs: Motifs, summary: Summary, chosen: str = "the most frequent", no
     figure = Figure((fig_width, lines * height + 1.35), dpi=150)
     name = f"{summary.data_set}: {p_n} × {p_t} motifs"
     figure.suptitle(name, y=1 - 0.12 / figure.get_figheight(), fontsize=12, va="top", parse_math=False)
-    facts = f"{plural(summary.patches, 'patch').replace('patchs', 'patches')}, {summary.unique:,} unique; "
+    facts = f"{plural(summary.patches, 'patch', 'patches')}, {summary.unique:,} unique; "
     facts += f"{chosen} {shown}: bins →, units ↓"
     figure.text(0.5, 1 - 0.42 / figure.get_figheight(), facts, ha="center", va="top", fontsize=8)
     colours = ListedColormap([*COLOURS, MANY])

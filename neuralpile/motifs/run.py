@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from neuralpile.cli import plural
 from neuralpile.corpus.rows import RowSource
 from neuralpile.errors import BadInput
 from neuralpile.motifs import figures, independent, parquet, summary
@@ -17,7 +18,7 @@ from neuralpile.motifs.extract import Motifs
 from neuralpile.motifs.independent import Groups
 from neuralpile.motifs.kernels import Table
 from neuralpile.motifs.parquet import Counted
-from neuralpile.motifs.summary import Summary, plural
+from neuralpile.motifs.summary import Summary
 
 CANDIDATES = 2_000  # most frequent motifs that are ranked by lift
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import digamma
 
 from neuralpile import files
+from neuralpile.cli import plural
 from neuralpile.motifs.parquet import Counted
 
 TOPS = (10, 100, 1_000, 32_000, 128_000)  # most frequent motifs whose shares are given
@@ -151,13 +152,3 @@ def lines(summary: Summary) -> list[str]:
             f"estimate their entropy; it cannot exceed {np.log2(summary.patches):.2f} bits a patch in this sample"
         )
     return said
-
-
-def plural(n: int, noun: str) -> str:
-    """Return a number with its noun.
-
-    Example:
-        >>> plural(1, "unit"), plural(2_000, "bin")
-        ('1 unit', '2,000 bins')
-    """
-    return f"{n:,} {noun}{'s' * (n != 1)}"

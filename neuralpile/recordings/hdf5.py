@@ -1,55 +1,163 @@
-"""HDF5 files, on the disk or in an archive, with what can be wrong with one told in a line."""
+"""HDF5 files, on disk or in an archive: open, find, check and read datasets, with one clear line for what is wrong."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import h5py
+import numpy as np
 
 from neuralpile.acquire.range_file import RemoteRecording
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, Mismatch
+from neuralpile.recordings import damage
+from neuralpile.spikes.session import Options, Session
+
+with suppress(ImportError):
+    import hdf5plugin  # noqa: F401  (its import registers compression filters)
 
 Recording = Path | RemoteRecording
+Read = Callable[[Recording, Options], Session]  # what `build.main` takes: it reads one recording
 
-GAP = 1 << 16  # bytes between chunks that cost less than another request
-# Chunks follow one another where from the first to the last there are at most so many times their bytes.
-LOOSE = 1.1
-FIRST_LOOK = 16  # whether they do is looked at after so many chunks,
-AHEAD = 4  # and again each time that there are so many times more
+GAP = 1 << 16  # bytes: ranges with less between them are fetched in one request
+LOOSE = 1.1  # chunks are contiguous if they span at most so many times their bytes
+FIRST_LOOK = 16  # check whether chunks are contiguous after so many chunks,
+AHEAD = 4  # then whenever there are so many times more
+
+
+def local(path: Recording) -> Path:
+    """The path of a recording on disk, for formats that cannot be read in place.
+
+    Raises:
+        BadInput: the recording is in an archive.
+    """
+    if isinstance(path, RemoteRecording):
+        raise BadInput(path, "a file on disk", "one in an archive", "download it; only HDF5 files are read in place")
+    return path
 
 
 @contextmanager
 def open_hdf5(path: Recording, kind: str = "HDF5 file") -> Iterator[h5py.File]:
-    """Open a file of some kind.
+    """Open a file for reading, without locking it.
 
-    Raises BadInput where it, or what is read of it within the block, is no valid HDF5, or does not come.
+    Parameters:
+        path: the file, on disk or in an archive.
+        kind: what the file should be, for messages.
+
+    Raises:
+        BadInput: the file, or what is read of it within the block, is not valid HDF5, or cannot be fetched.
     """
     remote = path.open() if isinstance(path, RemoteRecording) else None
     try:
-        with h5py.File(remote or path, "r") as file:
+        with h5py.File(remote or path, "r", locking=False) as file:
             yield file
-    except (FileNotFoundError, PermissionError):
-        raise  # nothing is wrong with the content
-    except (OSError, RuntimeError, KeyError) as error:  # h5py raises any of these where the bytes make no sense
+    except FileNotFoundError:
+        if isinstance(path, Path):
+            raise damage.missing(path) from None
+        raise
+    except Mismatch as error:
+        raise error.at(path, damage.DOWNLOAD) from None
+    except (OSError, RuntimeError, KeyError, ValueError, UnicodeError) as error:
+        # h5py raises any of these where the bytes make no sense
+        if isinstance(error, PermissionError) and isinstance(path, Path) and not os.access(path, os.R_OK):
+            raise BadInput(path, "a file that can be read", "no permission", "change its permissions") from None
         if remote and remote.failure:
             raise remote.failure from None
-        raise BadInput(path, f"a whole {kind}", str(error), "download it again") from None
+        if isinstance(path, RemoteRecording):
+            raise BadInput(path, f"a whole {kind}", str(error), damage.DOWNLOAD) from None
+        raise damage.explain(path, kind, error) from None
+
+
+def find(file: h5py.Group, place: str) -> h5py.Group | h5py.Dataset | None:
+    """What is at a place in a file; None if there is nothing.
+
+    Raises:
+        Mismatch: the place, or a part of it, is a link whose target does not exist.
+    """
+    here: h5py.Group | h5py.Dataset = file
+    for name in place.split("/"):
+        if not isinstance(here, h5py.Group):
+            return None
+        link = here.get(name, getlink=True)
+        if link is None:
+            return None
+        if name not in here:
+            target = link.path if isinstance(link, h5py.SoftLink) else f"{link.path} in {link.filename}"
+            raise Mismatch(f"{place} in the file", f"a link to {target}, which does not exist")
+        here = here[name]
+    return here
+
+
+def read(path: Recording, dataset: h5py.Dataset) -> np.ndarray:
+    """Read a whole dataset, after a check that the file holds what it declares.
+
+    Raises:
+        Mismatch: the dataset is null, or the file does not hold all of it.
+        BadInput: it cannot be fetched.
+    """
+    if dataset.shape is None:
+        raise Mismatch(f"values in {dataset.name}", "a null dataset")
+    prefetch(path, dataset)
+    check_stored(dataset)
+    return np.asarray(dataset[()])
+
+
+def check_stored(dataset: h5py.Dataset) -> None:
+    """Check that a file holds all that a dataset declares: HDF5 reads what was never stored as zeros.
+
+    Raises:
+        Mismatch: nothing or not all is stored, or it is in another file.
+    """
+    if dataset.external:
+        raise Mismatch(f"{dataset.name} in this file", f"a reference to the file {dataset.external[0][0]}")
+    if dataset.is_virtual:
+        for source in dataset.virtual_sources():
+            _check_source(dataset, source.file_name, source.dset_name)
+        return
+    if not dataset.size:
+        return
+    if dataset.chunks is None:
+        stored, whole = dataset.id.get_storage_size(), dataset.size * dataset.dtype.itemsize
+        what = "bytes"
+    else:
+        stored = dataset.id.get_num_chunks()
+        whole = math.prod(-(-length // step) for length, step in zip(dataset.shape, dataset.chunks, strict=True))
+        what = "chunks"
+    if stored < whole:
+        raise Mismatch(f"{whole:,} {what} of {dataset.name}", f"{stored:,} stored")
+
+
+def _check_source(dataset: h5py.Dataset, filename: str, place: str) -> None:
+    """Check that a source of a virtual dataset exists."""
+    found = place in dataset.file
+    if filename != ".":
+        where = Path(dataset.file.filename).parent / filename
+        try:
+            with h5py.File(where, "r", locking=False) as source:
+                found = place in source
+        except OSError:
+            found = False
+    if not found:
+        raise Mismatch(f"{dataset.name} whole", f"a part that is {place} in {filename}, which does not exist")
 
 
 def prefetch(path: Recording, dataset: h5py.Dataset) -> None:
-    """Have the bytes of a dataset here before they are read, where the file is in an archive: all at once, not one
-    chunk after the other. Raises BadInput where they do not come."""
+    """Fetch the bytes of a dataset before they are read, if the file is in an archive: at once, not chunk by chunk.
+
+    Raises:
+        BadInput: they cannot be fetched.
+    """
     if not isinstance(path, RemoteRecording):
         return
     remote = path.open()
     if dataset.chunks is None:
-        start = dataset.id.get_offset()  # None: nothing is stored, or in the dataset's header
+        start = dataset.id.get_offset()  # None: nothing is stored, or it is in the dataset's header
         if start is not None:
             remote.fetch([(start, start + dataset.id.get_storage_size())])
         return
-    # A tree tells where each chunk is, and its nodes lie between the chunks: while these follow one another, more of
-    # them are fetched ahead, and bring the nodes along.
+    # A tree holds the chunks' places, and its nodes lie between the chunks: while chunks are contiguous, more of them
+    # are fetched ahead, nodes included.
     total = math.prod(-(-length // step) for length, step in zip(dataset.shape, dataset.chunks, strict=True))
     chunks: list[tuple[int, int]] = []
     looked_at = FIRST_LOOK
@@ -66,15 +174,15 @@ def prefetch(path: Recording, dataset: h5py.Dataset) -> None:
 
 
 def _ahead(chunks: list[tuple[int, int]], n: int) -> list[tuple[int, int]]:
-    """Where the next `n` chunks are, if they follow one another as these do; nothing if these do not."""
+    """Where the next `n` chunks are, if these are contiguous; otherwise nothing."""
     start, stop = chunks[0][0], chunks[-1][1]
     stored = sum(stop - start for start, stop in chunks)
-    together = stored <= stop - start <= LOOSE * stored
-    return [(stop, stop + (stop - start) * n // len(chunks))] if together else []
+    contiguous = stored <= stop - start <= LOOSE * stored
+    return [(stop, stop + (stop - start) * n // len(chunks))] if contiguous else []
 
 
 def _joined(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Sorted ranges, those joined between which there is little."""
+    """Sorted ranges of bytes; those with little between them are joined."""
     joined: list[tuple[int, int]] = []
     for start, stop in ranges:
         if joined and start - joined[-1][1] <= GAP:
@@ -85,12 +193,12 @@ def _joined(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def tiles(dataset: h5py.Dataset, most: int) -> Iterator[tuple[slice, slice]]:
-    """Parts of a 3-D dataset of at most `most` bytes: whole along the first axis, slices of the second and third.
+    """Cut a 3-D dataset into parts of at most `most` bytes: whole along the first axis, slices of the others.
 
-    They are made of whole chunks, so that each chunk is read once; only chunks that alone are too large are cut.
+    Parts consist of whole chunks, so that each chunk is read once; only chunks that alone are too large are cut.
     """
     length, n_second, n_third = dataset.shape
-    values = max(1, most // (length * dataset.dtype.itemsize))  # of a tile, on the second and third axis
+    values = max(1, most // (length * dataset.dtype.itemsize))  # of a part, on the second and third axis
     _, second, third = dataset.chunks or (length, 1, n_third)
     second, third = min(second, n_second), min(third, n_third)
     if second * third > values:

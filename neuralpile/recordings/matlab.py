@@ -2,39 +2,119 @@
 
 import struct
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
 import scipy.io
 
-from neuralpile.errors import BadInput
-from neuralpile.recordings.hdf5 import open_hdf5
+from neuralpile.errors import BadInput, Mismatch
+from neuralpile.recordings import damage, hdf5
+from neuralpile.recordings.hdf5 import Read, Recording, local, open_hdf5
+from neuralpile.spikes import trains
+from neuralpile.spikes.session import Options, Session
+from neuralpile.spikes.trains import SpikeTrains
+
+KIND = "MATLAB file of version 7 or earlier"
+KIND_73 = "MATLAB 7.3 file (HDF5)"
+NOT_CELLS = "name the cell array: matlab.count_units('spikes.times')"
+
+
+def count_units(variable: str = "spikes", seconds_per: str | float = "s") -> Read:
+    """The function that counts the spikes of a cell array of spike times, for `build.main`.
+
+    Parameters:
+        variable: a cell array with one cell of spike times for each unit; fields of structs after dots, such as
+            "spikes.times" of CellExplorer.
+        seconds_per: the unit of the times: "s", "ms", "us", or a number of seconds, such as 1/30000 for samples.
+
+    Returns:
+        A function of a file (of any version) and options. The subject is the file's folder, the session its name.
+
+    Raises:
+        Mismatch: `seconds_per` is not a unit of time.
+
+    Example:
+        In a preprocess.py:
+
+        >>> read = count_units("spikes.times")
+        >>> # build.main(__file__, read)
+    """
+    return partial(_count, variable=variable, scale=trains.seconds_per(seconds_per))
+
+
+def _count(recording: Recording, options: Options, variable: str, scale: float) -> Session:
+    path = local(recording)
+    try:
+        return trains.count(read_spike_trains(path, variable, scale), options, path.parent.name, path.stem)
+    except Mismatch as error:
+        raise error.at(path, "check the unit of the times: matlab.count_units(…, seconds_per=…)") from None
+
+
+def read_spike_trains(path: Path, variable: str, seconds_per: float = 1.0) -> SpikeTrains:
+    """Read a cell array with one cell of spike times for each unit, in MATLAB's order of cells.
+
+    Parameters:
+        path: a MATLAB file of any version.
+        variable: the cell array; fields of structs after dots.
+        seconds_per: seconds in the unit of the times.
+
+    Raises:
+        BadInput: the file is not a MATLAB file, or has no such cell array of numbers.
+    """
+    if damage.is_hdf5(damage.head(path)):
+        # HDF5 reverses MATLAB's dimensions: in its order of memory, cells are in MATLAB's order.
+        cells = list(read_cells(path, variable.replace(".", "/")).ravel())
+    else:
+        cells = _old_cells(path, variable)
+    return SpikeTrains.from_list([cell * seconds_per for cell in cells])
+
+
+def _old_cells(path: Path, variable: str) -> list[np.ndarray]:
+    """The cells of a cell array of a file of version 7 or earlier, as float64."""
+    first, *fields = variable.split(".")
+    value = read_variables(path, [first]).get(first)
+    for name in fields:
+        has_field = (
+            value is not None and value.dtype.names is not None and name in value.dtype.names and value.size == 1
+        )
+        value = value[name].flat[0] if has_field and value is not None else None
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "O":
+        found = "none" if value is None else f"{value.dtype} of shape {value.shape}"
+        raise BadInput(path, f"a cell array {variable}", found, NOT_CELLS)
+    cells = [np.asarray(cell) for cell in value.ravel(order="F")]
+    for number, cell in enumerate(cells):
+        if cell.dtype.kind not in "fiu":
+            raise BadInput(f"{path}, {variable}{{{number + 1}}}", "numbers", str(cell.dtype), NOT_CELLS)
+    return [cell.ravel().astype(np.float64) for cell in cells]
 
 
 def read_variables(path: Path, names: list[str]) -> dict[str, np.ndarray]:
-    """Those variables of a MATLAB file of version 7 or earlier that are there, as 2-D arrays.
+    """Those variables of a MATLAB file of version 7 or earlier that exist, as 2-D arrays.
 
-    Raises BadInput where the file is no such file, or damaged.
+    Raises:
+        BadInput: the file is not such a file, or damaged.
     """
     try:
         content = scipy.io.loadmat(path, variable_names=names)
-    except (FileNotFoundError, PermissionError):
+    except FileNotFoundError:
+        raise damage.missing(path) from None
+    except PermissionError:
         raise  # nothing is wrong with the content
     except Exception as error:  # scipy raises errors of many kinds where the bytes make no sense
-        found = f"{type(error).__name__}: {error}"
-        raise BadInput(path, "a MATLAB file of version 7 or earlier", found, "download it again") from None
+        raise damage.explain(path, KIND, error) from None
     if cut_off(path):
-        raise BadInput(path, "a whole MATLAB file", "one that is cut off", "download it again")
-    found = {name: content[name] for name in names if name in content}
-    for name, value in found.items():
-        if not isinstance(value, np.ndarray):  # scipy gives a text for what it cannot read
-            raise BadInput(f"{path}, {name}", "an array", f"{type(value).__name__}: {value}", "download it again")
-    return found
+        raise BadInput(path, "a whole MATLAB file", "one that is cut off", damage.DOWNLOAD)
+    variables = {name: content[name] for name in names if name in content}
+    for name, value in variables.items():
+        if not isinstance(value, np.ndarray):  # scipy returns a text for what it cannot read
+            raise BadInput(f"{path}, {name}", "an array", str(value), damage.DOWNLOAD)
+    return variables
 
 
 def cut_off(path: Path) -> bool:
-    """Whether a file of version 5 to 7 ends within a variable: scipy does not tell where it is one not asked for.
+    """Whether a file of version 5 to 7 ends within a variable: scipy does not report it for one not asked for.
 
     After a header of 128 bytes, each variable begins with its type and its length in bytes, 4 bytes each.
     """
@@ -50,27 +130,41 @@ def cut_off(path: Path) -> bool:
     return place > size
 
 
-def open_73(path: Path) -> AbstractContextManager[h5py.File]:
+def open_73(path: Recording) -> AbstractContextManager[h5py.File]:
     """Open a MATLAB 7.3 file. Raises BadInput as `open_hdf5` does."""
-    return open_hdf5(path, "MATLAB 7.3 file (HDF5)")
+    return open_hdf5(path, KIND_73)
 
 
-def read_cells(path: Path, name: str) -> np.ndarray:
-    """A cell array of numbers of a MATLAB 7.3 file: an object array of 1-D arrays, in the order of the HDF5 file.
+def read_cells(path: Recording, name: str) -> np.ndarray:
+    """A cell array of numbers of a MATLAB 7.3 file: an object array of 1-D arrays, float64, in the file's order.
 
-    HDF5 has MATLAB's dimensions reversed, and an empty cell holds its dimensions in one dimension; it comes back empty.
-    Raises BadInput where there is no such cell array.
+    HDF5 reverses MATLAB's dimensions. An empty cell comes back empty: MATLAB stores its dimensions instead, marked with
+    the attribute MATLAB_empty.
+
+    Raises:
+        BadInput: there is no such cell array, or a cell does not hold numbers.
     """
     with open_73(path) as file:
-        cells = file.get(name)
+        cells = hdf5.find(file, name)
         if not isinstance(cells, h5py.Dataset) or h5py.check_ref_dtype(cells.dtype) is not h5py.Reference:
-            found = f"only {', '.join(file) or 'nothing'}" if cells is None else str(cells)
+            found = (
+                f"only {', '.join(file)}" if cells is None and len(file) else "none" if cells is None else "no cells"
+            )
             raise BadInput(path, f"a cell array {name}", found, "check that this is a recording's file")
         content = np.empty(cells.shape, object)
-        for place, reference in np.ndenumerate(cells[()]):
+        for place, reference in np.ndenumerate(hdf5.read(path, cells)):
             cell = file[reference] if reference else None
             if not isinstance(cell, h5py.Dataset) or cell.dtype.kind not in "fiu":
-                raise BadInput(f"{path}, {name}{list(place)}", "numbers", str(cell), "download it again")
-            empty = cell.ndim < 2 or cell.attrs.get("MATLAB_empty")
-            content[place] = np.empty(0) if empty else cell[()].ravel().astype(np.float64)
+                found = "nothing" if cell is None else f"{getattr(cell, 'dtype', 'a struct')}"
+                raise BadInput(f"{path}, {name}{list(place)}", "numbers", found, damage.DOWNLOAD)
+            content[place] = _cell(path, cell)
         return content
+
+
+def _cell(path: Recording, cell: h5py.Dataset) -> np.ndarray:
+    """The numbers of a cell as a list; none if it is empty."""
+    values = hdf5.read(path, cell).ravel() if cell.shape is not None else np.empty(0)
+    dimensions = values.dtype.kind == "u" and cell.ndim < 2 and 0 in values  # of an empty cell without its mark
+    if cell.attrs.get("MATLAB_empty") or dimensions:
+        return np.empty(0)
+    return values.astype(np.float64)

@@ -1,9 +1,9 @@
-"""NWB files, on the disk or in an archive: spike times of a units table, and rasters, read with h5py from where the
-schema puts them.
+"""NWB files, on disk or in an archive: spike times of a units table, and rasters, read with h5py from where the schema
+puts them.
 
-pynwb reads a units table by way of a DataFrame of all its columns, waveforms included; the spike times are two
-arrays (NWB schema 2, `Units`: `spike_times`, all units one after the other in seconds, and `spike_times_index`, where
-each unit's end), which is all that is read here.
+pynwb reads a units table as a DataFrame of all its columns, waveforms included. The spike times are two arrays (NWB
+schema 2, `Units`: `spike_times`, all units one after another in seconds, and `spike_times_index`, where each unit's
+train ends); only these are read here.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,21 +14,26 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from neuralpile.errors import BadInput
-from neuralpile.recordings.hdf5 import Recording, open_hdf5, prefetch
-from neuralpile.spikes import binning
+from neuralpile.errors import BadInput, Mismatch
+from neuralpile.recordings import hdf5
+from neuralpile.recordings.hdf5 import Read, Recording, open_hdf5, prefetch
+from neuralpile.spikes import binning, trains
 from neuralpile.spikes.session import Options, Session
+from neuralpile.spikes.trains import SpikeTrains
 
 SLAB = 64 * 2**20  # bytes of a raster that are read at a time
+LOWEST_RATE, HIGHEST_RATE = 0.1, 100_000.0  # Hz: rates of bins of 10 s, and above those of any recording system
 UNITS_TABLES = ("units", "processing/ecephys/units")  # where the published data sets have them
+DAMAGED = "the file is damaged or not NWB; download it again"
+NOT_A_RECORDING = "check that this is a recording's file"
+NO_OPTION = "build without this option"
 
 
-class SpikeTrains(NamedTuple):
-    """The spike times of all units, one after the other; unit u is `times[ends[u - 1]:ends[u]]`."""
+class Quality(NamedTuple):
+    """A column of the units table that says how well a unit is isolated, and its labels, the lowest first."""
 
-    times: np.ndarray  # (spikes,), float64, seconds
-    ends: np.ndarray  # (units,), int64
-    unassigned: int  # spikes after the last unit's end, left out of `times`
+    column: str
+    levels: tuple[str, ...]
 
 
 def open_nwb(path: Recording) -> AbstractContextManager[h5py.File]:
@@ -36,46 +41,104 @@ def open_nwb(path: Recording) -> AbstractContextManager[h5py.File]:
     return open_hdf5(path, "NWB file (HDF5)")
 
 
-def read_spike_trains(path: Recording) -> SpikeTrains:
-    """Read the spike trains of a file's units table.
+def read_spike_trains(path: Recording, quality: str | None = None) -> SpikeTrains:
+    """Read the spike trains of a file's units table, with the units' ids.
+
+    Parameters:
+        path: the file, on disk or in an archive.
+        quality: the column of the units table that has quality labels, if they are wanted.
 
     Raises:
-        BadInput: not an HDF5 file, no units table, no spike times in it, or an index that does not fit them.
+        BadInput: the file is not HDF5, has no units table or no spike times, or an index that does not fit them.
     """
     with open_nwb(path) as file:
-        table = next((file[place] for place in UNITS_TABLES if place in file), None)
-        if table is None:
-            found = f"only {', '.join(file) or 'nothing'}"
-            raise BadInput(
-                path, f"a units table at {' or '.join(UNITS_TABLES)}", found, "take a file with sorted spikes"
-            )
-        missing = [name for name in ("spike_times", "spike_times_index") if name not in table]
-        if missing:
-            found = f"a table of {', '.join(table) or 'nothing'}"
-            raise BadInput(path, f"{table.name}/{missing[0]}", found, "take a file with spike times")
-        prefetch(path, table["spike_times"])
-        times, ends = table["spike_times"][()], table["spike_times_index"][()]
-        rows = table["id"].shape[0] if "id" in table else len(ends)
+        table = _units_table(path, file)
+        where = table.name.strip("/")
+        try:
+            times = _vector(hdf5.read(path, table["spike_times"]), f"{where}/spike_times to be a list of seconds")
+            ends = _whole(hdf5.read(path, table["spike_times_index"]), f"{where}/spike_times_index")
+            ids = _ids(path, table, len(ends))
+            labels = None if quality is None else _labels(path, table, quality)
+        except Mismatch as error:
+            raise error.at(path, DAMAGED) from None
+    if ids is not None and len(ids) != len(ends):
+        expected = f"{where}/spike_times_index to have an end for each of {len(ids)} units"
+        raise BadInput(path, expected, f"{len(ends)}", DAMAGED)
+    try:
+        # In the file's own type: an unsigned index of 2**63 and more would turn negative.
+        assigned = int(ends.max(initial=0))
+        if assigned > times.size or int(ends.min(initial=0)) < 0 or (ends[1:] < ends[:-1]).any():
+            expected = f"{where}/spike_times_index to rise from 0 to at most {times.size}"
+            raise Mismatch(expected, "offsets that fall or go beyond")
+        names = ids if ids is not None else [str(unit) for unit in range(len(ends))]
+        seconds = times[:assigned].astype(np.float64, copy=False)
+        return SpikeTrains(seconds, ends.astype(np.int64), names, labels, times.size - assigned)
+    except Mismatch as error:
+        raise error.at(path, DAMAGED) from None
 
-    def bad(expected: str, found: str) -> BadInput:
-        return BadInput(path, f"units/{expected}", found, "the file is damaged or not NWB; download it again")
 
-    if times.ndim != 1 or times.dtype.kind not in "fiu":
-        raise bad("spike_times to be a list of seconds", f"{times.dtype} of shape {times.shape}")
-    if ends.ndim != 1 or ends.dtype.kind not in "iu":
-        raise bad("spike_times_index to be a list of offsets", f"{ends.dtype} of shape {ends.shape}")
-    ends = ends.astype(np.int64)  # it may be uint8 in the file: differences would wrap
-    if len(ends) != rows:
-        raise bad(f"spike_times_index to have an end for each of {rows} units", f"{len(ends)}")
-    if (np.diff(ends, prepend=0) < 0).any() or ends.max(initial=0) > times.size:
-        raise bad(f"spike_times_index to rise from 0 to at most {times.size}", "offsets that fall or go beyond")
-    assigned = int(ends.max(initial=0))
-    return SpikeTrains(times[:assigned].astype(np.float64, copy=False), ends, times.size - assigned)
+def _units_table(path: Recording, file: h5py.File) -> h5py.Group:
+    """The first units table with spike times."""
+    tables = [found for place in UNITS_TABLES if isinstance(found := hdf5.find(file, place), h5py.Group)]
+    for table in tables:
+        if all(isinstance(hdf5.find(table, name), h5py.Dataset) for name in ("spike_times", "spike_times_index")):
+            return table
+    if not tables:
+        found = f"only {', '.join(file)}" if len(file) else "an empty file"
+        expected = f"a units table at {' or '.join(UNITS_TABLES)}"
+        raise BadInput(path, expected, found, "use a file with sorted spikes")
+    names = ("spike_times", "spike_times_index")
+    lacking = next(name for name in names if not isinstance(hdf5.find(tables[0], name), h5py.Dataset))
+    found = f"a table of {', '.join(tables[0])}" if len(tables[0]) else "an empty table"
+    raise BadInput(path, f"{tables[0].name}/{lacking}", found, "use a file with spike times")
+
+
+def _vector(values: np.ndarray, expected: str) -> np.ndarray:
+    """Numbers as one list; a matrix of one row or column is one."""
+    if values.dtype.kind not in "fiu" or values.ndim == 0 or max(values.shape) != values.size:
+        raise Mismatch(expected, f"{values.dtype} of shape {values.shape}")
+    return values.ravel()
+
+
+def _whole(values: np.ndarray, name: str) -> np.ndarray:
+    """An index: whole numbers, which may be stored as floating point numbers."""
+    expected = f"{name} to be a list of offsets"
+    values = _vector(values, expected)
+    if values.dtype.kind != "f":
+        return values
+    try:
+        return binning.whole_numbers(values)
+    except Mismatch as error:
+        raise Mismatch(expected, error.found) from None
+
+
+def _ids(path: Recording, table: h5py.Group, n_units: int) -> list[str] | None:
+    """The units' ids as text. Their number is that of the table's rows; None if the file does not say."""
+    column = table.get("id")
+    if not isinstance(column, h5py.Dataset) or column.ndim != 1:
+        return None
+    try:
+        return _texts(hdf5.read(path, column))
+    except (Mismatch, OSError, ValueError):  # ids are not needed for counts; their number is checked
+        return [str(unit) for unit in range(column.shape[0])]
+
+
+def _labels(path: Recording, table: h5py.Group, name: str) -> list[str]:
+    column = table.get(name)
+    if not isinstance(column, h5py.Dataset):
+        raise BadInput(path, f"{table.name}/{name}", f"a table of {', '.join(table)}", NO_OPTION)
+    return _texts(hdf5.read(path, column))
+
+
+def _texts(values: np.ndarray) -> list[str]:
+    """Values as text: 1, 1.0 and True are "1"."""
+    if values.dtype.kind in "biu" or (values.dtype.kind == "f" and (values == np.rint(values)).all()):
+        return [str(int(value)) for value in values.ravel()]
+    return [value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in values.ravel()]
 
 
 def has_spike_times(path: Recording) -> bool:
-    """Whether a file has a units table with spike times. A file that cannot be read counts as one that has: its error
-    is told when it is built."""
+    """Whether a file has a units table with spike times. True for a file that cannot be read: its build reports why."""
     try:
         with open_nwb(path) as file:
             return any(f"{place}/spike_times" in file for place in UNITS_TABLES)
@@ -84,50 +147,66 @@ def has_spike_times(path: Recording) -> bool:
 
 
 def read_warning(path: Recording) -> list[str]:
-    """What the file's session description warns of, in a list; an empty one where it does not begin with "Warning"."""
-    with open_nwb(path) as file:
-        text = file["session_description"].asstr()[()] if "session_description" in file else ""
-    return [f"the file says: {' '.join(text.split())}"] if text.lower().startswith("warning") else []
+    """The file's session description as a note, if it begins with "Warning"; otherwise an empty list.
+
+    The description is not needed for counts: one that cannot be read is not an error.
+    """
+    try:
+        with open_nwb(path) as file:
+            value = file["session_description"][()] if "session_description" in file else ""
+            words = np.ravel(np.asarray(value, dtype=object))
+            texts = [word.decode(errors="replace") if isinstance(word, bytes) else str(word) for word in words]
+    except (BadInput, TypeError, AttributeError):
+        return []
+    text = " ".join(" ".join(texts).split())
+    return [f"the file says: {text}"] if text.lower().startswith("warning") else []
 
 
 def read_column(path: Recording, name: str) -> np.ndarray:
-    """A column of the units table, one value for each unit: numbers, or str. Raises BadInput where there is none."""
+    """A column of the units table, one value for each unit: numbers, or str.
+
+    Raises:
+        BadInput: the table has no such column.
+    """
     with open_nwb(path) as file:
-        table = next(file[place] for place in UNITS_TABLES if place in file)
-        if name not in table:
-            raise BadInput(path, f"{table.name}/{name}", f"a table of {', '.join(table)}", "do without this option")
-        column = table[name]
-        return column.asstr()[()] if h5py.check_string_dtype(column.dtype) else column[()]
+        table = _units_table(path, file)
+        column = table.get(name)
+        if not isinstance(column, h5py.Dataset):
+            raise BadInput(path, f"{table.name}/{name}", f"a table of {', '.join(table)}", NO_OPTION)
+        values = hdf5.read(path, column)
+        return column.asstr()[()] if h5py.check_string_dtype(column.dtype) else values
 
 
 def read_observed(path: Recording) -> np.ndarray:
-    """When the recording ran, as `obs_intervals` of any unit says: (intervals, 2) in seconds.
+    """The intervals in which the file's `obs_intervals` say that any unit was observed: (intervals, 2), seconds.
 
-    Raises BadInput where there are none.
+    Raises:
+        BadInput: there are none, or they are not intervals.
     """
-    return np.unique(read_column(path, "obs_intervals").reshape(-1, 2), axis=0)
+    intervals = read_column(path, "obs_intervals")
+    if intervals.dtype.kind not in "fiu" or intervals.ndim != 2 or intervals.shape[1] != 2 or not len(intervals):
+        found = "an empty column" if not intervals.size else f"{intervals.dtype} of shape {intervals.shape}"
+        raise BadInput(path, "obs_intervals of start and stop in seconds", found, NO_OPTION)
+    if not (intervals[:, 0] <= intervals[:, 1]).all():  # false for NaN, too
+        raise BadInput(path, "obs_intervals that start before they stop", "NaN or reversed intervals", NO_OPTION)
+    return np.unique(intervals, axis=0)
 
 
 def read_intervals(path: Recording, name: str) -> np.ndarray:
-    """A table of intervals of the file: (intervals, 2), start and stop in seconds. Raises BadInput: there is none."""
+    """A table of intervals of the file: (intervals, 2), start and stop in seconds.
+
+    Raises:
+        BadInput: there is no such table.
+    """
     with open_nwb(path) as file:
-        table = file.get(f"intervals/{name}")
-        if table is None or not {"start_time", "stop_time"} <= set(table):
-            raise BadInput(path, f"intervals/{name} with start_time and stop_time", "none", "do without this option")
-        return np.stack([table["start_time"][()], table["stop_time"][()]], axis=1)
-
-
-class Quality(NamedTuple):
-    """A column of the units table that says how well a unit is isolated, and its values as text, the lowest first."""
-
-    column: str
-    levels: tuple[str, ...]
-
-
-def at_least(column: np.ndarray, levels: Sequence[str], lowest: str) -> np.ndarray:
-    """Which units have the quality `lowest` or better: boolean (units,). Flags count as the texts "0" and "1"."""
-    values = column if column.dtype.kind in "OUT" else column.astype(np.int64).astype(str)
-    return np.isin(np.asarray(values, dtype=str), levels[levels.index(lowest) :])
+        columns = [hdf5.find(file, f"intervals/{name}/{column}") for column in ("start_time", "stop_time")]
+        if not all(isinstance(column, h5py.Dataset) for column in columns):
+            raise BadInput(path, f"intervals/{name} with start_time and stop_time", "none", NO_OPTION)
+        start, stop = (hdf5.read(path, column) for column in columns if isinstance(column, h5py.Dataset))
+    if start.shape != stop.shape or start.ndim != 1 or start.dtype.kind not in "fiu" or stop.dtype.kind not in "fiu":
+        found = f"{start.dtype} of shape {start.shape}, {stop.dtype} of shape {stop.shape}"
+        raise BadInput(path, f"intervals/{name} of start and stop in seconds", found, NO_OPTION)
+    return np.stack([start, stop], axis=1).astype(np.float64)
 
 
 def count_units(
@@ -136,48 +215,50 @@ def count_units(
     quality: Quality | None = None,
     observed: Callable[[Recording], np.ndarray] = read_observed,
 ) -> Session:
-    """Spike counts of a file's units table; the subject is the folder that the file is in, the session its name.
+    """Spike counts of a file's units table. The subject is the file's folder, the session its name.
 
-    Args:
+    Parameters:
         path: the NWB file.
-        options: with `min_quality`, units whose `quality` is lower, or none of its levels, are left out; with
-            `mask_unobserved`, bins that do not lie in the intervals that `observed` gives are cut out.
+        options: with `min_quality`, units with a lower label of `quality`, or none of its labels, are left out; with
+            `mask_unobserved`, bins outside the intervals that `observed` returns are cut out.
         quality: where the file says how well a unit is isolated.
-        observed: gives the observed intervals of the file, (intervals, 2) in seconds.
+        observed: returns the observed intervals of the file, (intervals, 2) in seconds.
 
-    Raises BadInput as `read_spike_trains` does, where the spike times cannot be seconds, and where the file lacks what
-    an option needs.
+    Raises:
+        BadInput: as `read_spike_trains`; the spike times cannot be seconds; the file lacks what an option needs.
+
+    Example:
+        >>> from pathlib import Path
+        >>> session = count_units(Path("sub-A/sub-A_ses-1.nwb"), Options())  # doctest: +SKIP
     """
-    trains = read_spike_trains(path)
+    wanted = quality.column if quality and options.min_quality else None
+    found = read_spike_trains(path, wanted)
     try:
-        binned = binning.bin_spikes(trains.times, trains.ends, options.bin_size, options.as_published)
-    except ValueError as error:
-        raise BadInput(path, *error.args, "the times are in another unit, or damaged") from None
-    notes = [*read_warning(path), *binned.notes(options.as_published)]
-    if trains.unassigned:
-        notes.append(f"{trains.unassigned:,} spikes after the last unit's end in spike_times_index left out")
-    matrix = binned.counts
-    if options.min_quality and quality:
-        good = at_least(read_column(path, quality.column), quality.levels, options.min_quality)
-        notes.append(f"{np.count_nonzero(~good):,} of {len(good):,} units below {options.min_quality} left out")
-        matrix = matrix[good]
+        session = trains.count(
+            found, options, path.parent.name, path.stem, quality.levels if quality and wanted else ()
+        )
+    except Mismatch as error:
+        raise error.at(path, "check the unit of the spike times") from None
+    session.notes[:0] = read_warning(path)
     if options.mask_unobserved:
-        kept = binning.observed_bins(matrix.shape[1], options.bin_size, observed(path))
-        notes.append(f"{np.count_nonzero(~kept):,} of {len(kept):,} bins not observed, cut out")
-        matrix = matrix[:, kept]
-    return Session(path.parent.name, path.stem, matrix, notes)
+        kept = binning.observed_bins(session.counts.shape[1], options.bin_size, observed(path))
+        session.notes.append(f"{np.count_nonzero(~kept):,} of {len(kept):,} bins not observed, cut out")
+        session.counts = session.counts[:, kept]
+    return session
 
 
-def raster(*places: str, own_bin: float | None = None) -> Callable[[Recording, Options], Session]:
+def raster(*places: str, own_bin: float | None = None) -> Read:
     """The function that reads a data set's rasters, for `build.main`.
 
-    Args:
+    Parameters:
         places: where in the file the raster may be; the first one that exists is read.
         own_bin: width of the file's bins in seconds; by default `Options.own_bin`, which comes from dataset.toml.
 
     Example:
-        >>> read = raster("processing/ecephys/rasters/data", own_bin=0.001)
-        >>> # in a preprocess.py: build.main(__file__, raster("processing/ecephys/rasters/data"))
+        In a preprocess.py:
+
+        >>> read = raster("processing/ecephys/rasters/data")
+        >>> # build.main(__file__, read)
     """
     return partial(_count_own_raster, places=places, own_bin=own_bin)
 
@@ -192,50 +273,130 @@ def _count_own_raster(path: Recording, options: Options, places: Sequence[str], 
 def count_raster(path: Recording, options: Options, places: Sequence[str], own_bin: float) -> Session:
     """Spike counts of a raster (fine bins, units), summed to bins of `options.bin_size`.
 
-    Fine bins at the end that fill no bin are left out. The raster is read in slabs: of a long one, only the counts are
-    in memory.
+    Fine bins at the end that do not fill a bin are left out. The raster is read in slabs, so that only the counts of a
+    long one are in memory. A raster that the file's own timestamps, electrodes or unit ids show to be stored as
+    (units, fine bins) is transposed.
 
-    Args:
-        path: the NWB file; the subject is the folder that it is in, the session its name.
+    Parameters:
+        path: the NWB file; the subject is its folder, the session its name.
         options: of these, `bin_size` and `as_published`.
-        places: where in the file the raster may be; the first that is there is taken.
+        places: where in the file the raster may be; the first one that exists is read.
         own_bin: width of a fine bin in seconds.
 
-    Raises BadInput: not an HDF5 file, no raster, or something that is none.
+    Raises:
+        BadInput: the file is not HDF5, has no raster, or one that does not hold counts or contradicts the timestamps.
     """
     factor = round(options.bin_size / own_bin)
     with open_nwb(path) as file:
-        place = next((place for place in places if place in file), places[0])
-        raster = file.get(place)
-        if not isinstance(raster, h5py.Dataset) or raster.ndim != 2:
-            found = "nothing" if raster is None else str(raster)
-            expected = f"a raster (bins, units) at {' or '.join(places)}"
-            raise BadInput(path, expected, found, "check that this is a recording's file")
-        prefetch(path, raster)
-        n_bins, n_units = raster.shape[0] // factor, raster.shape[1]
-        matrix = np.empty((n_units, n_bins), np.uint8)
-        bins_in_slab = max(1, SLAB // max(1, factor * n_units * raster.dtype.itemsize))
-        above = in_tail = 0
-        for start in range(0, max(n_bins, 1), bins_in_slab):
-            stop = min(start + bins_in_slab, n_bins)
-            end = stop * factor if stop < n_bins else raster.shape[0]
-            try:
-                fine = binning.whole_numbers(raster[start * factor : end])
-                slab = binning.rebin(fine, factor, options.as_published)
-            except ValueError as error:
-                raise BadInput(f"{path}, {place}", *error.args, "check that this is a recording's file") from None
-            matrix[:, start:stop] = slab.counts
-            above += slab.above_largest
-            in_tail += slab.in_tail
-    notes = binning.Binned(matrix, in_tail=in_tail, above_largest=above).notes(options.as_published)
-    return Session(path.parent.name, path.stem, matrix, notes)
+        found = {place: hdf5.find(file, place) for place in places}
+        place = next((place for place, here in found.items() if here is not None), places[0])
+        data = found[place]
+        if not isinstance(data, h5py.Dataset) or data.ndim != 2:
+            what = "nothing" if data is None else "something else" if isinstance(data, h5py.Group) else _shape(data)
+            raise BadInput(path, f"a raster (bins, units) at {' or '.join(places)}", what, NOT_A_RECORDING)
+        prefetch(path, data)
+        try:
+            hdf5.check_stored(data)
+            transposed = _is_transposed(data)
+            binned = _rebin_in_slabs(data, factor, options.as_published, transposed)
+        except Mismatch as error:
+            raise error.at(f"{path}, {place}", NOT_A_RECORDING) from None
+        notes = _note_rate(data, own_bin)
+    if transposed:
+        notes.append("the raster is stored as (units, bins), as the file's other entries show; it was transposed")
+    return Session(path.parent.name, path.stem, binned.counts, notes + binned.notes(options.as_published))
+
+
+def _rebin_in_slabs(data: h5py.Dataset, factor: int, as_published: bool, transposed: bool) -> binning.Binned:
+    """Sum a raster of a file to coarser bins, a slab at a time."""
+    length, n_units = data.shape[::-1] if transposed else data.shape
+    n_bins = length // factor
+    counts = np.empty((n_units, n_bins), np.uint8)
+    bins_in_slab = max(1, SLAB // max(1, factor * n_units * data.dtype.itemsize))
+    above = in_tail = 0
+    for start in range(0, max(n_bins, 1), bins_in_slab):
+        stop = min(start + bins_in_slab, n_bins)
+        fine = slice(start * factor, stop * factor if stop < n_bins else length)
+        values = data[:, fine].T if transposed else data[fine]
+        slab = binning.rebin(binning.whole_numbers(values), factor, as_published)
+        counts[:, start:stop] = slab.counts
+        above += slab.above_largest
+        in_tail += slab.in_tail
+    return binning.Binned(counts, in_tail=in_tail, above_largest=above)
+
+
+def _is_transposed(data: h5py.Dataset) -> bool:
+    """Whether a raster is stored as (units, bins) instead of NWB's (bins, units).
+
+    NWB puts time first. The lengths of `timestamps` (bins), and of `electrodes` or of a table of units beside the
+    raster (units), show where a file does not.
+
+    Raises:
+        Mismatch: the raster fits its timestamps or its electrodes in neither orientation.
+    """
+    bins, units = data.shape
+    stated = {name: n for name, n in _lengths(data).items() if n is not None}
+    expected = {"timestamps": bins, "electrodes": units, "units": units}
+    swapped = {"timestamps": units, "electrodes": bins, "units": bins}
+    fits = all(n == expected[name] for name, n in stated.items())
+    if fits:
+        return False
+    if all(n == swapped[name] for name, n in stated.items()):
+        return True
+    text = ", ".join(f"{n:,} {name}" for name, n in stated.items())
+    raise Mismatch(f"a raster (bins, units) that fits {text}", f"shape {data.shape}")
+
+
+def _lengths(data: h5py.Dataset) -> dict[str, int | None]:
+    """How many timestamps, electrodes and units the file states beside a raster; None where it does not."""
+    series = data.parent
+    modules = [group for group in series.parent.values() if isinstance(group, h5py.Group)] if series.name != "/" else []
+    units = [len(t["id"]) for t in modules if "unit" in t.name.rpartition("/")[2] and _is_list(t.get("id"))]
+    timestamps, electrodes = series.get("timestamps"), series.get("electrodes")
+    return {
+        "timestamps": len(timestamps) if _is_list(timestamps) else None,
+        "electrodes": len(electrodes) if _is_list(electrodes) else None,
+        "units": units[0] if len(units) == 1 and units[0] in data.shape else None,
+    }
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, h5py.Dataset) and value.ndim == 1
+
+
+def _note_rate(data: h5py.Dataset, own_bin: float) -> list[str]:
+    """A note if the rate that the file states is not that of bins of `own_bin` seconds."""
+    start = data.parent.get("starting_time")
+    rate = start.attrs.get("rate") if isinstance(start, h5py.Dataset) else None
+    if not isinstance(rate, int | float | np.number) or not np.isfinite(rate) or rate <= 0:
+        return []
+    # FALCON files give the bins' width where NWB wants the rate.
+    if np.isclose(rate * own_bin, 1, rtol=0.01) or np.isclose(rate, own_bin, rtol=0.01):
+        return []
+    return [f"the file states {rate:g} bins a second, and {1 / own_bin:g} were expected: are the bins {own_bin:g} s?"]
+
+
+def _shape(data: h5py.Dataset) -> str:
+    return f"{data.dtype} of shape {data.shape}"
 
 
 def read_rate(path: Recording, series: str) -> float:
-    """Samples per second of a TimeSeries: its rate, or what its timestamps say. Raises BadInput where it has none."""
+    """Samples per second of a TimeSeries: its rate, or what its timestamps say.
+
+    Raises:
+        BadInput: it has neither, or one that is not above 0.
+    """
     with open_nwb(path) as file:
-        if f"{series}/starting_time" in file:
-            return float(file[f"{series}/starting_time"].attrs["rate"])
-        if f"{series}/timestamps" in file and file[f"{series}/timestamps"].size > 1:
-            return float(1 / np.median(np.diff(file[f"{series}/timestamps"][:10_000])))
-    raise BadInput(path, f"a rate or timestamps of {series}", "none", "check that this is a recording's file")
+        start, stamps = (hdf5.find(file, f"{series}/{name}") for name in ("starting_time", "timestamps"))
+        rate = float("nan")
+        if isinstance(start, h5py.Dataset) and "rate" in start.attrs:
+            rate = float(np.ravel(start.attrs["rate"])[0])
+        elif isinstance(stamps, h5py.Dataset) and stamps.ndim == 1 and stamps.size > 1:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                rate = float(1 / np.median(np.diff(stamps[:10_000])))
+        else:
+            raise BadInput(path, f"a rate or timestamps of {series}", "none", NOT_A_RECORDING)
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        expected = f"a rate of {series} from {LOWEST_RATE:g} to {HIGHEST_RATE:g} Hz"
+        raise BadInput(path, expected, f"{rate:g}", NOT_A_RECORDING)
+    return rate

@@ -26,9 +26,9 @@ datasets.load_from_disk(sys.argv[1]).push_to_hub(sys.argv[2])
 """
 PUBLISH = """
 import sys
-from neuralpile.hub import publish
+from neuralpile.hub import publish, repository
 from neuralpile.open import open_data_set
-publish.push(open_data_set(sys.argv[1]), publish.Hub(publish.Target(sys.argv[2])), {})
+publish.push(open_data_set(sys.argv[1]), repository.Repository(repository.Target(sys.argv[2])), {})
 """
 MANIFEST = {"data_set": "two", "sessions": [{"file": "a.nwb", "bytes": 3, "digest": "sha256:00"}]}
 

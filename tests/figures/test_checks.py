@@ -1,16 +1,16 @@
 """A data set at a glance: what is planted in a population is found, and what is not there is not."""
 
-import json
 import re
 import tracemalloc
 
 import numpy as np
 import pytest
+from helpers.reports import write_report
 
 from neuralpile import catalog
 from neuralpile.corpus import arrow, rows
 from neuralpile.corpus.rows import Row
-from neuralpile.figures import checks
+from neuralpile.figures import checks, summary
 from neuralpile.open import open_data_set
 
 SCRIPT = "visualize_dataset.py"
@@ -25,15 +25,15 @@ def write(folder, matrices):
     made = [Row(counts, "sub", f"ses-{i}", "segment_0") for i, counts in enumerate(matrices)]
     arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
     arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
-    (folder / "report.json").write_text('{"options": {"bin_size": 0.02}}')
+    write_report(folder)
     return open_data_set(str(folder))
 
 
-def test_numbers(tmp_path):
+def test_rates_counts_and_silent_units_are_those_of_the_rows(tmp_path):
     """Rates in Hz, counts and silent units as they are in the rows."""
     matrices = [population(seed=i, n_units=n) for i, n in enumerate((40, 64, 150))]
     matrices[1][7] = 0
-    seen = checks.look(write(tmp_path / "x", matrices))
+    seen = checks.check(write(tmp_path / "x", matrices))
     np.testing.assert_allclose(seen.rates, np.concatenate([counts.mean(axis=1) / 0.02 for counts in matrices]))
     assert seen.counts.tolist() == np.bincount(np.concatenate(matrices).reshape(-1), minlength=256).tolist()
     assert seen.silent == pytest.approx(1 / 254)
@@ -42,14 +42,14 @@ def test_numbers(tmp_path):
     assert seen.flags == []
 
 
-def test_a_huge_row_is_looked_at_without_copies_of_it(tmp_path):
+def test_a_huge_row_is_checked_without_copies_of_it(tmp_path):
     """Also where all units have as many spikes, and some the very same."""
     counts = np.zeros((400, 200_000), np.uint8)
     counts[:, ::5_000] = 1
     data_set = write(tmp_path / "x", [np.stack([np.roll(unit, i % 300) for i, unit in enumerate(counts)])])
-    checks.look(write(tmp_path / "y", [population()]))  # compiles
+    checks.check(write(tmp_path / "y", [population()]))  # compiles
     tracemalloc.start()
-    seen = checks.look(data_set)
+    seen = checks.check(data_set)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < counts.nbytes / 3
@@ -83,7 +83,7 @@ def planted(kind):
     [
         ("lead-in", r"1 of 2 rows begin with more than 10 s .*up to 12\.0 s"),
         ("gap", r"1 of 2 rows have more than 1 s .*longest: 2\.\d s, from 20\.0 on in sub ses-1"),
-        ("saturated", "bins with 255 spikes, the most that a byte can hold: 1;"),
+        ("saturated", "1 bin with 255 spikes, the most that a byte can hold; there may be more"),
         ("silent", "30% of the units have no spike"),
         ("fast", "half of the units spike faster than 1[45]"),
         ("together", "more than 90% of the units spike together"),
@@ -92,36 +92,35 @@ def planted(kind):
 )
 def test_what_is_planted_is_flagged(kind, said, tmp_path):
     clean = [] if kind in ("fast", "silent") else [population(seed=1)]
-    seen = checks.look(write(tmp_path / "x", [*clean, planted(kind)]))
+    seen = checks.check(write(tmp_path / "x", [*clean, planted(kind)]))
     flags = "\n".join(seen.flags)
     assert re.search(said, flags), flags
     assert len(seen.flags) == 1
 
 
-def test_a_corpus_of_several_bin_widths(tmp_path, monkeypatch):
+def test_rows_of_a_corpus_have_the_bin_widths_of_their_components(tmp_path, monkeypatch):
     """Each row has the rates and times of its own data set's bins."""
     monkeypatch.setattr(catalog, "BUILD", tmp_path / "build")
     for name, width in (("one", 0.02), ("two", 0.05)):
-        (tmp_path / "build" / name).mkdir(parents=True)
-        (tmp_path / "build" / name / "report.json").write_text(json.dumps({"options": {"bin_size": width}}))
+        write_report(tmp_path / "build" / name, bin_size=width)
     counts = population()
     made = [Row(counts, "sub", name, "segment_0", name) for name in ("one", "two")]
     folder = tmp_path / "corpus"
     arrow.write_rows(folder / "a.arrow", made, rows.MERGED_SCHEMA)
     arrow.finish(folder, [folder / "a.arrow"], rows.MERGED_SCHEMA, "0" * 64)
-    seen = checks.look(open_data_set(str(folder)))
+    seen = checks.check(open_data_set(str(folder)))
     per_bin = counts.mean(axis=1)
     np.testing.assert_allclose(seen.rates, np.concatenate([per_bin / 0.02, per_bin / 0.05]))
     assert [curve.seconds for curve in seen.curves] == pytest.approx([60, 150], rel=0.01)
 
 
-def test_rows_that_look_wrong_are_drawn(tmp_path):
+def test_rows_that_look_wrong_are_drawn_first(tmp_path):
     """However many rows there are: the worst of each kind is among those drawn, its silence marked."""
     matrices = [population(seed=i) for i in range(20)]
     matrices[11][:, 1000:1100] = 0  # 2 s from 20 s on
     matrices[17][:, 500:700] = 0  # 4 s from 10 s on: longer
     matrices[19][:, :600] = 0
-    seen = checks.look(write(tmp_path / "x", matrices))
+    seen = checks.check(write(tmp_path / "x", matrices))
     names = [curve.name for curve in seen.curves]
     assert names == [f"sub ses-{i} segment_0" for i in (17, 19, 0, 1, 2)]
     # Poisson counts at 4 spikes a bin: the silences are a bin longer at most
@@ -130,13 +129,13 @@ def test_rows_that_look_wrong_are_drawn(tmp_path):
     ((start, end),) = seen.curves[1].silences
     assert (start, end) == pytest.approx((0, 12), abs=0.05)
     assert not any(curve.silences for curve in seen.curves[2:])
-    strips = [axes for axes in checks.draw(seen).axes if axes.get_title(loc="left")]
+    strips = [axes for axes in summary.draw(seen).axes if axes.get_title(loc="left")]
     assert [axes.get_title(loc="left") for axes in strips] == names
     assert len({axes.get_ylim() for axes in strips}) == len({axes.get_xlim() for axes in strips}) == 1
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 1000), (1800, 2500)])
-def test_a_gap_that_reaches_to_the_edge_of_a_row(first, last, tmp_path):
+def test_a_gap_that_reaches_the_edge_of_a_row_is_flagged(first, last, tmp_path):
     """A session is cut into rows wherever it may be, within a gap too."""
     counts = population()
     counts[:, first:last] = 0
@@ -144,16 +143,16 @@ def test_a_gap_that_reaches_to_the_edge_of_a_row(first, last, tmp_path):
     made = [Row(part, "sub", "ses", f"segment_{i}") for i, part in enumerate((population(seed=1), counts[:, :2500]))]
     arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
     arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
-    (folder / "report.json").write_text('{"options": {"bin_size": 0.02}}')
-    seen = checks.look(open_data_set(str(folder)))
+    write_report(folder)
+    seen = checks.check(open_data_set(str(folder)))
     (flag,) = seen.flags
     assert re.search(rf"1 of 2 rows have more than 1 s .* from {first / 50:,.1f} on in sub ses segment_1", flag)
     ((start, end),) = seen.curves[0].silences
     assert (start, end) == pytest.approx((first / 50, last / 50), abs=0.05)
 
 
-def test_a_row_without_any_spike(tmp_path):
-    seen = checks.look(write(tmp_path / "x", [*(population(seed=i) for i in range(9)), np.zeros((5, 1000), np.uint8)]))
+def test_a_row_without_any_spike_is_flagged(tmp_path):
+    seen = checks.check(write(tmp_path / "x", [*(population(seed=i) for i in range(9)), np.zeros((5, 1000), np.uint8)]))
     assert seen.flags == [
         "1 of 10 rows of more than 10 s have no spike at all (up to 20.0 s: sub ses-9 segment_0): "
         "was nothing recorded there?"
@@ -161,7 +160,7 @@ def test_a_row_without_any_spike(tmp_path):
     assert (seen.curves[0].name, seen.curves[0].silences) == ("sub ses-9 segment_0", [(0.0, 20.0)])
 
 
-def test_from_the_command_line(script, tmp_path):
+def test_the_command_draws_a_summary_and_prints_its_flags(script, tmp_path):
     write(tmp_path / "build" / "m1-a", [planted("gap")])
     done = script(SCRIPT, "--repo_name", "m1-a", "--summary", "--format", "png", "--out_dir", tmp_path)
     assert done.returncode == 0, done.stderr
@@ -170,7 +169,7 @@ def test_from_the_command_line(script, tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (0, 5), (5, 0)])
-def test_rows_of_hardly_anything(shape, tmp_path):
-    seen = checks.look(write(tmp_path / "x", [np.zeros(shape, np.uint8)]))
-    checks.draw(seen)
+def test_tiny_rows_are_drawn(shape, tmp_path):
+    seen = checks.check(write(tmp_path / "x", [np.zeros(shape, np.uint8)]))
+    summary.draw(seen)
     assert seen.counts.sum() == shape[0] * shape[1]

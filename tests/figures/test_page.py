@@ -10,6 +10,7 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
+from helpers.reports import write_report
 
 from neuralpile import catalog
 from neuralpile.corpus import arrow, rows
@@ -49,13 +50,13 @@ def page(tmp_path, monkeypatch):
         arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
         arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, name * 8)
         failed = {"sub-A/9.nwb": "expected a recording"} if name == "m1-a" else {}
-        (folder / "report.json").write_text(json.dumps({"options": {"bin_size": 0.02}, "failed": failed}))
+        write_report(folder, failed)
     path = tmp_path / "report.html"
     page_module.write([data_set.name for data_set in catalog.published()], tmp_path / "motifs", path)
     return path
 
 
-def test_numbers_and_what_is_missing(page):
+def test_numbers_flags_and_missing_data_sets_are_on_the_page(page):
     seen = Page(page.read_text(encoding="utf-8"))
     text = " ".join(seen.text.split())
     assert "2 of 25 data sets are built: 300,000 tokens of 40,280,725,744." in text
@@ -68,7 +69,7 @@ def test_numbers_and_what_is_missing(page):
     assert "redistribution" in text  # the data use agreement of h1
 
 
-def test_it_loads_nothing(page):
+def test_the_page_loads_nothing(page):
     for tag, attributes in Page(page.read_text(encoding="utf-8")).tags:
         assert tag not in ("link", "iframe", "object", "embed", "base")
         assert attributes.get("src", "data:").startswith("data:")
@@ -77,7 +78,7 @@ def test_it_loads_nothing(page):
     assert "url(" not in page.read_text(encoding="utf-8")
 
 
-def test_texts_are_no_markup(tmp_path, monkeypatch):
+def test_texts_are_not_markup(tmp_path, monkeypatch):
     """What stands in a dataset.toml is text, whatever it holds."""
     evil = '<script>alert("x")</script>'
     import dataclasses
@@ -94,22 +95,25 @@ def test_texts_are_no_markup(tmp_path, monkeypatch):
     assert f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" in policy
 
 
-def test_built_and_published_are_told_apart(page):
+def test_bars_show_what_is_built_within_what_is_published(page):
     """A bar is as long as what is published; in it is what is built."""
     items = re.findall(r'<li class="bar">(.*?)</li>', page.read_text(encoding="utf-8"))
     told = [re.sub("<[^>]*>", " ", item).split() for item in items]
     assert [words[0] for words in told[:2]] == ["xiao", "neupane-ppc"]
-    assert sum("width" in item and 'class="built"' in item for item in items) == 6  # two data sets, areas and species
+    assert (
+        sum("width" in item and 'class="built"' in item for item in items) == 7
+    )  # two data sets, areas and species, one signal
     assert any(words[:1] == ["h2"] and words[-2:] == ["120", "k"] for words in told)
 
 
 def test_what_is_not_built_is_named(page):
     text = " ".join(Page(page.read_text(encoding="utf-8")).text.split())
     assert "m1-a: session files that were not built: 1 (see report.json): sub-A/9.nwb" in text
-    assert "m1-a: not what is published: subjects that are not expected: s; no rows of" in text
+    said = r"m1-a: differs from what is published: unexpected subjects: s; no rows of"
+    assert re.search(said, text)
 
 
-def test_motifs_of_the_corpus(page, script, tmp_path):
+def test_the_page_shows_the_motifs_of_the_corpus_and_reports_a_damaged_table(page, script, tmp_path):
     """From the corpus' own table, not one of a data set whose name begins alike; a damaged one is told."""
     one = np.zeros((2, 16), np.uint8)
     one[0, 2] = one[1, 2] = 1
@@ -130,7 +134,7 @@ def test_motifs_of_the_corpus(page, script, tmp_path):
         page_module.write(["m1-a", "h2"], tmp_path / "motifs", page)
 
 
-def test_from_the_command_line(page, script, tmp_path):
+def test_the_command_writes_the_page(page, script, tmp_path):
     done = script("visualize_dataset.py", "--report", "--out_dir", tmp_path / "page")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -153,7 +157,7 @@ def browser():
 
 
 @browsers
-def test_in_a_browser(page, browser):
+def test_sorting_searching_and_themes_work_in_a_browser(page, browser):
     """Sort, search, switch: as a user does. Nothing is loaded from elsewhere, nothing is logged as an error."""
     browser.get(page.as_uri())
 
@@ -200,7 +204,7 @@ def test_in_a_browser(page, browser):
 
 @browsers
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_by_the_rules_of_accessibility(page, browser, theme):
+def test_the_page_keeps_the_rules_of_accessibility(page, browser, theme):
     """axe-core finds nothing: roles, names, contrasts, order of headings."""
     browser.get(page.as_uri())
     browser.execute_script("document.documentElement.dataset.theme = arguments[0]", theme)
@@ -210,7 +214,7 @@ def test_by_the_rules_of_accessibility(page, browser, theme):
 
 
 @browsers
-def test_on_paper_it_is_light(page, browser):
+def test_the_page_is_light_on_paper(page, browser):
     browser.get(page.as_uri())
     browser.execute_script("document.documentElement.dataset.theme = 'dark'")
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})

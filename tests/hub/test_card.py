@@ -101,7 +101,7 @@ def test_sizes_of_corpora():
     """The Hub's category is that of the number of rows."""
     for n, category in [(0, "n<1K"), (999, "n<1K"), (1000, "1K<n<10K"), (10_000, "10K<n<100K"), (999_999, "100K<n<1M")]:
         splits = {"train": card.Split({"x": card.Part(rows=n)})}
-        assert card.metadata("x", ["CC0-1.0"], splits, rows.SCHEMA).size_categories == category
+        assert card.metadata("x", {"x": "CC0-1.0"}, splits, rows.SCHEMA).size_categories == category
 
 
 @pytest.mark.parametrize(

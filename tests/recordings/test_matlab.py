@@ -34,7 +34,7 @@ def test_both_versions_of_a_real_recording(real):
 def test_files_that_are_no_matlab_files(tmp_path, content):
     path = tmp_path / "x.mat"
     path.write_bytes(content)
-    with pytest.raises(BadInput, match="expected a MATLAB file of version 7 or earlier"):
+    with pytest.raises(BadInput, match="expected a whole MATLAB file of version 7 or earlier"):
         matlab.read_variables(path, ["tx1"])
     with pytest.raises(BadInput, match=r"expected a whole MATLAB 7\.3 file"):
         matlab.read_cells(path, "spikes")
@@ -44,7 +44,7 @@ def test_truncated_matlab_file(tmp_path):
     path = tmp_path / "x.mat"
     scipy.io.savemat(path, {"tx1": np.arange(10_000)}, do_compression=True)
     path.write_bytes(path.read_bytes()[:-500])
-    with pytest.raises(BadInput, match="expected a MATLAB file of version 7 or earlier"):
+    with pytest.raises(BadInput, match="expected a whole MATLAB file of version 7 or earlier"):
         matlab.read_variables(path, ["tx1"])
 
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from neuralpile.errors import Mismatch
 from neuralpile.spikes import binning
 
 
@@ -136,7 +137,7 @@ def test_spikes_all_at_zero_make_one_bin():
 
 
 def test_times_in_another_unit_are_refused():
-    with pytest.raises(ValueError, match="7 days"):
+    with pytest.raises(Mismatch, match="7 days"):
         binning.bin_spikes(*flat([[1.0, 30_000 * 3600.0]]), 0.02)
 
 
@@ -168,5 +169,5 @@ def test_rebin_of_many_bins():
 
 @pytest.mark.parametrize("raster", [np.ones((4, 2)), np.array([[-1, 2]]), np.ones(4, np.uint8)])
 def test_rebin_refuses_what_is_no_raster(raster):
-    with pytest.raises(ValueError, match="counts"):
+    with pytest.raises(Mismatch, match="counts"):
         binning.rebin(raster, 1)

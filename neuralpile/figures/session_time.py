@@ -1,0 +1,62 @@
+"""Where rows lie in time: the width of their bins, and where each segment begins in its session."""
+
+import re
+from collections import defaultdict
+from functools import cached_property
+
+from neuralpile import catalog
+from neuralpile.build.record import Report
+from neuralpile.corpus.rows import Row, RowSource
+
+
+def bin_width(data_set: RowSource, row: Row) -> float | None:
+    """Return the width of a row's bins in seconds, or None if it is not known.
+
+    It is the one that the report of the build states, or that of the row's component in the local builds; otherwise
+    the one of the data set in the catalog.
+
+    Raises:
+        BadInput: the report cannot be read.
+    """
+    source = row.source_dataset or data_set.name.rpartition("/")[2]
+    for folder in (data_set.folder, catalog.BUILD / source):
+        if folder and (report := Report.read(folder)):
+            return report.options.bin_size
+    return catalog.load(source).bin_width if source in catalog.names() else None
+
+
+class SegmentStarts:
+    """Where the segments of a data set begin in their sessions.
+
+    All segments of a session but the last have the same number of bins, so the length of one of them is enough.
+    """
+
+    def __init__(self, data_set: RowSource) -> None:
+        self._data_set = data_set
+
+    @cached_property
+    def _rows(self) -> dict[tuple[str, str, str], list[int]]:
+        """The numbers of the rows of each name; components of a corpus may share names."""
+        found: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
+        for i, name in enumerate(self._data_set.names()):
+            found[(name.subject_id, name.session_id, name.segment_id)].append(i)
+        return found
+
+    def first_bin(self, row: Row) -> int | None:
+        """Return the number of bins of the session before this row; None if other segments are needed and missing."""
+        number = re.fullmatch(r"segment_(\d+)", row.segment_id)
+        if number is None:
+            return None
+        i = int(number[1])
+        if i == 0:
+            return 0
+        length = row if self._sibling(row, i + 1) else self._sibling(row, i - 1)
+        return i * int(length.counts.shape[1]) if length else None
+
+    def _sibling(self, row: Row, segment: int) -> Row | None:
+        """Return another segment of the row's session."""
+        for i in self._rows.get((row.subject_id, row.session_id, f"segment_{segment}"), []):
+            sibling = self._data_set.row(i)
+            if sibling.source_dataset == row.source_dataset:
+                return sibling
+        return None

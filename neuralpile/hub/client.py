@@ -1,0 +1,186 @@
+"""Calls to the Hugging Face Hub through its own client, with bounded waits, retries, and errors in one line.
+
+By default that client waits without end for a silent server, and logs addresses that hold signatures. Everything that
+reads or writes a repository goes through `call`.
+"""
+
+import json
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any, TypeVar
+
+import datasets
+import httpx2
+import huggingface_hub
+from datasets.exceptions import DatasetNotFoundError
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
+from huggingface_hub.utils import parse_ratelimit_headers
+
+from neuralpile import http_client
+from neuralpile.errors import BadInput
+from neuralpile.http_client import TemporaryFailure
+
+T = TypeVar("T")
+
+READABLE = "a data set on the Hub"
+WRITABLE = "a Hub repository that you can write"
+CHECK = {
+    READABLE: "check the name and, for a private repository, your token (HF_TOKEN)",
+    WRITABLE: "check the name and your token (HF_TOKEN, with write access); the local files are unharmed",
+}
+NOT_THERE = DatasetNotFoundError, RepositoryNotFoundError, EntryNotFoundError, FileNotFoundError
+
+_answered = threading.Event()  # set once any host has answered in this process
+
+
+class Unreachable(ConnectionError):
+    """No host has answered in this process, and this one cannot be reached either: the machine seems to be offline."""
+
+
+class _Client(httpx2.Client):
+    """The Hub's HTTP client with our timeouts. Without a network it fails at once; the Hub's client would retry."""
+
+    def send(self, request: httpx2.Request, *arguments: Any, **options: Any) -> httpx2.Response:
+        """Send a request as `httpx2.Client` does. Raises OfflineModeIsEnabled with HF_HUB_OFFLINE, and Unreachable."""
+        if huggingface_hub.is_offline_mode():
+            raise OfflineModeIsEnabled("HF_HUB_OFFLINE is set")
+        # Some calls of the Hub's client ask for no timeout at all.
+        timeout = httpx2.Timeout(http_client.SILENT_SECONDS, connect=http_client.CONNECT_SECONDS)
+        request.extensions["timeout"] = timeout.as_dict()
+        try:
+            response = super().send(request, *arguments, **options)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout):
+            if _answered.is_set():
+                raise
+            raise Unreachable(f"no connection to {request.url.host}") from None
+        _answered.set()
+        return response
+
+
+@cache
+def _configure() -> None:
+    """Make the Hub's libraries use our client, and log no addresses, which can hold signatures."""
+    huggingface_hub.set_client_factory(lambda: _Client(follow_redirects=True))
+    for handler in logging.getLogger("huggingface_hub").handlers:
+        handler.addFilter(_has_no_address)
+    datasets.config.USE_PARQUET_EXPORT = False  # a service beside the Hub that nothing here needs
+
+
+def _has_no_address(record: logging.LogRecord) -> bool:
+    return "://" not in record.getMessage()
+
+
+def call(name: str, attempt: Callable[[], T], wanted: str = READABLE, expected: tuple[type[Exception], ...] = ()) -> T:
+    """The result of a call to the Hub's client. Temporary failures are retried.
+
+    Parameters
+    ----------
+    name : someone/name of the repository, for messages.
+    attempt : makes the call; it is called again after a temporary failure.
+    wanted : what the repository must be, READABLE or WRITABLE, for messages.
+    expected : errors that the caller handles.
+
+    Raises
+    ------
+    BadInput
+        The Hub refuses, cannot be reached, or answers something that its client does not understand.
+    """
+    _configure()
+    _check_token()
+    passed: tuple[type[Exception], ...] = (*expected, TemporaryFailure, BadInput)
+
+    def once() -> T:
+        try:
+            return attempt()
+        except passed:
+            raise
+        except Exception as error:  # the client raises errors of many kinds when an answer is odd
+            logging.getLogger(__name__).debug("%s", name, exc_info=error)
+            raise _explain(name, wanted, error) from None
+
+    return http_client.HttpClient().retry(name, once)
+
+
+def _check_token() -> None:
+    """Raise BadInput if the token cannot be sent in a header: the HTTP client's own error would print it."""
+    token = huggingface_hub.get_token() or ""
+    if not re.fullmatch(r"[!-~]*", token):
+        do = "copy it again from https://huggingface.co/settings/tokens"
+        raise BadInput("the Hub token (HF_TOKEN)", "only ASCII letters, digits and signs", "other characters", do)
+
+
+def _explain(name: str, wanted: str, error: BaseException) -> TemporaryFailure | BadInput:
+    """What an error of the Hub's client means: a temporary failure, or a line for the user."""
+    for cause in _chain(error):
+        match cause:
+            case OfflineModeIsEnabled():
+                do = "unset HF_HUB_OFFLINE, or give a local build"
+                return BadInput(name, "access to the Hub", "HF_HUB_OFFLINE=1 in the environment", do)
+            case Unreachable():
+                do = "you seem to be offline: check your network and proxy, or give a local build"
+                return BadInput(name, "an answer from the Hub", str(cause), do)
+            case LocalTokenNotFoundError():
+                return BadInput(name, wanted, "no token", "log in (hf auth login) or set HF_TOKEN; nothing was done")
+            case GatedRepoError():
+                return BadInput(name, wanted, "a gated repository", "accept its terms on its page on the Hub")
+            case HfHubHTTPError() if not isinstance(cause, NOT_THERE):
+                return _refusal(name, wanted, cause, isinstance(error, RuntimeError))
+            case httpx2.TimeoutException():
+                return TemporaryFailure(f"no answer for {http_client.SILENT_SECONDS:g} s")
+            case httpx2.UnsupportedProtocol() | httpx2.LocalProtocolError() | httpx2.TooManyRedirects():
+                break
+            case httpx2.TransportError():
+                return TemporaryFailure("the connection broke off")
+            case json.JSONDecodeError():
+                return TemporaryFailure("an answer that is not JSON")
+    if isinstance(error, NOT_THERE):
+        return BadInput(name, wanted, "none of this name, or one that your token may not see", CHECK[wanted])
+    if isinstance(error, OSError) and error.strerror:
+        return BadInput(name, wanted, error.strerror.lower(), "check the path, its permissions and the free space")
+    if isinstance(error, MemoryError):
+        return BadInput(name, wanted, "more than fits into memory", "run it on a machine with more memory")
+    if type(error) is RuntimeError:  # of an upload
+        return TemporaryFailure("an upload that failed")
+    do = "something else may answer in its place (a proxy, a login page); try again later"
+    return BadInput(name, "answers that the Hub's client understands", "others", do)
+
+
+def _refusal(name: str, wanted: str, error: HfHubHTTPError, uploading: bool) -> TemporaryFailure | BadInput:
+    """What a status of 400 or more means."""
+    response = error.response
+    found = f"{response.status_code} {response.reason_phrase}".strip()
+    if response.status_code in http_client.PASSING:
+        return TemporaryFailure(found, _asked_wait(response.headers))
+    if response.status_code == 403 and uploading:
+        # Links to upload to expire, and a new attempt gets new ones.
+        host = response.request.url.host
+        return TemporaryFailure(f"{found} for an upload to {host}: wrong clock, or a proxy that blocks uploads?")
+    return BadInput(name, wanted, ": ".join(filter(None, [found, _safe(error.server_message or "")])), CHECK[wanted])
+
+
+def _asked_wait(headers: httpx2.Headers) -> float:
+    """Seconds that the Hub asks to wait; 0 if it does not say. It sends `RateLimit: "api";r=0;t=244`."""
+    limit = parse_ratelimit_headers(headers)
+    return limit.reset_in_seconds + 1.0 if limit and not limit.remaining else http_client.asked_wait(headers)
+
+
+def _safe(text: str) -> str:
+    """A server's text without the token, and without queries of addresses, which can hold signatures."""
+    token = huggingface_hub.get_token()
+    return re.sub(r"(https?://[^\s?]+)\?\S*", r"\1", text.replace(token, "…") if token else text)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,65 @@
+"""Arrays that numpy saved (.npy, and .npz archives of them), without pickle."""
+
+from pathlib import Path
+
+import numpy as np
+
+from neuralpile.errors import BadInput
+from neuralpile.recordings import damage
+
+KIND = "NumPy file (.npy)"
+
+
+def read(path: Path, mapped: bool = False) -> np.ndarray:
+    """Read an array.
+
+    Parameters:
+        path: a .npy file.
+        mapped: map the file into memory instead of reading it.
+
+    Raises:
+        BadInput: the file does not exist, is not whole, or holds Python objects.
+
+    Example:
+        >>> read(Path("spike_times.npy")).shape  # doctest: +SKIP
+        (1849210,)
+    """
+    try:
+        return np.asarray(np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False))
+    except FileNotFoundError:
+        raise damage.missing(path) from None
+    except PermissionError:
+        raise
+    except Exception as error:  # numpy parses the header as Python and raises errors of many kinds
+        found = "Python objects" if "allow_pickle" in str(error) else None
+        if found:
+            raise BadInput(path, f"a {KIND} of numbers", found, "save it as numbers") from None
+        raise damage.explain(path, KIND, error) from None
+
+
+def read_npz(path: Path, names: set[str]) -> dict[str, np.ndarray]:
+    """Read those arrays of an .npz archive that it has; one that holds Python objects counts as absent.
+
+    Raises:
+        BadInput: the file does not exist or is not whole.
+    """
+    kind = "NumPy archive (.npz)"
+    arrays: dict[str, np.ndarray] = {}
+    try:
+        archive = np.load(path, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise BadInput(path, f"a {kind}", "a single array", "save it as .npz")
+        with archive:
+            for name in names & set(archive.files):
+                try:
+                    arrays[name] = archive[name]
+                except ValueError as error:
+                    if "allow_pickle" not in str(error):
+                        raise
+    except FileNotFoundError:
+        raise damage.missing(path) from None
+    except (BadInput, PermissionError):
+        raise
+    except Exception as error:  # numpy and zipfile raise errors of many kinds
+        raise damage.explain(path, kind, error) from None
+    return arrays

@@ -1,0 +1,180 @@
+"""Is this clock plausible? One look at the spike times of a recording, before bins are allocated.
+
+Times in another unit than seconds give counts that look like counts. What no recording can hold is refused; what a
+recording seldom holds is noted. The thresholds:
+
+- `WHOLE_TIMES`: this many different spike times or more, all of them whole numbers, are sample numbers or milliseconds.
+  A clock that ticks every millisecond gives a whole second by chance once in 1,000 spikes.
+- `LONGEST`: the longest session of the published corpus lasts some hours.
+- `SLOWEST`, `SLOW`, `FASTEST`: median rate of the units that spike, from the first to the last spike of any. Cortical
+  rates span about 0.01 to 100 Hz with a median near 1 Hz (Buzsáki & Mizuseki 2014, Nat Rev Neurosci 15:264-278), and a
+  refractory period of 1 ms allows at most 1,000 Hz. Milliseconds taken for seconds divide a rate by 1,000.
+- `LEAD_IN`: a clock that began long before the recording gives mostly empty bins.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from neuralpile.compile import compiled
+from neuralpile.errors import Mismatch
+
+LONGEST = 7 * 24 * 3600.0  # seconds
+WHOLE_TIMES = 20  # different spike times
+JUDGED = 100  # spikes: rates are judged from this number on
+SLOWEST, SLOW = 0.01, 0.05  # Hz: a median rate below is refused, noted
+FASTEST = 1_000.0  # Hz: a median rate above is refused
+LEAD_IN = 10  # a lead-in of this many times the time between the first and last spike is noted
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What spike times look like.
+
+    Attributes:
+        first, last: seconds: the first spike at or after 0 s and the last; NaN where there is none.
+        finite: number of spike times that are neither NaN nor infinite.
+        whole: number of those that are whole numbers.
+        on_tenths: number of those that are multiples of 0.1 s.
+        spikes: (units,), int64: spikes of each unit at or after 0 s.
+        goes_back: (units,), int64: how often the times of each unit go back.
+    """
+
+    first: float
+    last: float
+    finite: int
+    whole: int
+    on_tenths: int
+    spikes: np.ndarray
+    goes_back: np.ndarray
+
+
+def check_ends(ends: np.ndarray, n_spikes: int) -> None:
+    """Check that ends of spike trains rise from 0 to at most the number of spikes.
+
+    Every kernel that follows such ends into an array of times relies on this.
+
+    Parameters:
+        ends: (units,), integers: where each unit's train ends.
+        n_spikes: length of the array of times.
+
+    Raises:
+        Mismatch: the ends fall, are negative or lie outside.
+
+    Example:
+        >>> check_ends(np.array([2, 2, 5]), 5)
+    """
+    if ends.ndim != 1 or ends.dtype.kind not in "iu":
+        raise Mismatch("ends of spike trains, whole numbers", f"{ends.dtype} of shape {ends.shape}")
+    # Compared in their own type: uint64 of 2**63 and more would turn negative in int64.
+    if ends.size and (int(ends.max()) > n_spikes or int(ends.min()) < 0 or (ends[1:] < ends[:-1]).any()):
+        raise Mismatch(
+            f"ends of spike trains that rise from 0 to at most {n_spikes:,}", "ends that fall or lie outside"
+        )
+
+
+def survey(times: np.ndarray, ends: np.ndarray) -> Survey:
+    """Look at the spike times of all units once.
+
+    Parameters:
+        times: (spikes,), float64, seconds: the trains of all units, one after another.
+        ends: (units,), int64: where each unit's train ends in `times`.
+
+    Raises:
+        Mismatch: the ends do not fit the times.
+    """
+    check_ends(ends, times.size)
+    spikes, goes_back = np.zeros(len(ends), np.int64), np.zeros(len(ends), np.int64)
+    first, last, finite, whole, tenths = _survey(np.ascontiguousarray(times), ends, spikes, goes_back)
+    return Survey(first, last, int(finite), int(whole), int(tenths), spikes, goes_back)
+
+
+@compiled
+def _survey(times, ends, spikes, goes_back):  # type: ignore[no-untyped-def]
+    first, last = np.inf, -np.inf
+    finite = whole = tenths = 0
+    start = 0
+    for unit in range(len(ends)):
+        before = -np.inf
+        for spike in range(start, ends[unit]):
+            t = times[spike]
+            if not np.isfinite(t):
+                continue
+            finite += 1
+            whole += t == np.rint(t)
+            tenths += np.abs(t * 10 - np.rint(t * 10)) < 1e-6
+            goes_back[unit] += t < before
+            before = t
+            if t >= 0:
+                spikes[unit] += 1
+                first = min(first, t)
+                last = max(last, t)
+        start = ends[unit]
+    if last < 0:
+        first = last = np.nan
+    return first, last, finite, whole, tenths
+
+
+def check(times: np.ndarray, ends: np.ndarray, bin_size: float) -> list[str]:
+    """Refuse spike times that cannot be seconds of one recording; note what is unlikely.
+
+    Parameters:
+        times: (spikes,), float64, seconds: the trains of all units, one after another.
+        ends: (units,), int64: where each unit's train ends in `times`.
+        bin_size: width of a bin in seconds.
+
+    Returns:
+        Notes, one sentence each; none for an ordinary recording.
+
+    Raises:
+        Mismatch: all times are whole numbers, the last is after 7 days, or the rates are not those of neurons.
+
+    Example:
+        >>> check(np.array([0.1, 0.7, 1.2, 0.3]), np.array([3, 4]), 0.02)
+        []
+        >>> check(np.arange(0, 90_000, 700.0), np.array([129]), 0.02)
+        Traceback (most recent call last):
+            ...
+        neuralpile.errors.Mismatch: ('spike times in seconds', 'only whole numbers: 129 of 129 spike times')
+    """
+    seen = survey(times, ends)
+    if seen.whole == seen.finite and _different(times) >= WHOLE_TIMES:
+        found = f"only whole numbers: {seen.whole:,} of {seen.finite:,} spike times"
+        raise Mismatch("spike times in seconds", found)
+    if seen.last > LONGEST:
+        raise Mismatch(f"spike times in seconds, at most {LONGEST:,.0f} s (7 days)", f"a spike at {seen.last:,.0f}")
+    notes = []
+    rates = _rates(seen)
+    if rates.size:
+        median = float(np.median(rates))
+        found = f"a median rate of {median:.2g} Hz over {seen.last - seen.first:,.0f} s"
+        if median < SLOWEST:
+            raise Mismatch(f"spike times in seconds, with rates above {SLOWEST:g} Hz", found)
+        if median > FASTEST:
+            raise Mismatch(f"spike times in seconds, with rates below {FASTEST:,.0f} Hz", found)
+        if median < SLOW:
+            notes.append(f"{found} (below {SLOW:g} Hz): are the times in seconds?")
+    if seen.on_tenths == seen.finite and bin_size < 0.1 and _different(times) >= WHOLE_TIMES:
+        notes.append("all spike times are multiples of 0.1 s, which is longer than a bin")
+    if seen.finite >= JUDGED and seen.first > LEAD_IN * max(seen.last - seen.first, 1.0):
+        notes.append(f"the first spike is at {seen.first:,.0f} s: the clock began long before the recording")
+    back = seen.goes_back[seen.goes_back > 0]
+    if back.size:
+        often = {1: "once", 2: "twice"}.get(int(np.median(back)), f"{int(np.median(back)):,} times")
+        many = len(np.flatnonzero(np.diff(ends, prepend=0)))
+        question = "does the clock restart, so that parts are counted on top of one another?"
+        notes.append(f"times go back in {back.size:,} of {many:,} units, {often}: {question}")
+    return notes
+
+
+def _different(times: np.ndarray) -> int:
+    """How many different spike times there are."""
+    return len(np.unique(times[np.isfinite(times)]))
+
+
+def _rates(seen: Survey) -> np.ndarray:
+    """Rates in Hz of the units that spike, over at least a second; none where there are too few spikes to judge."""
+    spikes = seen.spikes[seen.spikes > 0]
+    if spikes.sum() < JUDGED:
+        return np.empty(0)
+    return spikes / max(seen.last - seen.first, 1.0)

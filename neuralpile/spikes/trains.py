@@ -1,0 +1,167 @@
+"""Spike trains: what every reader of spike times returns, and how they become a session."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from neuralpile.errors import Mismatch
+from neuralpile.spikes import binning, clock
+from neuralpile.spikes.session import Options, Session
+
+SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}  # seconds in a unit of time
+
+
+@dataclass(frozen=True)
+class SpikeTrains:
+    """The spike trains of all units of a recording. Unit u has `times[ends[u - 1]:ends[u]]`.
+
+    Attributes:
+        times: (spikes,), float64, seconds: the trains of all units, one after another.
+        ends: (units,), int64: where each unit's train ends in `times`; the first begins at 0.
+        ids: (units,), str: each unit's name in the file.
+        quality: (units,), str: each unit's label in the file's own words, "" for none; None where there are no labels.
+        unassigned: spikes of the file that belong to no unit and are not in `times`.
+
+    Raises:
+        Mismatch: the ends do not fit the times, or a name or label is missing.
+
+    Example:
+        >>> trains = SpikeTrains.from_list([[0.5, 0.1], [], [0.3]], ids=["a", "b", "c"])
+        >>> trains.ends.tolist()
+        [2, 2, 3]
+    """
+
+    times: np.ndarray
+    ends: np.ndarray
+    ids: Sequence[str]
+    quality: Sequence[str] | None = None
+    unassigned: int = 0
+
+    def __post_init__(self) -> None:
+        clock.check_ends(self.ends, self.times.size)
+        for what, values in (("ids", self.ids), ("quality labels", self.quality)):
+            if values is not None and len(values) != len(self.ends):
+                raise Mismatch(f"{what} of {len(self.ends):,} units", f"{len(values):,}")
+
+    @classmethod
+    def from_list(
+        cls, trains: Sequence[ArrayLike], ids: Sequence[str] | None = None, quality: Sequence[str] | None = None
+    ) -> "SpikeTrains":
+        """Join one array of spike times in seconds for each unit. Units are called 0, 1, … by default."""
+        arrays = [np.asarray(train, np.float64).ravel() for train in trains]
+        ends = np.cumsum([len(train) for train in arrays], dtype=np.int64)
+        times = np.concatenate([np.empty(0), *arrays])
+        return cls(times, ends, ids if ids is not None else [str(unit) for unit in range(len(arrays))], quality)
+
+    @classmethod
+    def from_labels(cls, times: np.ndarray, labels: np.ndarray, units: np.ndarray | None = None) -> "SpikeTrains":
+        """Sort spikes by unit; each unit's spikes keep their order.
+
+        Parameters:
+            times: (spikes,), seconds.
+            labels: (spikes,), integers or str: the unit of each spike.
+            units: (units,), of the type of `labels`, ascending: all units, if some have no spike; by default those
+                that have.
+
+        Raises:
+            Mismatch: there is not one label for each time, or a label is none of `units`.
+
+        Example:
+            >>> trains = SpikeTrains.from_labels(np.array([0.1, 0.2, 0.3]), np.array([7, 2, 7]))
+            >>> list(trains.ids), trains.times.tolist()
+            (['2', '7'], [0.2, 0.1, 0.3])
+        """
+        if times.shape != labels.shape or times.ndim != 1:
+            raise Mismatch("a unit for each spike time", f"{labels.size:,} units and {times.size:,} times")
+        present, which = np.unique(labels, return_inverse=True)
+        units = present if units is None else units
+        if not np.isin(present, units).all():
+            raise Mismatch("spikes of the listed units", f"spikes of unit {present[~np.isin(present, units)][0]}")
+        which = np.searchsorted(units, present)[which]
+        order = np.argsort(which, kind="stable")
+        ends = np.cumsum(np.bincount(which, minlength=len(units)), dtype=np.int64)
+        return cls(times[order].astype(np.float64, copy=False), ends, [str(unit) for unit in units])
+
+
+def seconds_per(unit: str | float) -> float:
+    """Seconds in a unit of time: "s", "ms", "us", or a number, such as 1/30000 for samples.
+
+    Raises:
+        Mismatch: it is neither.
+
+    Example:
+        >>> seconds_per("ms"), seconds_per(1 / 2000)
+        (0.001, 0.0005)
+    """
+    seconds = SECONDS.get(unit, 0.0) if isinstance(unit, str) else float(unit)
+    if not 0 < seconds < np.inf:
+        raise Mismatch(f"a unit of time: {', '.join(SECONDS)}, or seconds as a number above 0", repr(unit))
+    return seconds
+
+
+def at_least(labels: Sequence[str], levels: Sequence[str], lowest: str) -> np.ndarray:
+    """Which units have the quality `lowest` or better: boolean (units,).
+
+    Parameters:
+        labels: (units,): each unit's label; case and surrounding blanks do not matter.
+        levels: the labels that are known, the lowest first.
+        lowest: one of `levels`.
+
+    Raises:
+        Mismatch: units are labelled, but none with a known label.
+
+    Example:
+        >>> at_least(["Good", "mua", "noise", ""], ["noise", "mua", "good"], "mua")
+        array([ True,  True, False, False])
+    """
+    plain = np.array([str(label).strip().casefold() for label in labels], dtype=str)
+    known = [level.casefold() for level in levels]
+    if plain.size and not np.isin(plain, known).any():
+        found = ", ".join(repr(label) for label in sorted(set(labels))[:5])
+        raise Mismatch(f"quality labels {', '.join(levels)}", f"only {found}")
+    return np.isin(plain, known[known.index(lowest.casefold()) :])
+
+
+def count(
+    trains: SpikeTrains | Sequence[ArrayLike],
+    options: Options,
+    subject_id: str,
+    session_id: str,
+    levels: Sequence[str] = (),
+) -> Session:
+    """Count the spikes of all units in bins of `options.bin_size`.
+
+    Parameters:
+        trains: the spike trains, or one array of times in seconds for each unit.
+        options: of these, `bin_size`, `as_published` and `min_quality`.
+        subject_id, session_id: the names in the rows.
+        levels: quality labels, the lowest first, for `min_quality`.
+
+    Returns:
+        Session with counts (units, bins), and notes on what was left out or is unlikely.
+
+    Raises:
+        Mismatch: the times cannot be seconds (see `neuralpile.spikes.clock`), or no unit has a known label.
+
+    Example:
+        >>> session = count([[0.01, 0.03, 0.031], [0.05]], Options(), "sub-A", "ses-1")
+        >>> session.counts.tolist()
+        [[1, 2, 0], [0, 0, 1]]
+    """
+    if not isinstance(trains, SpikeTrains):
+        trains = SpikeTrains.from_list(trains)
+    notes = clock.check(trains.times, trains.ends, options.bin_size)
+    binned = binning.bin_spikes(trains.times, trains.ends, options.bin_size, options.as_published)
+    notes += binned.notes(options.as_published)
+    if trains.unassigned:
+        notes.append(f"{trains.unassigned:,} spikes that belong to no unit left out")
+    counts = binned.counts
+    if options.min_quality and levels:
+        if trains.quality is None:
+            raise Mismatch(f"quality labels {', '.join(levels)}", "none")
+        good = at_least(trains.quality, levels, options.min_quality)
+        notes.append(f"{np.count_nonzero(~good):,} of {len(good):,} units below {options.min_quality} left out")
+        counts = counts[good]
+    return Session(subject_id, session_id, counts, notes)

@@ -1,0 +1,89 @@
+"""Folders of Kilosort and phy: one is a recording, its clusters are units."""
+
+import numpy as np
+import pytest
+from helpers.recordings_of_labs import write_phy
+
+from neuralpile.errors import BadInput
+from neuralpile.recordings import phy
+from neuralpile.spikes.session import Options
+
+SAMPLES, CLUSTERS = [300, 900, 1500, 30_000, 59_999], [4, 2, 4, 9, 4]
+GROUP = "cluster_id\tgroup\n2\tgood\n4\tmua\n9\tnoise\n"
+
+
+def test_samples_become_seconds_and_clusters_units_by_ascending_number(tmp_path):
+    folder = write_phy(tmp_path / "rat1" / "2024-01-01", SAMPLES, CLUSTERS)
+    trains = phy.read_spike_trains(folder)
+    assert list(trains.ids) == ["2", "4", "9"]
+    assert [train.tolist() for train in np.split(trains.times, trains.ends[:-1])] == [
+        [0.03],
+        [0.01, 0.05, 59_999 / 30_000],
+        [1.0],
+    ]
+    assert trains.quality is None
+    session = phy.count_units(folder / phy.SESSION_FILE, Options())
+    assert (session.subject_id, session.session_id) == ("rat1", "2024-01-01")
+    assert session.counts.shape == (3, 100)
+    assert [np.flatnonzero(unit).tolist() for unit in session.counts] == [[1], [0, 2, 99], [50]]
+
+
+@pytest.mark.parametrize(("lowest", "kept"), [("noise", 3), ("mua", 2), ("good", 1)])
+def test_min_quality_keeps_units_of_at_least_that_label(tmp_path, lowest, kept):
+    folder = write_phy(tmp_path, SAMPLES, CLUSTERS, cluster_group=GROUP.replace("good", "Good"))
+    assert len(phy.count_units(folder, Options(min_quality=lowest)).counts) == kept
+
+
+def test_a_label_set_by_hand_wins_over_that_of_kilosort(tmp_path):
+    folder = write_phy(
+        tmp_path,
+        SAMPLES,
+        CLUSTERS,
+        cluster_KSLabel="cluster_id\tKSLabel\n2\tmua\n4\tgood\n9\tgood\n",
+        cluster_group="cluster_id\tgroup\n9\tnoise\n4\tunsorted\n",
+    )
+    assert phy.read_spike_trains(folder).quality == ["mua", "good", "noise"]
+
+
+@pytest.mark.parametrize(
+    ("rate", "samples_a_second"),
+    [("30000", 30_000), ("25000.0 # Hz", 25_000), ("2.4414e4", 24_414)],
+)
+def test_sample_rate_is_read_without_executing_params(tmp_path, rate, samples_a_second):
+    folder = write_phy(tmp_path, SAMPLES, CLUSTERS, rate)
+    canary = tmp_path / "executed"
+    text = (folder / "params.py").read_text()
+    (folder / "params.py").write_text(f"open({str(canary)!r}, 'w')\nimport os\n{text}")
+    assert phy.read_sample_rate(folder / "params.py") == samples_a_second
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize("rate", ["open('x')", "-1", "0", "True", "float('nan')", "'30000'", "1e999", "(" * 500])
+def test_a_sample_rate_that_is_no_number_is_one_clear_line(tmp_path, rate):
+    folder = write_phy(tmp_path, SAMPLES, CLUSTERS, rate)
+    with pytest.raises(BadInput, match="sample_rate") as error:
+        phy.read_spike_trains(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_files_that_do_not_fit_each_other_are_refused(tmp_path):
+    with pytest.raises(BadInput, match="4 units and 5 times"):
+        phy.read_spike_trains(write_phy(tmp_path / "a", SAMPLES, CLUSTERS[:-1]))
+    folder = write_phy(tmp_path / "b", SAMPLES, CLUSTERS)
+    np.save(folder / "spike_times.npy", np.array([{"a": 1}]), allow_pickle=True)
+    with pytest.raises(BadInput, match="Python objects"):
+        phy.read_spike_trains(folder)
+    (folder / "spike_times.npy").unlink()
+    with pytest.raises(BadInput, match=r"spike_times\.npy: expected a file"):
+        phy.read_spike_trains(folder)
+    (folder / "params.py").unlink()
+    with pytest.raises(BadInput, match=r"expected a params\.py"):
+        phy.read_spike_trains(folder)
+    with pytest.raises(BadInput, match="columns cluster_id"):
+        phy.read_spike_trains(write_phy(tmp_path / "c", SAMPLES, CLUSTERS, cluster_group="x\ty\n1\t2\n"))
+
+
+def test_units_that_are_all_labelled_otherwise_are_not_dropped_silently(tmp_path):
+    folder = write_phy(tmp_path, SAMPLES, CLUSTERS, cluster_group="cluster_id\tgroup\n2\tnice\n4\tbad\n9\tbad\n")
+    with pytest.raises(BadInput, match="expected quality labels noise, mua, good, found only 'bad', 'nice'"):
+        phy.count_units(folder, Options(min_quality="mua"))
