@@ -118,7 +118,7 @@ def merge_and_push(parser: argparse.ArgumentParser, arguments: Sequence[str]) ->
     if hub:
         from neuralpile.hub import card, publish  # imports the Hub's clients, which takes two seconds
 
-        corpus = open_data_set(str(given.out_dir))
+        corpus = store.open_folder(given.out_dir)
         for name, info in card.describe(merged, corpus.manifest()).items():
             if info.caveat:
                 print(f"before you pass these rows on: {name}: {info.caveat}", file=sys.stderr)
@@ -143,9 +143,9 @@ def selected(components: Sequence[RowSource], given: argparse.Namespace) -> Iter
 def doubts(components: Sequence[RowSource]) -> Iterator[str]:
     """What a user should know about the local builds before they are merged: missing sessions, unusual options."""
     published = set()
-    for component in components:
+    for component, folder in ((component, component.folder) for component in components if component.folder):
         try:
-            report = Report.read(component.folder) if component.folder else None
+            report = Report.read(folder)
         except BadInput as error:
             yield str(error)
             continue
@@ -153,7 +153,7 @@ def doubts(components: Sequence[RowSource]) -> Iterator[str]:
             continue
         published.add(report.options.as_published)
         if report.failed:
-            where = component.folder / REPORT
+            where = folder / REPORT
             yield f"{component.name}: {len(report.failed)} of its session files were not built (see {where})"
         bin_size, info = report.options.bin_size, info_of(component)
         if info and bin_size != info.bin_width:
