@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from helpers import ROOT
-from helpers.loopback_hub import LoopbackHub
+from helpers.loopback_hub import LEAVE, LoopbackHub
 from helpers.recordings import write_units
 
 SCRIPT = "data/dmfc-rsg/preprocess.py"
@@ -39,7 +39,7 @@ def raw(tmp_path):
 
 
 def load(hub, repository, how="whole"):
-    command = [sys.executable, "-c", LOADING, repository, how]
+    command = [sys.executable, "-c", LOADING + LEAVE, repository, how]
     done = subprocess.run(command, env=os.environ | hub.environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return sorted(done.stdout.splitlines())

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from helpers import ROOT
 from helpers.builds import write_build
-from helpers.loopback_hub import Blob, Commit, LoopbackHub
+from helpers.loopback_hub import LEAVE, Blob, Commit, LoopbackHub
 
 from neuralpile.corpus import merge, rows
 from neuralpile.hub import publish
@@ -236,7 +236,7 @@ def test_load_dataset_gives_exactly_the_local_rows(hub, tmp_path):
     corpus = open_data_set(str(tmp_path / "pile"))
     push(hub, (tmp_path / "pile", "me/x"))
     assert len([path for path in hub.files("me/x") if path.startswith("data/train-")]) > 3
-    done = subprocess.run([sys.executable, "-c", LOAD], env=hub.env(), cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", LOAD + LEAVE], env=hub.env(), cwd=ROOT, capture_output=True, text=True)
     n_train = len(corpus.splits["train"])
     train, test = (rows.digest(map(corpus.row, r)) for r in (range(n_train), range(n_train, len(corpus))))
     assert done.stdout.split() == ["train", train, "test", test] * 2, done.stderr
