@@ -45,9 +45,9 @@ from datasets import Dataset, DatasetDict, Features, List, Value, load_dataset
 from huggingface_hub import CommitOperationAdd, HfApi, hf_hub_download
 datasets.config.USE_PARQUET_EXPORT = False
 """
-# What ends a client's code whose status is a verdict. A process that streamed Parquet can abort while Python shuts down,
-# for a thread of pyarrow's scanner asks for Python's lock then: github.com/huggingface/datasets/issues/7566,
-# github.com/apache/arrow/issues/45017. So it leaves without shutting down; an error before has raised already.
+# The end of a client's code whose exit status is a verdict. A process that streamed Parquet can abort while Python
+# shuts down, because a thread of pyarrow's scanner asks for the GIL then (github.com/huggingface/datasets/issues/7566,
+# github.com/apache/arrow/issues/45017). So it leaves without the shutdown; whatever failed before has raised already.
 LEAVE = """
 import os, sys
 sys.stdout.flush()
@@ -173,7 +173,7 @@ class LoopbackHub:
         return inherited | self.environment() | more
 
     def python(self, code: str, **more: str) -> subprocess.CompletedProcess[str]:
-        """Run code in a new process with `datasets` and `huggingface_hub` imported (see PREAMBLE) and env(**more); it ends with LEAVE."""
+        """Run code in a new process with env(**more), between PREAMBLE, which imports `datasets`, and LEAVE."""
         command = [sys.executable, "-c", PREAMBLE + code + LEAVE]
         return subprocess.run(command, env=self.env(**more), capture_output=True, text=True, timeout=120)
 
