@@ -6,6 +6,7 @@ from pathlib import Path
 
 from neuralpile import catalog, cli
 from neuralpile.hub import options
+from neuralpile.motifs import matplotlib_folder
 
 EXAMPLE = "python extract_motifs.py --p_n 1 --p_t 8 --repo_name dmfc-rsg"
 MOST_DRAWN = 400  # motifs in a figure
@@ -43,6 +44,7 @@ def parse() -> argparse.Namespace:
 def main() -> int:
     """Count, write, print a summary and the paths of the files."""
     given = parse()
+    matplotlib_folder.choose()
     from neuralpile.motifs import cluster, extract, run, summary  # takes a second, which --help need not wait for
     from neuralpile.open import open_data_set
 
