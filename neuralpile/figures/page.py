@@ -24,6 +24,7 @@ from neuralpile import __version__, catalog
 from neuralpile.build import verify
 from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus import arrow
+from neuralpile.errors import BadInput
 from neuralpile.figures import checks, rasters, summary
 from neuralpile.files import write_text
 from neuralpile.motifs import figures, parquet
@@ -203,7 +204,14 @@ def _component(info: DataSetInfo, seed: int) -> Component:
 def _failed(folder: Path) -> list[str]:
     """Name the session files that could not be built, by the build's report."""
     report = folder / "report.json"
-    failed = json.loads(report.read_text(encoding="utf-8")).get("failed") if report.is_file() else None
+    if not report.is_file():
+        return []
+    try:
+        failed = json.loads(report.read_text(encoding="utf-8")).get("failed", {})
+    except (ValueError, AttributeError) as error:
+        raise BadInput(report, "the report of a build", str(error), "build it again") from None
+    if not isinstance(failed, dict):
+        raise BadInput(report, "the report of a build, with files that failed", repr(failed)[:80], "build it again")
     if not failed:
         return []
     some = ", ".join(list(failed)[:NAMED]) + ", …" * (len(failed) > NAMED)
