@@ -1,11 +1,11 @@
 """A data set at a glance: what is planted in a population is found, and what is not there is not."""
 
-import json
 import re
 import tracemalloc
 
 import numpy as np
 import pytest
+from helpers.reports import write_report
 
 from neuralpile import catalog
 from neuralpile.corpus import arrow, rows
@@ -25,7 +25,7 @@ def write(folder, matrices):
     made = [Row(counts, "sub", f"ses-{i}", "segment_0") for i, counts in enumerate(matrices)]
     arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
     arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
-    (folder / "report.json").write_text('{"options": {"bin_size": 0.02}}')
+    write_report(folder)
     return open_data_set(str(folder))
 
 
@@ -112,8 +112,7 @@ def test_rows_of_a_corpus_have_the_bin_widths_of_their_components(tmp_path, monk
     """Each row has the rates and times of its own data set's bins."""
     monkeypatch.setattr(catalog, "BUILD", tmp_path / "build")
     for name, width in (("one", 0.02), ("two", 0.05)):
-        (tmp_path / "build" / name).mkdir(parents=True)
-        (tmp_path / "build" / name / "report.json").write_text(json.dumps({"options": {"bin_size": width}}))
+        write_report(tmp_path / "build" / name, bin_size=width)
     counts = population()
     made = [Row(counts, "sub", name, "segment_0", name) for name in ("one", "two")]
     folder = tmp_path / "corpus"
@@ -154,7 +153,7 @@ def test_a_gap_that_reaches_the_edge_of_a_row_is_flagged(first, last, tmp_path):
     made = [Row(part, "sub", "ses", f"segment_{i}") for i, part in enumerate((population(seed=1), counts[:, :2500]))]
     arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
     arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
-    (folder / "report.json").write_text('{"options": {"bin_size": 0.02}}')
+    write_report(folder)
     seen = checks.check(open_data_set(str(folder)))
     (flag,) = seen.flags
     assert re.search(rf"1 of 2 rows have more than 1 s .* from {first / 50:,.1f} on in sub ses segment_1", flag)

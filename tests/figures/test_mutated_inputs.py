@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from helpers.reports import write_report
 from helpers.small_corpora import write_rows_of
 
 from neuralpile import catalog
@@ -131,18 +132,17 @@ def test_mutated_reports_are_read_or_reported_in_one_line(tmp_path, faults_seed,
     counts = np.random.default_rng(0).poisson(0.3, (3, 200)).astype(np.uint8)
     data_set = write_rows_of(tmp_path / "build" / "m1-a", [counts])
     path = tmp_path / "build" / "m1-a" / "report.json"
-    report = json.loads(REPORT)
+    write_report(path.parent, failed={"a/b.nwb": "damaged"})
+    report = json.loads(path.read_text())
     for i in range(150):
         if i % 3:
             text = json.dumps(mutated_json(report, rng)).encode()
         else:
             text = mutated_bytes(json.dumps(report).encode(), rng)
         path.write_bytes(text)
-        for use in (
-            lambda: rasters.view(data_set, data_set.row(0), rasters.DEFAULT),
-            lambda: checks.check(data_set),
-            lambda: page._failed(path.parent),
-        ):
+        uses = [lambda: rasters.view(data_set, data_set.row(0), rasters.DEFAULT), lambda: checks.check(data_set)]
+        uses += [lambda: page.write(["m1-a"], tmp_path, tmp_path / "report.html")] * (i % 10 == 0)
+        for use in uses:
             try:
                 use()
             except BadInput as error:
