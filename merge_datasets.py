@@ -1,12 +1,11 @@
 """Merge built data sets into one corpus: shuffled, with a test split, each row with its source data set."""
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from neuralpile import catalog, cli
-from neuralpile.build import record
+from neuralpile.build.record import REPORT, Report
 from neuralpile.corpus import arrow, merge, split, store
 from neuralpile.corpus.rows import RowSource
 from neuralpile.errors import BadInput
@@ -98,18 +97,18 @@ def doubts(components: list[RowSource]) -> Iterator[str]:
     """What a user should know of the local builds before they are merged: missing sessions, unusual options."""
     published = set()
     for component in components:
-        report = component.folder and component.folder / record.REPORT
-        if report is None or not report.is_file():
-            continue
         try:
-            content = json.loads(report.read_text(encoding="utf-8"))
-            n_failed, bin_size = len(content["failed"]), content["options"]["bin_size"]
-            published.add(content["options"]["as_published"])
-        except (ValueError, KeyError, TypeError):
-            yield f"{component.name}: its {record.REPORT} is damaged: run its preprocess.py again"
+            report = Report.read(component.folder) if component.folder else None
+        except BadInput as error:
+            yield str(error)
             continue
-        if n_failed:
-            yield f"{component.name}: {n_failed} of its session files were not built (see {report})"
+        if report is None:
+            continue
+        published.add(report.options.as_published)
+        if report.failed:
+            where = component.folder / REPORT
+            yield f"{component.name}: {len(report.failed)} of its session files were not built (see {where})"
+        bin_size = report.options.bin_size
         if component.name in catalog.names() and bin_size != catalog.load(component.name).bin_width:
             yield f"{component.name}: built with --bin_size {bin_size}"
     if len(published) > 1:

@@ -9,13 +9,13 @@ from pathlib import Path
 import datasets
 import pyarrow as pa
 
+from neuralpile.corpus.manifest import MANIFEST as MANIFEST
 from neuralpile.corpus.rows import Row, to_record_batch
 from neuralpile.files import whole_file, write_text
 
 METADATA = b"neuralpile"  # key of what is kept in the schema of an Arrow file
 INFO = "dataset_info.json"
 SPLITS = "dataset_dict.json"  # of a data set with several splits: names them
-MANIFEST = "manifest.json"  # what the rows were made of
 STATE = "state.json"  # names the data files; where it is missing, the data set is not finished
 
 
