@@ -166,6 +166,7 @@ def open_repository(name: str) -> HubRows:
     BadInput
         There is no such repository, it cannot be reached, or it has no rows of spike counts.
     """
+    datasets.config.USE_PARQUET_EXPORT = False  # a service beside the Hub that is not needed here
     commit = client.call(name, lambda: HfApi().dataset_info(name).sha)
     builder = client.call(name, lambda: datasets.load_dataset_builder(name, revision=commit))
     urls = [str(url) for files in (builder.config.data_files or {}).values() for url in files]
