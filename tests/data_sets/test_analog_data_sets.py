@@ -5,6 +5,7 @@ import math
 import runpy
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import h5py
@@ -13,6 +14,7 @@ import pytest
 from helpers import ROOT
 from helpers.data_files import envelopes, save_rates, score, simulate, write_envelopes, write_trials
 
+from neuralpile import catalog
 from neuralpile.errors import BadInput
 from neuralpile.open import open_data_set
 from neuralpile.recordings.hdf5 import tiles
@@ -24,7 +26,8 @@ PUBLISHED = Options(as_published=True)
 
 def read(name, path, options=None):
     """What the script of a data set makes of a file."""
-    return runpy.run_path(str(ROOT / "data" / name / "preprocess.py"))["read"](path, options or Options())
+    options = replace(options or Options(), own_bin=catalog.load(name).own_bin)
+    return runpy.run_path(str(ROOT / "data" / name / "preprocess.py"))["read"](path, options)
 
 
 def build(script, tmp_path, name, *options):
@@ -82,8 +85,8 @@ def test_papale_any_chunks(tmp_path, monkeypatch, chunks):
     above = mua > mua.mean(axis=0) + 3.5 * mua.std(axis=0)
     falls = np.concatenate([above[:-1] & ~above[1:], np.zeros((1, 40, 16), bool)])
     whole = falls.reshape(15, 20, 40, 16).sum(axis=1)
-    assert (script["read"](path, PUBLISHED).counts == whole.reshape(600, 16).T).all()
-    assert (script["read"](path, Options()).counts == whole.transpose(1, 0, 2).reshape(600, 16).T).all()
+    assert (script["read"](path, replace(PUBLISHED, own_bin=0.001)).counts == whole.reshape(600, 16).T).all()
+    assert (script["read"](path, Options(own_bin=0.001)).counts == whole.transpose(1, 0, 2).reshape(600, 16).T).all()
     with h5py.File(path) as file:
         parts = list(tiles(file["ALLMUA"], 300 * 8 * 24))
     assert all((p.stop - p.start) * (e.stop - e.start) <= 24 or chunks == (60, 9, 5) for p, e in parts)
@@ -146,7 +149,7 @@ from pathlib import Path
 from neuralpile.spikes.session import Options
 read = runpy.run_path({str(ROOT / "data" / "papale" / "preprocess.py")!r})["read"]
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-counts = read(Path({str(path)!r}), Options()).counts
+counts = read(Path({str(path)!r}), Options(own_bin=0.001)).counts
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, counts.sum())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
