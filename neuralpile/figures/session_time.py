@@ -2,10 +2,11 @@
 
 import re
 from collections import defaultdict
-from functools import cached_property
+from functools import cached_property, lru_cache
+from pathlib import Path
 
 from neuralpile import catalog
-from neuralpile.build.record import Report
+from neuralpile.build.record import REPORT, Report
 from neuralpile.corpus.rows import Row, RowSource
 
 
@@ -19,10 +20,19 @@ def bin_width(data_set: RowSource, row: Row) -> float | None:
         BadInput: the report cannot be read.
     """
     source = row.source_dataset or data_set.name.rpartition("/")[2]
-    for folder in (data_set.folder, catalog.BUILD / source):
-        if folder and (report := Report.read(folder)):
-            return report.options.bin_size
+    local = [catalog.BUILD / source] if Path(source).name == source else []
+    for folder in [data_set.folder, *local]:
+        if folder and (folder / REPORT).is_file():
+            state = (folder / REPORT).stat()
+            return _bin_size(folder, state.st_mtime_ns, state.st_size)
     return catalog.load(source).bin_width if source in catalog.names() else None
+
+
+@lru_cache(maxsize=64)
+def _bin_size(folder: Path, _written: int, _size: int) -> float | None:
+    """Read the width of bins of a build, in seconds; again if its report was written again."""
+    report = Report.read(folder)
+    return report.options.bin_size if report else None
 
 
 class SegmentStarts:

@@ -71,6 +71,11 @@ def planted(kind):
         counts[:12] = 0
     elif kind == "fast":
         counts = population(rate=150)[:9]
+    elif kind == "slow":  # 20 s at 30 kHz taken for 20 ks, in milliseconds of which 5 Hz are left
+        counts = population(seconds=20_000, rate=0.005)
+        counts[0, 0] = 1
+    elif kind == "short":
+        counts = population(seconds=0.6, rate=50)
     elif kind == "together":
         counts[:, ::200] = 1
     elif kind == "repeated":
@@ -87,11 +92,16 @@ def planted(kind):
         ("silent", "30% of the units have no spike"),
         ("fast", "half of the units spike faster than 1[45]"),
         ("together", "more than 90% of the units spike together"),
+        (
+            "slow",
+            r"half of the units that spike have rates below 0\.00\d+ Hz \(less than 0\.02\): are the times in sec",
+        ),
+        ("short", r"1 of 1 rows begin a session and last less than 1 s \(down to 0\.6 s\)"),
         ("repeated", r"in 1 of 2 rows .* the very same counts .*up to 1: sub ses-1"),
     ],
 )
 def test_what_is_planted_is_flagged(kind, said, tmp_path):
-    clean = [] if kind in ("fast", "silent") else [population(seed=1)]
+    clean = [] if kind in ("fast", "silent", "slow", "short") else [population(seed=1)]
     seen = checks.check(write(tmp_path / "x", [*clean, planted(kind)]))
     flags = "\n".join(seen.flags)
     assert re.search(said, flags), flags
@@ -166,6 +176,20 @@ def test_the_command_draws_a_summary_and_prints_its_flags(script, tmp_path):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "m1-a_summary.png").stat().st_size > 10_000
     assert "in which no unit spikes" in done.stdout
+
+
+def test_a_session_of_sample_numbers_is_flagged(tmp_path):
+    """15 s at 30 kHz, binned as seconds: 125 hours, of which no single row has more than an hour."""
+    hour = 3600 * 50
+    counts = np.zeros((2, hour), np.uint8)
+    counts[:, ::7] = 1
+    folder = tmp_path / "x"
+    made = [Row(counts, "sub", "ses", f"segment_{i}") for i in range(30)]
+    arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
+    arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
+    (folder / "report.json").write_text('{"options": {"bin_size": 0.02}}')
+    flags = checks.check(open_data_set(str(folder))).flags
+    assert any("a session lasts 30 hours or more (more than 24: sub ses segment_29)" in flag for flag in flags), flags
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (0, 5), (5, 0)])
