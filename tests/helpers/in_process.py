@@ -9,7 +9,6 @@ from pathlib import Path
 from unittest import mock
 
 from helpers import ROOT
-
 from neuralpile import catalog
 
 
@@ -21,14 +20,14 @@ def run(build: Path, script: object, *arguments: object) -> subprocess.Completed
     out, err = io.StringIO(), io.StringIO()
     argv = [str(script), *map(str, arguments)]
     status: object = 0
-    with mock.patch.object(sys, "argv", argv), mock.patch.object(catalog, "BUILD", build):
-        with redirect_stdout(out), redirect_stderr(err):
-            try:
-                if script == "-m":
-                    runpy.run_module(str(arguments[0]), run_name="__main__")
-                else:
-                    runpy.run_path(str(ROOT / str(script)), run_name="__main__")
-            except SystemExit as ended:
-                status = ended.code or 0
+    patched = mock.patch.object(sys, "argv", argv), mock.patch.object(catalog, "BUILD", build)
+    with patched[0], patched[1], redirect_stdout(out), redirect_stderr(err):
+        try:
+            if script == "-m":
+                runpy.run_module(str(arguments[0]), run_name="__main__")
+            else:
+                runpy.run_path(str(ROOT / str(script)), run_name="__main__")
+        except SystemExit as ended:
+            status = ended.code or 0
     assert isinstance(status, int)
     return subprocess.CompletedProcess(argv, status, out.getvalue(), err.getvalue())
