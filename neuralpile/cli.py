@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
 from pathlib import PurePosixPath
 
+from neuralpile import interrupt
 from neuralpile.errors import BadInput
 
 
@@ -125,6 +126,7 @@ def plural(n: int, noun: str, several: str = "") -> str:
 def run(main: Callable[[], int]) -> None:
     """Run a script's main function and exit with its status: 2, with one line on stderr, where the input is bad."""
     try:
+        interrupt.raise_again()
         status = main()
         sys.stdout.flush()
     except BadInput as error:

@@ -15,7 +15,8 @@ from helpers import ROOT
 from helpers.recordings import write_units, write_units_bare
 
 from neuralpile import catalog
-from neuralpile.build import loop, session
+from neuralpile.build import loop
+from neuralpile.build.script import Script
 from neuralpile.corpus import arrow
 from neuralpile.errors import BadInput
 from neuralpile.open import open_data_set
@@ -327,7 +328,7 @@ def test_two_builds_in_one_folder(raw, tmp_path):
 
     (tmp_path / "out").mkdir()
     with FileLock(tmp_path / "out" / loop.LOCK), pytest.raises(BadInput, match="no other build"):
-        loop.build(data_set, session.Script(ROOT / SCRIPT, None), {}, [], tmp_path / "out", Options())
+        loop.build(data_set, Script(ROOT / SCRIPT, None), {}, [], tmp_path / "out", Options())
 
 
 def test_new_data_set_is_one_folder(raw, script, tmp_path):
