@@ -137,7 +137,8 @@ def shard_name(split: str, number: int) -> str:
 def write_shard(path: Path, rows: Iterable[Row], schema: pa.Schema, name: str = "") -> card.Split:
     """Write rows to a Parquet file, each as a row group of its own. The same rows give the same bytes.
 
-    Readers can fetch one row by its byte range, and find a session's rows by the statistics of the names.
+    Readers can fetch one row by its byte range, find a session's rows by the statistics of the names, and notice
+    damage by the checksums of the pages.
 
     Parameters
     ----------
@@ -158,6 +159,7 @@ def write_shard(path: Path, rows: Iterable[Row], schema: pa.Schema, name: str = 
         use_dictionary=[COUNTS],
         write_statistics=schema.names[1:],
         write_page_index=True,
+        write_page_checksum=True,
     ) as writer:
         for row in rows:
             batch = to_record_batch(row)

@@ -25,6 +25,7 @@ from neuralpile.corpus.arrow import MANIFEST, parse_manifest
 from neuralpile.corpus.rows import Names, Row, from_table, names_of
 from neuralpile.errors import BadInput, Mismatch
 from neuralpile.hub import client
+from neuralpile.hub.footer import count_values
 
 T = TypeVar("T")
 
@@ -152,7 +153,14 @@ class HubRows:
 
     def _read(self, group: Group) -> list[Row]:
         """The rows of a row group, decoded one by one: all at once would take several times the memory."""
-        return self._fetch(lambda: [_row(batch) for batch in group.open().iter_batches(1, [group.number])])
+
+        def decoded() -> list[Row]:
+            found = [_row(batch) for batch in group.open().iter_batches(1, [group.number])]
+            if len(found) != group.rows:
+                raise Mismatch(f"{group.rows} rows in a row group", f"{len(found)}")
+            return found
+
+        return self._fetch(decoded)
 
     def _fetch(self, read: Callable[[], T]) -> T:
         return client.call(self.name, lambda: _damage_reported(self.name, read))
@@ -180,15 +188,17 @@ def open_repository(name: str) -> HubRows:
     with ThreadPoolExecutor(THREADS) as pool:
         files = list(pool.map(opened, urls))
     try:
-        groups = [group for url, file in zip(urls, files, strict=True) for group in _groups(url, file)]
+        for file in files:
+            _check_schema(file)
+        groups = _groups(urls, [file.metadata for file in files])
     except Mismatch as error:
         raise error.at(name, OTHER) from None
     is_merged = "source_dataset" in files[-1].schema_arrow.names
     return HubRows(name, " ".join(urls), is_merged, groups)
 
 
-def _groups(url: str, file: pq.ParquetFile) -> Iterator[Group]:
-    """The row groups of a file that have rows. Raises Mismatch if its columns are not those of spike counts."""
+def _check_schema(file: pq.ParquetFile) -> None:
+    """Raise Mismatch if a file's columns are not those of spike counts."""
     schema = file.schema_arrow
     types = dict(zip(schema.names, schema.types, strict=True))
     if not _is_counts(types.get("spike_counts")):
@@ -196,11 +206,20 @@ def _groups(url: str, file: pq.ParquetFile) -> Iterator[Group]:
     for column in Names._fields:
         if types.get(column) not in (pa.string(), pa.large_string()):
             raise Mismatch(f"a column {column} of strings", f"{types.get(column)}")
-    leaf = next(i for i in range(len(file.schema)) if file.schema.column(i).path.startswith("spike_counts."))
-    for i in range(file.num_row_groups):
-        about = file.metadata.row_group(i)
-        if about.num_rows:
-            yield Group(url, i, about.num_rows, about.column(leaf).num_values, file.metadata)
+
+
+def _groups(urls: Sequence[str], footers: Sequence[pq.FileMetaData]) -> list[Group]:
+    """The row groups of files that have rows. Raises Mismatch if a footer contradicts itself."""
+    counted = count_values(footers, "spike_counts.")
+    if counted is None:
+        raise Mismatch("whole Parquet files", "a damaged one")
+    groups: list[Group] = []
+    for url, footer, tokens in zip(urls, footers, counted, strict=True):
+        rows = [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
+        if sum(rows) != footer.num_rows or min([*rows, *tokens], default=0) < 0:
+            raise Mismatch("whole Parquet files", "one whose footer contradicts itself")
+        groups += [Group(url, i, rows[i], tokens[i], footer) for i in range(len(rows)) if rows[i]]
+    return groups
 
 
 def _is_counts(found: pa.DataType | None) -> bool:
@@ -228,7 +247,8 @@ def _row(batch: pa.RecordBatch) -> Row:
 
 def _open(url: str, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
     """A file of which only what is asked for is fetched: pyarrow asks for the joined ranges of its columns."""
-    return pq.ParquetFile(HfFileSystem().open(url, cache_type="none"), metadata=footer, pre_buffer=True)
+    file = HfFileSystem().open(url, cache_type="none")
+    return pq.ParquetFile(file, metadata=footer, pre_buffer=True, page_checksum_verification=True)
 
 
 def _damage_reported(where: str, read: Callable[[], T]) -> T:
