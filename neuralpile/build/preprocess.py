@@ -99,7 +99,7 @@ def _arguments(data_set: DataSetInfo, script: Script) -> argparse.Namespace:
     command = f"python data/{data_set.name}/preprocess.py"
     parser = cli.parser(f"Spike counts of {data_set.name}. {data_set.title}", f"{command} --jobs 2")
     place = parser.add_mutually_exclusive_group()
-    place.add_argument("--data_dir", type=Path, default=script.path.parent / "raw", help="where the recordings are")
+    place.add_argument("--data_dir", type=Path, default=data_set.recordings, help="where the recordings are")
     if data_set.archive in STREAMED:
         stream = f"read the recordings in place, at {data_set.archive}: only the spikes, without a download"
         place.add_argument("--stream", action="store_true", help=stream)

@@ -18,7 +18,7 @@ from neuralpile.acquire.range_file import RemoteRecording
 from neuralpile.build.record import SessionFacts, Streamed
 from neuralpile.corpus import rows
 from neuralpile.corpus.rows import Row
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings.hdf5 import Recording
 from neuralpile.spikes.session import Options, Session
 
@@ -116,9 +116,8 @@ def build_session(read: Read, task: Task) -> SessionFacts:
     limit = max(counts.size, 1) if session.whole else task.options.token_count_limit
     try:
         segments = list(rows.segments(counts, limit, task.options.as_published))
-    except ValueError as error:
-        expected, found = error.args
-        raise BadInput(task.source, expected, found, "raise --token_count_limit") from None
+    except Mismatch as error:
+        raise error.at(task.source, "raise --token_count_limit") from None
     session_rows = [
         Row(segment, session.subject_id, session.session_id, f"segment_{i}") for i, segment in enumerate(segments)
     ]

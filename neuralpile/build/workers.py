@@ -28,7 +28,7 @@ from neuralpile.errors import BadInput
 # stretch of a real session takes under a minute.
 STUCK_AFTER = 180.0
 LOOK_EVERY = 1.0  # seconds between looks at the workers
-PRELOADED = ["neuralpile.build.session", "neuralpile.recordings.nwb"]
+PRELOADED = ["neuralpile.build.preloaded"]
 
 Result = SessionFacts | BadInput
 

@@ -1,4 +1,4 @@
-"""`manifest.json` of a build: what its rows were made of, session by session."""
+"""`manifest.json`: what a build's rows were made of, session by session, and what a corpus was merged from."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -7,6 +7,10 @@ from typing import Any
 
 import msgspec
 
+from neuralpile import catalog
+from neuralpile.catalog import DataSetInfo
+from neuralpile.corpus.rows import RowSource
+from neuralpile.corpus.split import Sides
 from neuralpile.errors import BadInput
 
 MANIFEST = "manifest.json"
@@ -71,3 +75,56 @@ class Manifest:
     def to_json(self) -> str:
         """The content of `manifest.json`."""
         return msgspec.json.format(msgspec.json.encode(asdict(self)), indent=1).decode() + "\n"
+
+
+@dataclass(frozen=True)
+class Component:
+    """A data set in a corpus.
+
+    Attributes:
+        rows: fingerprint of its rows.
+        sides: what of it is in each split.
+        manifest: its own manifest, if it has one.
+    """
+
+    rows: str
+    sides: Sides
+    manifest: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class CorpusManifest:
+    """What a corpus was merged from.
+
+    Attributes:
+        version: of this package.
+        options: of the split, as `SplitOptions.stated` gives them.
+        components: by name.
+    """
+
+    version: str
+    options: dict[str, Any]
+    components: dict[str, Component]
+
+    @classmethod
+    def read(cls, folder: Path) -> "CorpusManifest | None":
+        """The manifest of the corpus in a folder; None if there is none, or another's."""
+        try:
+            return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=cls)
+        except (OSError, msgspec.MsgspecError, RecursionError):
+            return None
+
+    def to_json(self) -> str:
+        """The content of `manifest.json`."""
+        return msgspec.json.format(msgspec.json.encode(asdict(self)), indent=1).decode() + "\n"
+
+
+def info_of(component: RowSource) -> DataSetInfo | None:
+    """The data set that a component is a build of, as its manifest or its own name says; None if it is not known.
+
+    Raises:
+        BadInput: the data set's `dataset.toml` has faults.
+    """
+    stated = (component.manifest() or {}).get("data_set")
+    name = stated if isinstance(stated, str) else component.name.rpartition("/")[2]
+    return catalog.load(name) if name in catalog.names() else None

@@ -156,7 +156,7 @@ def _refusal(name: str, wanted: str, error: HfHubHTTPError, uploading: bool) -> 
     """What a status of 400 or more means."""
     response = error.response
     found = f"{response.status_code} {response.reason_phrase}".strip()
-    if response.status_code in http_client.PASSING:
+    if response.status_code in http_client.RETRY_STATUSES:
         return TemporaryFailure(found, _asked_wait(response.headers))
     if response.status_code == 403 and uploading:
         # Links to upload to expire, and a new attempt gets new ones.

@@ -237,12 +237,7 @@ def _row(batch: pa.RecordBatch) -> Row:
     place = table.column_names.index("spike_counts")
     if table.schema.types[place] != COUNTS:
         table = table.set_column(place, "spike_counts", table.column(place).cast(COUNTS))
-    try:
-        return from_table(table)
-    except ValueError as error:
-        if len(error.args) != 2:
-            raise
-        raise Mismatch(*error.args) from None
+    return from_table(table)
 
 
 def _open(url: str, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:

@@ -289,6 +289,7 @@ def command(raw, out, *more):
     return [sys.executable, SCRIPT, "--data_dir", str(raw), "--out_dir", str(out), *more]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_killed_at_any_moment_and_run_again(tmp_path, jobs):
     """SIGKILL at moments spread over the run; at the end the same bytes, and never a file half-written."""

@@ -329,7 +329,7 @@ def test_merge_again_replaces_the_corpus(components, script, tmp_path):
         (["--test_size", "1"], "expected a number between 0 and 1"),
         (["--test_size", "x"], "expected a number above 0"),
         (["--seed", "-1"], "expected a whole number from 0"),
-        (["--check", "--exclude_restricted"], "--check: expected neither --exclude_restricted nor --hf_repo_name"),
+        (["--check", "--exclude_restricted"], "unrecognized arguments: --exclude_restricted"),
     ],
 )
 def test_wrong_arguments(components, script, arguments, message):

@@ -1,5 +1,6 @@
 """Rasters: every spike is seen, in the right place and the right colour; and the command line."""
 
+import dataclasses
 import hashlib
 from itertools import pairwise
 
@@ -301,7 +302,7 @@ def test_rows_are_drawn_without_replacement_in_the_order_of_the_data_set(tmp_pat
 
 
 def test_slashes_in_names_of_repositories_do_not_make_folders(tmp_path):
-    data_set = store.LocalRows("someone/x", write(tmp_path / "x", some(1)).splits)
+    data_set = dataclasses.replace(write(tmp_path / "x", some(1)), name="someone/x", folder=None)
     assert rasters.draw(data_set, 1, 0, tmp_path)[0] == tmp_path / "someone--x.jpg"
 
 

@@ -16,8 +16,7 @@ from neuralpile.corpus.rows import Row
 
 PUSH = """
 import sys, datasets
-from neuralpile.open import open_data_set
-datasets.DatasetDict(open_data_set(sys.argv[1]).splits).push_to_hub("me/x")
+datasets.load_from_disk(sys.argv[1]).push_to_hub("me/x")
 """
 READ = """
 import json, sys
