@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby
+from itertools import accumulate, groupby
 from operator import itemgetter
 from typing import TypeVar
 
@@ -40,8 +40,9 @@ OTHER = "take a data set with rows of spike counts"
 
 @dataclass(frozen=True)
 class Group:
-    """A row group: its file, its number there, and its rows and tokens."""
+    """A row group: its split and file, its number in the file, and its rows and tokens."""
 
+    split: str
     url: str
     number: int
     rows: int
@@ -81,6 +82,15 @@ class HubRows:
     def _places(self) -> list[tuple[int, int]]:
         """The row group of each row, and its place there."""
         return [(g, i) for g, group in enumerate(self.groups) for i in range(group.rows)]
+
+    @property
+    def splits(self) -> dict[str, range]:
+        """The numbers of the rows of each split, in order: `read(splits["train"])` reads the training rows."""
+        sizes: dict[str, int] = {}
+        for group in self.groups:
+            sizes[group.split] = sizes.get(group.split, 0) + group.rows
+        ends = list(accumulate(sizes.values()))
+        return {split: range(end - n, end) for (split, n), end in zip(sizes.items(), ends, strict=True)}
 
     def names(self) -> list[Names]:
         """What the rows are called, in order, without reading their counts."""
@@ -177,24 +187,25 @@ def open_repository(name: str) -> HubRows:
     datasets.config.USE_PARQUET_EXPORT = False  # a service beside the Hub that is not needed here
     commit = client.call(name, lambda: HfApi().dataset_info(name).sha)
     builder = client.call(name, lambda: datasets.load_dataset_builder(name, revision=commit))
-    urls = [str(url) for files in (builder.config.data_files or {}).values() for url in files]
-    urls = [url for url in urls if url.endswith(".parquet")]
-    if not urls:
+    found = builder.config.data_files or {}
+    places = [(str(split), str(url)) for split, urls in found.items() for url in urls if str(url).endswith(".parquet")]
+    if not places:
         raise BadInput(name, "a data set with Parquet files", "none", OTHER)
 
-    def opened(url: str) -> pq.ParquetFile:
+    def opened(place: tuple[str, str]) -> pq.ParquetFile:
+        _, url = place
         return client.call(name, lambda: _damage_reported(name, lambda: _open(url)))
 
     with ThreadPoolExecutor(THREADS) as pool:
-        files = list(pool.map(opened, urls))
+        files = list(pool.map(opened, places))
     try:
         for file in files:
             _check_schema(file)
-        groups = _groups(urls, [file.metadata for file in files])
+        groups = _groups(places, [file.metadata for file in files])
     except Mismatch as error:
         raise error.at(name, OTHER) from None
     is_merged = "source_dataset" in files[-1].schema_arrow.names
-    return HubRows(name, " ".join(urls), is_merged, groups)
+    return HubRows(name, " ".join(url for _, url in places), is_merged, groups)
 
 
 def _check_schema(file: pq.ParquetFile) -> None:
@@ -208,17 +219,17 @@ def _check_schema(file: pq.ParquetFile) -> None:
             raise Mismatch(f"a column {column} of strings", f"{types.get(column)}")
 
 
-def _groups(urls: Sequence[str], footers: Sequence[pq.FileMetaData]) -> list[Group]:
-    """The row groups of files that have rows. Raises Mismatch if a footer contradicts itself."""
+def _groups(places: Sequence[tuple[str, str]], footers: Sequence[pq.FileMetaData]) -> list[Group]:
+    """The row groups that have rows; `places` are split and address. Raises Mismatch if a footer contradicts itself."""
     counted = count_values(footers, "spike_counts.")
     if counted is None:
         raise Mismatch("whole Parquet files", "a damaged one")
     groups: list[Group] = []
-    for url, footer, tokens in zip(urls, footers, counted, strict=True):
+    for (split, url), footer, tokens in zip(places, footers, counted, strict=True):
         rows = [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
         if sum(rows) != footer.num_rows or min([*rows, *tokens], default=0) < 0:
             raise Mismatch("whole Parquet files", "one whose footer contradicts itself")
-        groups += [Group(url, i, rows[i], tokens[i], footer) for i in range(len(rows)) if rows[i]]
+        groups += [Group(split, url, i, rows[i], tokens[i], footer) for i in range(len(rows)) if rows[i]]
     return groups
 
 

@@ -38,7 +38,7 @@ for path in sys.argv[1:]:
     def read():
         file = reader._open(path)
         reader._check_schema(file)
-        return reader.HubRows(path, path, False, reader._groups([path], [file.metadata]))
+        return reader.HubRows(path, path, False, reader._groups([('train', path)], [file.metadata]))
     try:
         print(path, rows.digest(reader._damage_reported(path, read)), flush=True)
     except BadInput as error:
