@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
 from pathlib import PurePosixPath
 
+from neuralpile import interrupt
 from neuralpile.errors import BadInput, printable
 
 
@@ -133,6 +134,7 @@ def run(main: Callable[[], int]) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
+        interrupt.raise_again()
         status = main()
         sys.stdout.flush()
     except BadInput as error:

@@ -8,6 +8,7 @@ from neuralpile.errors import BadInput
 from neuralpile.recordings import damage
 
 KIND = "NumPy file (.npy)"
+MAGIC = b"\x93NUMPY"  # first bytes of every .npy file
 
 
 def read(path: Path, mapped: bool = False) -> np.ndarray:
@@ -31,9 +32,8 @@ def read(path: Path, mapped: bool = False) -> np.ndarray:
     except PermissionError:
         raise
     except Exception as error:  # numpy parses the header as Python and raises errors of many kinds
-        found = "Python objects" if "allow_pickle" in str(error) else None
-        if found:
-            raise BadInput(path, f"a {KIND} of numbers", found, "save it as numbers") from None
+        if damage.head(path).startswith(MAGIC) and "allow_pickle" in str(error):
+            raise BadInput(path, f"a {KIND} of numbers", "Python objects", "save it as numbers") from None
         raise damage.explain(path, KIND, error) from None
 
 

@@ -15,7 +15,8 @@ from helpers import ROOT
 from helpers.recordings import write_units, write_units_bare
 
 from neuralpile import catalog
-from neuralpile.build import loop, session
+from neuralpile.build import loop
+from neuralpile.build.script import Script
 from neuralpile.corpus import arrow
 from neuralpile.errors import BadInput
 from neuralpile.open import open_data_set
@@ -289,6 +290,7 @@ def command(raw, out, *more):
     return [sys.executable, SCRIPT, "--data_dir", str(raw), "--out_dir", str(out), *more]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_killed_at_any_moment_and_run_again(tmp_path, jobs):
     """SIGKILL at moments spread over the run; at the end the same bytes, and never a file half-written."""
@@ -326,7 +328,7 @@ def test_two_builds_in_one_folder(raw, tmp_path):
 
     (tmp_path / "out").mkdir()
     with FileLock(tmp_path / "out" / loop.LOCK), pytest.raises(BadInput, match="no other build"):
-        loop.build(data_set, session.Script(ROOT / SCRIPT, None), {}, [], tmp_path / "out", Options())
+        loop.build(data_set, Script(ROOT / SCRIPT, None), {}, [], tmp_path / "out", Options())
 
 
 def test_new_data_set_is_one_folder(raw, script, tmp_path):
