@@ -6,6 +6,7 @@ from pathlib import Path
 
 from neuralpile import catalog, cli
 from neuralpile.hub import options
+from neuralpile.motifs import limits, matplotlib_folder
 
 EXAMPLE = "python extract_motifs.py --p_n 1 --p_t 8 --repo_name dmfc-rsg"
 MOST_DRAWN = 400  # motifs in a figure
@@ -43,11 +44,12 @@ def parse() -> argparse.Namespace:
 def main() -> int:
     """Count, write, print a summary and the paths of the files."""
     given = parse()
+    memory = limits.within_limit(given.memory or cli.machine_memory() // 4)
+    matplotlib_folder.choose()
     from neuralpile.motifs import cluster, extract, run, summary  # takes a second, which --help need not wait for
     from neuralpile.open import open_data_set
 
     hub = options.hub(given)
-    memory = given.memory or cli.machine_memory() // 4
     data_set = open_data_set(given.repo_name)
     count: run.Count = partial(extract.extract, data_set, jobs=given.jobs)
     if given.scheduler:

@@ -1,157 +1,213 @@
-"""Merge built data sets into one corpus: shuffled, with a test split, each row with its source data set."""
+"""Merge built data sets into one corpus: shuffled, with a test split, each row with the name of its data set.
 
-import json
+With --check nothing is merged: a corpus is compared with its components, row by row (`--check --help`).
+"""
+
+import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from neuralpile import catalog, cli
-from neuralpile.build import record
+from neuralpile.build.record import REPORT, Report
 from neuralpile.corpus import arrow, merge, split, store
+from neuralpile.corpus.manifest import CorpusManifest, info_of
 from neuralpile.corpus.rows import RowSource
 from neuralpile.errors import BadInput
-from neuralpile.hub import card, options, publish
+from neuralpile.hub import options
 from neuralpile.open import open_data_set
 
 EXAMPLE = "python merge_datasets.py --components m1-a dmfc-rsg --out_dir build/two"
-MOST_SAID = 20
+CHECK = "Compare a merged corpus with its components, row by row."
+CHECK_EXAMPLE = "python merge_datasets.py --check --out_dir build/two"
+COMPONENTS = "local builds, Hub repositories (someone/name) or folders"
+DIFFERENCES_SHOWN = 20
 
 
 def main() -> int:
-    """Parse the command line, merge, print a table."""
-    parser = cli.parser(__doc__, EXAMPLE)
+    """Run the command that is asked for: merge, or check."""
+    mode = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    mode.add_argument("--check", action="store_true")
+    chosen, arguments = mode.parse_known_args()
+    if chosen.check:
+        given = _check_options().parse_args(arguments)
+        return check(given.out_dir, given.components)
+    return merge_and_push(_merge_options(), arguments)
+
+
+def _check_options() -> argparse.ArgumentParser:
+    parser = cli.parser(CHECK, CHECK_EXAMPLE)
+    parser.prog += " --check"
     parser.add_argument(
+        "--components", nargs="+", metavar="NAME", help=f"{COMPONENTS}; by default, those that the corpus names"
+    )
+    parser.add_argument("--out_dir", type=Path, default=catalog.BUILD / catalog.PILE, help="where the corpus is")
+    return parser
+
+
+def _merge_options() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__, EXAMPLE)
+    which = parser.add_argument_group("which data sets")
+    which.add_argument(
         "--components",
         nargs="+",
         metavar="NAME",
-        help="data sets to merge: local builds, Hub repositories or folders; without it, all recorded (not simulated) "
-        "data sets that are built",
+        help=f"{COMPONENTS}; by default, recorded data sets that are built",
     )
-    parser.add_argument("--test_size", type=cli.fraction, default=0.01, help="share of the tokens in the test split")
-    parser.add_argument(
-        "--split_by", choices=split.SPLIT_BY, default="row", help="what stays whole, on one side of the split"
+    which.add_argument(
+        "--signal", nargs="+", choices=catalog.SIGNALS, metavar="KIND", help=f"only these: {', '.join(catalog.SIGNALS)}"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the shuffle")
-    parser.add_argument("--out_dir", type=Path, default=catalog.BUILD / catalog.PILE, help="where the corpus goes")
-    parser.add_argument(
+    which.add_argument(
         "--exclude_restricted", action="store_true", help="leave out data sets whose terms restrict passing rows on"
     )
+    how = parser.add_argument_group("how rows are split")
+    how.add_argument(
+        "--test_size", type=cli.fraction, default=0.01, help="share of each data set's tokens in the test split"
+    )
+    how.add_argument("--split_by", choices=split.SPLIT_BY, default="row", help="what stays whole, in one split")
+    how.add_argument("--validation_size", type=cli.fraction, metavar="SHARE", help="size of a validation split")
+    for name in ("subjects", "sessions", "datasets"):
+        how.add_argument(
+            f"--test_{name}",
+            nargs="+",
+            metavar="NAME",
+            default=[],
+            help=f"{name} of the test split, in place of --test_size",
+        )
+    how.add_argument("--seed", type=cli.seed, default=0, help="of the split and of the order of rows")
+    parser.add_argument("--out_dir", type=Path, default=catalog.BUILD / catalog.PILE, help="where the corpus goes")
     parser.add_argument(
-        "--check", action="store_true", help="merge nothing: see whether the corpus has just the rows of its components"
+        "--check", action="store_true", help="merge nothing; compare the corpus with its components instead"
     )
     options.add_publishing(parser, "the corpus")
-    given = parser.parse_args()
-    if given.check and (given.exclude_restricted or given.hf_repo_name):
-        parser.error("--check: expected neither --exclude_restricted nor --hf_repo_name; name --components to choose")
-    if given.seed < 0:
-        parser.error(f"--seed: expected a whole number from 0, found {given.seed}")
-    hub = options.hub(given)
+    return parser
 
-    if given.check:
-        return check(given.out_dir, given.components)
-    recorded = [data_set.name for data_set in catalog.recorded()]
+
+def merge_and_push(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
+    """Merge, print a table, and publish if asked to. The exit status."""
+    given = parser.parse_args(arguments)
+    split_options = split.SplitOptions(
+        given.test_size,
+        given.seed,
+        given.split_by,
+        given.validation_size or 0.0,
+        tuple(given.test_subjects),
+        tuple(given.test_sessions),
+        tuple(given.test_datasets),
+    )
+    if split_options.names_test_rows and given.test_size != parser.get_default("test_size"):
+        parser.error("--test_size: not allowed with --test_subjects, --test_sessions or --test_datasets")
+    hub = options.hub(given)  # checks the repository before anything is merged
+    recorded = [info.name for info in catalog.recorded()]
     references = given.components or [name for name in recorded if name in store.built()]
-    components = [open_data_set(reference) for reference in references]
-    if given.exclude_restricted:
-        components = list(unrestricted(components))
+    components = list(selected([open_data_set(reference) for reference in references], given))
     if not components:
         do = "run data/<name>/preprocess.py of some, or name data sets with --components"
         raise BadInput(catalog.BUILD, "recorded data sets that are built", "none", do)
     for line in doubts(components):
         print(f"warning: {line}", file=sys.stderr)
-    merged = merge.merge(components, given.out_dir, given.test_size, given.seed, given.split_by)
-    print(table(merged))
-    if not any(sides.rows[split.TEST] for sides in merged.values()):
-        print(f"no test split: no {given.split_by} is as small as --test_size {given.test_size:g} of its data set asks")
+    merged = merge.merge_with(components, given.out_dir, split_options)
+    print(table(merged, split_options.splits))
+    for line in empty_splits(merged, split_options):
+        print(f"warning: {line}", file=sys.stderr)
     if not given.components:
         missing = [name for name in recorded if name not in merged]
         if missing:
             print(f"not built, so not in it: {', '.join(missing)}")
     print(f"corpus: {given.out_dir}")
     if hub:
-        corpus = open_data_set(str(given.out_dir))
-        for name, data_set in card.describe(merged, corpus.manifest()).items():
-            if data_set.caveat:
-                print(f"before you pass these rows on: {name}: {data_set.caveat}", file=sys.stderr)
-        made = {
-            "command": options.command(),
-            "seed": given.seed,
-            "test size": given.test_size,
-            "split by": given.split_by,
-        }
-        page = publish.push(corpus, hub, made)
+        from neuralpile.hub import card, publish  # imports the Hub's clients, which takes two seconds
+
+        corpus = store.open_folder(given.out_dir)
+        for name, info in card.describe(merged, corpus.manifest()).items():
+            if info.caveat:
+                print(f"before you pass these rows on: {name}: {info.caveat}", file=sys.stderr)
+        stated = {key.replace("_", " "): value for key, value in split_options.stated().items()}
+        page = publish.push(corpus, hub, {"command": options.command(), **stated})
         print(f"pushed to {given.hf_repo_name}: {page}")
     return 0
 
 
-def unrestricted(components: list[RowSource]) -> Iterator[RowSource]:
-    """Those data sets whose terms do not restrict passing their rows on; says which are left out."""
+def selected(components: Sequence[RowSource], given: argparse.Namespace) -> Iterator[RowSource]:
+    """The data sets that `--signal` and `--exclude_restricted` leave; prints which are left out, and why."""
     for component in components:
-        data_set = card.describe([component.name], component.manifest()).get(component.name)
-        if data_set is not None and data_set.restricted:
-            print(f"left out: {component.name}: {data_set.caveat}")
+        info = info_of(component)
+        if given.signal and (info is None or info.signal not in given.signal):
+            print(f"left out: {component.name}: {(info and info.signal) or 'its signal is not known'}")
+        elif given.exclude_restricted and info and info.restricted:
+            print(f"left out: {component.name}: {info.caveat}")
         else:
             yield component
 
 
-def doubts(components: list[RowSource]) -> Iterator[str]:
-    """What a user should know of the local builds before they are merged: missing sessions, unusual options."""
+def doubts(components: Sequence[RowSource]) -> Iterator[str]:
+    """What a user should know about the local builds before they are merged: missing sessions, unusual options."""
     published = set()
-    for component in components:
-        report = component.folder and component.folder / record.REPORT
-        if report is None or not report.is_file():
-            continue
+    for component, folder in ((component, component.folder) for component in components if component.folder):
         try:
-            content = json.loads(report.read_text(encoding="utf-8"))
-            n_failed, bin_size = len(content["failed"]), content["options"]["bin_size"]
-            published.add(content["options"]["as_published"])
-        except (ValueError, KeyError, TypeError):
-            yield f"{component.name}: its {record.REPORT} is damaged: run its preprocess.py again"
+            report = Report.read(folder)
+        except BadInput as error:
+            yield str(error)
             continue
-        if n_failed:
-            yield f"{component.name}: {n_failed} of its session files were not built (see {report})"
-        if component.name in catalog.names() and bin_size != catalog.load(component.name).bin_width:
+        if report is None:
+            continue
+        published.add(report.options.as_published)
+        if report.failed:
+            where = folder / REPORT
+            yield f"{component.name}: {len(report.failed)} of its session files were not built (see {where})"
+        bin_size, info = report.options.bin_size, info_of(component)
+        if info and bin_size != info.bin_width:
             yield f"{component.name}: built with --bin_size {bin_size}"
     if len(published) > 1:
         yield "some of the data sets were built with --as_published, others without"
 
 
-def check(folder: Path, references: list[str] | None) -> int:
-    """Compare a corpus with its components, which its manifest names unless the user does; the exit status."""
+def empty_splits(merged: Mapping[str, split.Sides], how: split.SplitOptions) -> Iterator[str]:
+    """The data sets that have no rows in a split, and why."""
+    for name, sides in merged.items():
+        for part in how.splits[1:]:
+            n_rows = sum(sides.rows.values())
+            if (how.names_test_rows and part == split.TEST) or sides.rows[part] or not n_rows:
+                continue
+            option = f"--{part}_size {how.test_size if part == split.TEST else how.validation_size:g}"
+            yield f"{name}: no {part} split: no {how.split_by} is as small as {option} of its data set asks"
+
+
+def check(folder: Path, references: Sequence[str] | None) -> int:
+    """Compare a corpus with its components, by default those that its manifest names. The exit status."""
     corpus = open_data_set(str(folder))
     if not corpus.is_merged:
         raise BadInput(folder, "a merged corpus", "a data set", "give the corpus with --out_dir")
-    manifest = merge.made_of(folder)
+    manifest = CorpusManifest.read(folder)
     if manifest is None and not references:
         do = "name its components with --components, or merge again"
         raise BadInput(folder, f"a {arrow.MANIFEST} that names its components", "none", do)
-    components = [open_data_set(reference) for reference in references or manifest["components"]]
-    said = merge.check(corpus, components)
-    for line in said[:MOST_SAID]:
+    components = [open_data_set(reference) for reference in references or (manifest.components if manifest else [])]
+    found = merge.check(corpus, components)
+    for line in found[:DIFFERENCES_SHOWN]:
         print(line)
-    if said:
-        print(f"{len(said):,} differences: merge again")
+    if found:
+        print(f"{len(found):,} differences: merge again")
         return 1
     print(f"{len(corpus):,} rows: exactly those of {', '.join(component.name for component in components)}")
     return 0
 
 
-def table(merged: dict[str, split.Sides]) -> str:
-    """Rows, sessions and tokens of every component on both sides of the split, and in all."""
+def table(merged: Mapping[str, split.Sides], splits: Sequence[str]) -> str:
+    """Rows, sessions and tokens of every component in each split, and in all."""
     width = max(20, *(len(name) + 1 for name in merged))
-    headings = "train rows", "sessions", "tokens", "test rows", "sessions", "tokens"
+    headings = [heading for part in splits for heading in (f"{part} rows", "sessions", "tokens")]
     lines = ["", _line("", headings, width)]
-    totals = [0] * 6
+    totals = [0] * len(headings)
     for name, sides in merged.items():
-        kinds = sides.rows, sides.sessions, sides.tokens
-        numbers = [kind[side] for side in (split.TRAIN, split.TEST) for kind in kinds]
+        numbers = [kind[part] for part in splits for kind in (sides.rows, sides.sessions, sides.tokens)]
         totals = [total + n for total, n in zip(totals, numbers, strict=True)]
         lines.append(_line(name, [f"{n:,}" for n in numbers], width))
     return "\n".join([*lines, _line("all", [f"{n:,}" for n in totals], width)])
 
 
 def _line(name: str, cells: Sequence[str], width: int) -> str:
-    return f"{name:{width}}" + "".join(f"{cell:>{n}}" for cell, n in zip(cells, (11, 9, 17, 11, 9, 15), strict=True))
+    return f"{name:{width}}" + "".join(f"{cell:>{(17, 10, 17)[i % 3]}}" for i, cell in enumerate(cells))
 
 
 if __name__ == "__main__":

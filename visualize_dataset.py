@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from neuralpile import catalog, cli
 from neuralpile.errors import BadInput
 from neuralpile.figures import view
+from neuralpile.motifs import matplotlib_folder
 
 if TYPE_CHECKING:
     from neuralpile.corpus.rows import RowSource
@@ -26,6 +27,7 @@ def main() -> int:
     """Find which figures are wanted, parse their options, draw."""
     mode, rest = find_mode(sys.argv[1:])
     given = parser(mode).parse_args(rest)
+    matplotlib_folder.choose()
     return {"rasters": draw_rasters, "summary": draw_summaries, "report": write_report}[mode](given)
 
 

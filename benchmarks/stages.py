@@ -166,7 +166,9 @@ def bench_merge(folder: Path, matrix: np.ndarray) -> None:
 
     def plain() -> store.LocalRows:
         parts = [
-            component.splits["train"].add_column("source_dataset", [component.name] * len(component))
+            datasets.load_from_disk(str(component.folder)).add_column(
+                "source_dataset", [component.name] * len(component)
+            )
             for component in components
         ]
         together = datasets.concatenate_datasets(parts).train_test_split(test_size=0.01, seed=0)

@@ -21,7 +21,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 DATA_PAGES = [*sorted((ROOT / "data").glob("*/README.md")), ROOT / "benchmarks" / "README.md"]
 # Pages and scripts that are being written.
 PENDING = {"docs/recordings.md", "docs/your-own-data.md", "docs/build.md", "docs/corpus.md", "docs/dataset-toml.md"}
-PENDING |= {"docs/hub.md", "docs/figures.md", "docs/motifs.md", "new_dataset.py"}
+PENDING |= {"docs/hub.md", "new_dataset.py"}
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 
 

@@ -1,32 +1,31 @@
 """Spike counts of athalye (Athalye et al. 2023): macaque PMd and M1, brain-machine interface, cursor control.
 
-Monkey J's counts come at 200 Hz and are summed by fours. Monkey G's come at 60 Hz: no sum of such bins lasts 20 ms, so
-they stay in bins of 1/60 s, as published. `--bin_size 0.05` gives both the same bins.
+The files hold counts. Monkey J's come at 200 Hz and are summed by fours. Monkey G's come at 60 Hz: no sum of such bins
+lasts 20 ms, so they stay in bins of 1/60 s, as published. `--bin_size 0.05` gives both the same bins.
 """
-
-from pathlib import Path
 
 import numpy as np
 
 from neuralpile import build
 from neuralpile.errors import BadInput
 from neuralpile.recordings import nwb
+from neuralpile.recordings.hdf5 import Recording
 from neuralpile.spikes.session import Options, Session
 
 SERIES = "processing/behavior/spike_counts"
 PUBLISHED_BIN = 0.02  # seconds
 
 
-def read(path: Path, options: Options) -> Session:
-    """Sum the bins of the file, whose rate it says, to bins of `bin_size`."""
-    rate = nwb.read_rate(path, SERIES)
+def read(recording: Recording, options: Options) -> Session:
+    """Sum the counts of the file, which states their rate, to bins of `bin_size`."""
+    rate = nwb.read_rate(recording, SERIES)
     factor = options.bin_size * rate
-    as_it_is = factor < 2 and options.bin_size == PUBLISHED_BIN
-    if not as_it_is and not np.isclose(factor, max(1, round(factor))):
+    as_is = factor < 2 and options.bin_size == PUBLISHED_BIN
+    if not as_is and not np.isclose(factor, max(1, round(factor))):
         found = f"{options.bin_size} s"
-        raise BadInput(path, f"a --bin_size that is a multiple of 1/{rate:g} s", found, "take 0.05, say")
-    session = nwb.count_raster(path, options, [f"{SERIES}/data"], own_bin=options.bin_size / max(1, round(factor)))
-    if as_it_is and not np.isclose(factor, 1):
+        raise BadInput(recording, f"a --bin_size that is a multiple of 1/{rate:g} s", found, "take 0.05, for example")
+    session = nwb.count_raster(recording, options, [f"{SERIES}/data"], own_bin=options.bin_size / max(1, round(factor)))
+    if as_is and not np.isclose(factor, 1):
         session.notes.append(f"bins of 1/{rate:g} s, not of {options.bin_size} s")
     return session
 

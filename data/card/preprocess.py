@@ -1,7 +1,7 @@
 """Spike counts of card (Card et al. 2024): 256 channels of participant T15, speech motor cortex, attempted speech.
 
-The files hold threshold crossings in bins of 20 ms, z-scored with constants that are not in them. Counts are recovered
-from the lattice on which whole numbers lie. Trials follow one another.
+The files hold threshold crossings in bins of 20 ms, but z-scored, with constants that are not in the files. The counts
+are recovered from the lattice that z-scored whole numbers form. Trials follow one another.
 """
 
 from pathlib import Path
@@ -16,7 +16,6 @@ from neuralpile.spikes import binning, zscore
 from neuralpile.spikes.session import Options, Session
 
 FEATURES, CHANNELS = "input_features", 256  # the first 256 columns are threshold crossings, the others power
-OWN_BIN = 0.02  # seconds
 DERIVED = "counts are recovered from z-scores, by the lattice on which whole numbers lie"
 
 
@@ -30,9 +29,9 @@ def read(path: Path, options: Options) -> Session:
                 found = "none" if features is None else f"shape {features.shape}"
                 raise BadInput(f"{path}, {name}", f"{FEATURES} (bins, 512)", found, "check the file")
             trials.append(features[:, :CHANNELS])
-            blocks.append(_block(trial, f"{path}, {name}"))
+            blocks.append(0 if options.as_published else _block(trial, f"{path}, {name}"))
     if not trials or not all(map(len, trials)):
-        raise BadInput(path, "trials with bins", "none" if not trials else "one without", "check the file")
+        raise BadInput(path, "trials with bins", "none" if not trials else "a trial without", "check the file")
     session = f"{path.parent.name}_{path.stem}"
     facts: dict[str, str | int | float] = {"derived": DERIVED}
     if options.as_published:
@@ -40,7 +39,7 @@ def read(path: Path, options: Options) -> Session:
     else:
         undone = zscore.undo(trials, np.array(blocks))
         fine = undone.counts
-        told = {
+        notable = {
             "have a finer lattice than their own values show": undone.finer,
             "have no empty bin, by the trials around": undone.lifted,
             "are constant, or no numbers: their count is that of the trials around, or 0": undone.constant,
@@ -48,15 +47,17 @@ def read(path: Path, options: Options) -> Session:
             "are too busy for an empty bin to be due: their counts may all be too low": undone.unsure,
         }
         total = len(trials) * CHANNELS
-        notes = [f"{n:,} of {total:,} trials of a channel {what}" for what, n in told.items() if n]
+        notes = [f"{n:,} of {total:,} trials of a channel {what}" for what, n in notable.items() if n]
         if undone.no_lattice:
-            notes.append(f"{undone.no_lattice:,} of {CHANNELS} channels lie on no lattice in any trial: they count as 0")
+            notes.append(
+                f"{undone.no_lattice:,} of {CHANNELS} channels lie on no lattice in any trial: they count as 0"
+            )
         facts |= {
             "channel_trials": total,
             "channel_trials_off_lattice": undone.off_lattice,
             "channels_without_lattice": undone.no_lattice,
         }
-    binned = binning.rebin(fine, round(options.bin_size / OWN_BIN), options.as_published)
+    binned = binning.rebin(fine, options.own_bins, options.as_published)
     return Session("T15", session, binned.counts, notes + binned.notes(options.as_published), facts=facts)
 
 
@@ -70,4 +71,4 @@ def _block(trial: h5py.Group, where: str) -> int:
 
 
 if __name__ == "__main__":
-    build.main(__file__, read, own_bin=OWN_BIN)
+    build.main(__file__, read)

@@ -1,49 +1,50 @@
 """Spike counts of churchland (Churchland et al. 2012): 192 channels, macaque M1 and PMd, delayed reaches in a maze.
 
-The clock of the recording system restarts within some sessions, and later trials then overlap earlier ones in time: the
-published counts lie on top of one another. With `--epochs`, the trials between two restarts are an epoch, and the
-epochs follow one another.
+Spike times of each channel are counted in bins from 0 s to the last spike of the session. The recording system's clock
+restarts within some sessions, so that later trials overlap earlier ones in time; the published counts add them up. With
+`--epochs`, the trials between two restarts are an epoch, and epochs follow one another.
 """
-
-from pathlib import Path
 
 import numpy as np
 
 from neuralpile import build
 from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings import nwb
+from neuralpile.recordings.hdf5 import Recording
 from neuralpile.spikes import binning, clock_restarts
 from neuralpile.spikes.session import Options, Session
 
-MOST_EPOCHS = 50  # our own bound: time and memory grow with epochs, and trials that all overlap are no restarts
+MOST_EPOCHS = 50  # chosen here: time and memory grow with epochs, and trials that all overlap are no restarts
 
 
-def read(path: Path, options: Options) -> Session:
-    """Spike times of the units table; with `--epochs`, those within trials, on a clock that never goes back."""
+def read(recording: Recording, options: Options) -> Session:
+    """Count the spikes of the units table; with `--epochs`, those within trials, on a clock that never goes back."""
     if not options.epochs:
-        return nwb.count_units(path, options)
-    trains = nwb.read_spike_trains(path)
+        return nwb.count_units(recording, options)
+    trains = nwb.read_spike_trains(recording)
     times, ends = trains.times, trains.ends
-    trials = nwb.read_intervals(path, "trials")
+    trials = nwb.read_intervals(recording, "trials")
     first = clock_restarts.first_trials(trials)
     if len(first) > MOST_EPOCHS:
         found = f"{len(first) - 1:,} trials that start before the one before has ended"
-        raise BadInput(path, f"a clock that restarts at most {MOST_EPOCHS - 1} times", found, "build without --epochs")
+        raise BadInput(
+            recording, f"a clock that restarts at most {MOST_EPOCHS - 1} times", found, "build without --epochs"
+        )
     epoch = clock_restarts.epoch_of_spikes(times, ends, trials, first)
     if len(first) > 1 and epoch.max(initial=0) == 0:
         do = "build without --epochs"
-        raise BadInput(path, f"spikes in the order of recording, over {len(first)} epochs", "all in the first", do)
+        raise BadInput(recording, f"spikes in the order of recording, over {len(first)} epochs", "all in the first", do)
     inside = epoch >= 0
     times = times[inside] + clock_restarts.epoch_shifts(trials, first, options.bin_size)[epoch[inside]]
     ends = np.append(0, np.cumsum(inside))[ends]
     try:
         binned = binning.bin_spikes(times, ends, options.bin_size)
     except Mismatch as error:
-        raise error.at(path, "build without --epochs") from None
+        raise error.at(recording, "build without --epochs") from None
     notes = [*binned.notes(), f"the clock restarts {len(first) - 1} times"]
     if not inside.all():
         notes.append(f"{np.count_nonzero(~inside):,} spikes in no trial left out")
-    return Session(path.parent.name, path.stem, binned.counts, notes)
+    return Session(recording.parent.name, recording.stem, binned.counts, notes)
 
 
 if __name__ == "__main__":

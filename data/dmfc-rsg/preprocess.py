@@ -1,4 +1,8 @@
-"""Spike counts of dmfc-rsg (Sohn et al. 2019; NLB): sorted units, macaque DMFC, ready-set-go timing."""
+"""Spike counts of dmfc-rsg (Sohn et al. 2019; NLB): sorted units, macaque DMFC, ready-set-go timing.
+
+Spike times of each unit are counted in bins from 0 s to the last spike of the session.
+`--mask_unobserved` cuts out the bins that, by the file, were not observed.
+"""
 
 from neuralpile import build
 from neuralpile.recordings import nwb

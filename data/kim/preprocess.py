@@ -1,18 +1,15 @@
-"""Spike counts of kim (Namima et al. 2025): Neuropixels units, macaque V4, shapes and textures."""
+"""Spike counts of kim (Namima et al. 2025): Neuropixels units, macaque V4, shapes and textures.
 
-from pathlib import Path
+Spike times of each unit are counted in bins from 0 s to the last spike of the session. Units of every quality are kept,
+as published; `--min_quality` leaves out units whose `is_sua` is 0.
+"""
+
+from functools import partial
 
 from neuralpile import build
 from neuralpile.recordings import nwb
-from neuralpile.spikes.session import Options, Session
 
 QUALITY = nwb.Quality("is_sua", ("0", "1"))
 
-
-def read(path: Path, options: Options) -> Session:
-    """Spike times of the units table; units of any quality unless the user asks for more."""
-    return nwb.count_units(path, options, QUALITY)
-
-
 if __name__ == "__main__":
-    build.main(__file__, read, qualities=QUALITY.levels)
+    build.main(__file__, partial(nwb.count_units, quality=QUALITY), qualities=QUALITY.levels)

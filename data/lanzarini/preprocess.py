@@ -1,6 +1,7 @@
 """Spike counts of lanzarini (Lanzarini et al. 2025): 128 channels, macaque PMv and M1, freely moving, natural actions.
 
-One unit a channel (the variable with the letter a), as published.
+Spike times of one unit a channel (the variable with the letter a, as published) are counted in bins from 0 s to the
+last spike of the session.
 """
 
 from pathlib import Path
@@ -17,11 +18,13 @@ CHANNELS = [f"Spk_{channel:03d}a_sh" for channel in range(128)]
 
 
 def read(path: Path, options: Options) -> Session:
-    """Count each channel's spikes from 0 s to the last one of any channel."""
+    """Count each channel's spikes from 0 s to the last spike of any channel."""
     content = matlab.read_variables(path, CHANNELS)
     if not content:
-        raise BadInput(path, "variables Spk_000a_sh to Spk_127a_sh", "none of them", "check that this is a session")
-    # The published counts have the first row of each variable: of a column, its first spike only.
+        raise BadInput(
+            path, "variables Spk_000a_sh to Spk_127a_sh", "none of them", "check that this is a session's file"
+        )
+    # The published counts are those of each variable's first row: of a column, its first spike only.
     variables = [content.get(name, np.empty((0, 0))) for name in CHANNELS]
     whole = [not options.as_published and variable.shape[1] == 1 for variable in variables]
     trains = [

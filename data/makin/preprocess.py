@@ -1,7 +1,7 @@
 """Spike counts of makin (O'Doherty et al.): macaque M1 (and S1), self-paced reaches to random targets.
 
-Each channel's unsorted spikes and its sorted units are merged into one row, as published. Bins start at the first spike
-of the session, not at 0 s.
+The spikes of each channel, unsorted and of its sorted units, are merged and counted in bins, as published. Bins start
+at the first spike of the session, not at 0 s.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ MOST_UNITS = 5  # of a channel: unsorted spikes, and up to four sorted units
 
 
 def read(path: Path, options: Options) -> Session:
-    """Merge the spikes of each channel, and count them from the first spike on."""
+    """Merge the spikes of each channel, and count them from the session's first spike on."""
     cells = matlab.read_cells(path, "spikes")
     if cells.ndim != 2 or cells.shape[0] > MOST_UNITS:
         found = f"cells of shape {cells.shape}"

@@ -1,26 +1,28 @@
-"""Spike counts of moore (Moore et al. 2024): sorted units, marmoset M1 and S1, freely moving, prey capture."""
+"""Spike counts of moore (Moore et al. 2024): sorted units, marmoset M1 and S1, freely moving, prey capture.
 
-from pathlib import Path
+Spike times of each unit are counted in bins from 0 s to the last spike of the session. Units of every quality are kept,
+as published; `--min_quality` leaves out those that phy labels lower. `--mask_unobserved` cuts out the dropouts of the
+recording.
+"""
+
+from functools import partial
 
 import numpy as np
 
 from neuralpile import build
 from neuralpile.recordings import nwb
-from neuralpile.spikes.session import Options, Session
+from neuralpile.recordings.hdf5 import Recording
 
 QUALITY = nwb.Quality("quality", ("noise", "mua", "good"))  # as phy labels units
 
 
-def observed(path: Path) -> np.ndarray:
-    """All that is not in the table of dropouts: (intervals, 2) in seconds."""
-    dropouts = np.sort(nwb.read_intervals(path, "neural_dropout"), axis=0)
+def observed(recording: Recording) -> np.ndarray:
+    """Everything outside the file's table of dropouts: (intervals, 2) in seconds."""
+    dropouts = np.sort(nwb.read_intervals(recording, "neural_dropout"), axis=0)
     return np.concatenate([[-np.inf], dropouts.ravel(), [np.inf]]).reshape(-1, 2)
 
 
-def read(path: Path, options: Options) -> Session:
-    """Spike times of the units table; `--mask_unobserved` cuts out the dropouts of the recording."""
-    return nwb.count_units(path, options, QUALITY, observed)
-
+read = partial(nwb.count_units, quality=QUALITY, observed=observed)
 
 if __name__ == "__main__":
     build.main(__file__, read, offers=["mask_unobserved"], qualities=QUALITY.levels)

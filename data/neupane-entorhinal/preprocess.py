@@ -1,18 +1,15 @@
-"""Spike counts of neupane-entorhinal (Neupane et al. 2024): units of macaque entorhinal cortex, mental navigation."""
+"""Spike counts of neupane-entorhinal (Neupane et al. 2024): units of macaque entorhinal cortex, mental navigation.
 
-from pathlib import Path
+Spike times of each unit are counted in bins from 0 s to the last spike of the session. Units of every quality are kept,
+as published; `--min_quality` leaves out units of a lower quality.
+"""
+
+from functools import partial
 
 from neuralpile import build
 from neuralpile.recordings import nwb
-from neuralpile.spikes.session import Options, Session
 
 QUALITY = nwb.Quality("quality", ("noise", "mua", "good"))
 
-
-def read(path: Path, options: Options) -> Session:
-    """Spike times of the units table; units of any quality unless the user asks for more."""
-    return nwb.count_units(path, options, QUALITY)
-
-
 if __name__ == "__main__":
-    build.main(__file__, read, qualities=QUALITY.levels)
+    build.main(__file__, partial(nwb.count_units, quality=QUALITY), qualities=QUALITY.levels)

@@ -1,18 +1,15 @@
-"""Spike counts of neupane-ppc (Neupane et al.): Kilosort units, macaque PPC, mental navigation."""
+"""Spike counts of neupane-ppc (Neupane et al.): Kilosort units, macaque PPC, mental navigation.
 
-from pathlib import Path
+Spike times of each unit are counted in bins from 0 s to the last spike of the session. Units of every quality are kept,
+as published; `--min_quality` leaves out units with a lower label of Kilosort.
+"""
+
+from functools import partial
 
 from neuralpile import build
 from neuralpile.recordings import nwb
-from neuralpile.spikes.session import Options, Session
 
 QUALITY = nwb.Quality("KSLabel", ("mua", "good"))
 
-
-def read(path: Path, options: Options) -> Session:
-    """Spike times of the units table; units of any quality unless the user asks for more."""
-    return nwb.count_units(path, options, QUALITY)
-
-
 if __name__ == "__main__":
-    build.main(__file__, read, qualities=QUALITY.levels)
+    build.main(__file__, partial(nwb.count_units, quality=QUALITY), qualities=QUALITY.levels)

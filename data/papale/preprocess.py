@@ -1,8 +1,8 @@
 """Threshold events of papale (Papale et al. 2025, TVSD): multi-unit envelopes, macaque V1, V4 and IT, natural images.
 
-No spikes: the files hold the envelope of multi-unit activity (MUA), (samples of 1 ms, presentations, electrodes). An
-event is where the envelope falls below a threshold of its own presentation. Presentations follow one another, each
-with its bins in order. The files have 58 GB: they are read in parts, of whole chunks of the file.
+The files hold no spikes but the envelope of multi-unit activity (MUA): (samples of 1 ms, presentations, electrodes). An
+event is a sample at which the envelope falls below the threshold of its presentation. Presentations follow one another,
+each with its bins in order. The files have 58 GB, so they are read in parts.
 """
 
 import re
@@ -16,15 +16,15 @@ from neuralpile.errors import BadInput
 from neuralpile.recordings import hdf5, matlab
 from neuralpile.spikes.session import Options, Session
 
-VARIABLE, OWN_BIN = "ALLMUA", 0.001  # seconds
+VARIABLE = "ALLMUA"
 DEVIATIONS = 3.5  # standard deviations above the mean: the published threshold
-SLAB = 50_000_000  # bytes that are read at a time; the work on them takes about four times as much
+SLAB = 50_000_000  # bytes read at a time; the work on them takes about four times as much memory
 
 
 def read(path: Path, options: Options) -> Session:
     """Count threshold events of every electrode in the bins of every presentation."""
     letter = monkey(path)
-    factor = round(options.bin_size / OWN_BIN)
+    factor = options.own_bins
     with matlab.open_73(path) as file:
         mua = file.get(VARIABLE)
         if not isinstance(mua, h5py.Dataset) or mua.ndim != 3 or mua.dtype.kind != "f" or mua.shape[0] < factor:
@@ -51,8 +51,10 @@ def read(path: Path, options: Options) -> Session:
 def threshold_events(mua: np.ndarray, factor: int) -> tuple[np.ndarray, int]:
     """Events of envelopes (samples, presentations, electrodes) in bins of `factor` samples.
 
-    The threshold is that of a presentation and electrode, from its own samples; an event is at the last sample above
-    it. Gives counts (bins, presentations, electrodes), uint8, and how many envelopes have no threshold.
+    Each presentation and electrode has a threshold from its own samples; an event is at the last sample above it.
+
+    Returns:
+        Counts (bins, presentations, electrodes), uint8, and the number of envelopes without a threshold.
     """
     with np.errstate(invalid="ignore"):  # infinite samples: no threshold, as with NaN
         threshold = mua.mean(axis=0) + DEVIATIONS * mua.std(axis=0)
@@ -61,13 +63,13 @@ def threshold_events(mua: np.ndarray, factor: int) -> tuple[np.ndarray, int]:
     np.greater(above[:-1], above[1:], out=falls[:-1])
     n_bins = len(mua) // factor
     falls = falls[: n_bins * factor].reshape(n_bins, factor, *threshold.shape)
-    return falls.sum(axis=1, dtype=np.uint8), np.count_nonzero(np.isnan(threshold))
+    return falls.sum(axis=1, dtype=np.uint8), int(np.count_nonzero(np.isnan(threshold)))
 
 
 def monkey(path: Path) -> str:
-    """F or N, as the folder (monkeyF) and the end of the file's name (_F) say it. Raises BadInput: they do not."""
-    said = [re.search(r"monkey_?([FN])$", path.parent.name), re.search(r"_([FN])$", path.stem)]
-    letters = {match[1] for match in said if match}
+    """F or N, from the folder (monkeyF) or the end of the file's name (_F). Raises BadInput if neither shows it."""
+    found_in = [re.search(r"monkey_?([FN])$", path.parent.name), re.search(r"_([FN])$", path.stem)]
+    letters = {match[1] for match in found_in if match}
     if len(letters) != 1:
         found = "both" if letters else "neither"
         do = "put it into the folder monkeyF or monkeyN"
@@ -76,4 +78,4 @@ def monkey(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    build.main(__file__, read, own_bin=OWN_BIN)
+    build.main(__file__, read)

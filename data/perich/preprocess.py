@@ -1,4 +1,7 @@
-"""Spike counts of perich (Perich et al. 2018): units of macaque M1 and PMd, center-out and random-target reaches."""
+"""Spike counts of perich (Perich et al. 2018): units of macaque M1 and PMd, center-out and random-target reaches.
+
+Spike times of each unit are counted in bins from 0 s to the last spike of the session.
+"""
 
 from neuralpile import build
 from neuralpile.recordings import nwb

@@ -1,7 +1,7 @@
 """Expected spike counts of rajalingham (Rajalingham et al. 2025): macaque DMFC, mental Pong, pseudo-populations.
 
-Averages over the trials of each of 79 conditions, in bins of 50 ms: no spikes of a single trial, and neurons that were
-not recorded together. A count is the average rounded to a whole number; conditions follow one another.
+The files hold averages over the trials of each of 79 conditions, in bins of 50 ms: no spikes of single trials, and
+neurons that were not recorded together. A count is the average, rounded; conditions follow one another.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from neuralpile.errors import BadInput
 from neuralpile.recordings import matlab
 from neuralpile.spikes.session import Options, Session
 
-VARIABLE, OWN_BIN, MS_PER_BIN = "neural_responses_reliable", 0.05, 50  # spikes per ms in bins of 0.05 s
+VARIABLE, MS_PER_BIN = "neural_responses_reliable", 50  # averages are in spikes per ms
 N_CONDITIONS, N_BINS = 79, 100
 
 
@@ -27,7 +27,7 @@ def read(path: Path, options: Options) -> Session:
         found = f"{rates.dtype} of shape {rates.shape}"
         expected = f"rates (neurons, {N_CONDITIONS} conditions, {N_BINS} bins)"
         raise BadInput(path, expected, found, "check that this is the right file")
-    factor = round(options.bin_size / OWN_BIN)
+    factor = options.own_bins
     if N_BINS % factor:
         found = f"{N_BINS} bins in a condition"
         raise BadInput(path, f"a number of bins that {factor} divides", found, "take another --bin_size")
@@ -40,9 +40,9 @@ def read(path: Path, options: Options) -> Session:
     if (above := np.count_nonzero(expected > 255)) and not options.as_published:
         notes.append(f"{above:,} bins above 255 stay at 255")
     subject = path.stem.partition("_")[0].capitalize()  # mahler_hand_dmfc_dataset_50ms, perle_…
-    # Published, a monkey is one row, whatever the limit.
+    # As published, a monkey is one row, whatever the limit.
     return Session(subject, f"{subject[0]}_0", matrix, notes, whole=options.as_published)
 
 
 if __name__ == "__main__":
-    build.main(__file__, read, own_bin=OWN_BIN)
+    build.main(__file__, read)

@@ -1,4 +1,7 @@
-"""Spike counts of simulated-motor: a simulated motor population, spike times in a units table."""
+"""Spike counts of simulated-motor: a simulated motor population, spike times in a units table.
+
+Spike times of each unit are counted in bins from 0 s to the last spike of the session.
+"""
 
 from neuralpile import build
 from neuralpile.recordings import nwb

@@ -1,7 +1,7 @@
 """Spike counts of willett (Willett et al. 2023): 256 channels of participant T12, areas 6v and 44, attempted speech.
 
-Threshold crossings at -3.5 RMS (`tx1`), the loosest of four thresholds, in bins of 20 ms. The blocks of a file follow
-one another without what was between them.
+The files hold threshold crossings in bins of 20 ms; those at -3.5 RMS (`tx1`), the loosest of four thresholds, are
+taken as they are. The blocks of a file follow one another without what was between them.
 """
 
 from pathlib import Path
@@ -12,13 +12,13 @@ from neuralpile.recordings import matlab
 from neuralpile.spikes import binning
 from neuralpile.spikes.session import Options, Session
 
-OWN_BIN, N_CHANNELS = 0.02, 256  # bins in seconds
+N_CHANNELS = 256
 
 
 def read(path: Path, options: Options) -> Session:
-    """Take the counts as they are, at most 255, which is all that the published column can hold too.
+    """Take the counts as they are, at most 255, the largest that the published column holds.
 
-    The subject is T12; the published rows have the name of the folder there.
+    The subject is T12; the published rows have the folder's name as subject.
     """
     tx1 = matlab.read_variables(path, ["tx1"]).get("tx1")
     if tx1 is None:
@@ -27,7 +27,7 @@ def read(path: Path, options: Options) -> Session:
         fine = binning.whole_numbers(tx1)
         if tx1.shape[1:] != (N_CHANNELS,):
             raise Mismatch(f"bins × {N_CHANNELS} channels", f"{tx1.dtype} of shape {tx1.shape}")
-        binned = binning.rebin(fine, round(options.bin_size / OWN_BIN))
+        binned = binning.rebin(fine, options.own_bins)
     except Mismatch as error:
         raise error.at(f"{path}, tx1", "check that this is a session's file") from None
     subject = path.parent.name if options.as_published else "T12"
@@ -35,4 +35,4 @@ def read(path: Path, options: Options) -> Session:
 
 
 if __name__ == "__main__":
-    build.main(__file__, read, own_bin=OWN_BIN)
+    build.main(__file__, read)

@@ -1,27 +1,32 @@
-"""build.loop: split from build."""
+"""Build a data set: what is missing of it, killed and repeated as often as need be.
+
+A build's folder holds `rows/` (one Arrow file a session), `manifest.json`, `report.json`, and the two files by which
+`datasets.load_from_disk` reads it. The last of these, `state.json`, is deleted before anything else changes and written
+after everything else, so a folder with a `state.json` is always one whole build.
+"""
 
 import hashlib
-import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from neuralpile import files
-from neuralpile.build.record import _manifest, _name_in_report, totals
-from neuralpile.build.session import Facts, Script, Task, code_digest
-from neuralpile.build.workers import _results
+from neuralpile.build import provenance, workers
+from neuralpile.build.record import REPORT, Report, SessionFacts, Totals
+from neuralpile.build.session import Script, Task, code_digest
 from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus import rows
+from neuralpile.corpus.manifest import MANIFEST
 from neuralpile.errors import BadInput
 from neuralpile.recordings.hdf5 import Recording
 from neuralpile.spikes.session import Options
 
-ROWS, REPORT, MANIFEST, LOCK = "rows", "report.json", "manifest.json", ".lock"
+ROWS, LOCK = "rows", ".lock"
 
 
 def build(
@@ -33,100 +38,143 @@ def build(
     options: Options,
     jobs: int = 1,
     strict: bool = False,
-) -> dict[str, object]:
-    """Build what is not built yet of a data set in `out_dir`, and give the report, which is also `report.json` there.
+) -> Report:
+    """Build the sessions of a data set that are not built yet, and return the report, also `report.json` in `out_dir`.
 
-    `found` are all its session files by their paths in the data set, of which those `chosen` become rows. A file that
-    cannot be built is in the report under "failed"; with `strict` it ends the build.
+    Args:
+        data_set: the data set.
+        script: what its preprocess.py states.
+        found: all its recordings, by their paths in the data set.
+        chosen: the paths of those that become rows.
+        out_dir: the build's folder.
+        options: how recordings become rows.
+        jobs: sessions at a time.
+        strict: end at the first recording that cannot be built. Otherwise it is in the report, under "failed".
 
     Raises:
-        BadInput: a second build in the same folder, no rows at all, or with `strict` a bad file.
+        BadInput: another build is at work in the folder, no session has rows, or `strict` and a bad recording.
     """
-    from neuralpile.corpus import arrow
-
-    with _alone(out_dir, data_set.name):
+    out_dir = out_dir.absolute()  # workers may have another working directory
+    with _locked(out_dir, data_set.name):
         targets = {path: out_dir / ROWS / f"{path}.arrow" for path in found}
-        _take_away_others(out_dir, set(targets.values()))
+        _delete_others(out_dir, set(targets.values()))
         recipe = asdict(options) | {"code": code_digest(script.path)}
         tasks = [Task(path, found[path], targets[path], options, recipe) for path in chosen]
         done = {task.path: facts for task in tasks if (facts := task.done()) is not None}
+        failed: dict[str, str] = {}
         to_do = [task for task in tasks if task.path not in done]
         if to_do:
             _mark_unfinished(out_dir)
-        failed: dict[str, str] = {}
-        with tqdm(total=len(tasks), initial=len(done), unit="session", desc=data_set.name, disable=None) as bar:
-            n_tokens = sum(facts["tokens"] for facts in done.values())
-            bar.set_postfix_str(f"{n_tokens:,} tokens")
-            for task, result in _results(script.read, to_do, jobs):
-                if isinstance(result, BadInput):
-                    if strict:
+            with closing(_with_progress(data_set.name, script, to_do, list(done.values()), jobs)) as results:
+                for task, result in results:
+                    if isinstance(result, SessionFacts):
+                        done[task.path] = result
+                    elif strict:
                         raise result
-                    failed[task.path] = str(result)
-                    bar.write(f"error: {result}", file=sys.stderr)
-                else:
-                    done[task.path] = result
-                    n_tokens += result["tokens"]
-                bar.set_postfix_str(f"{n_tokens:,} tokens", refresh=False)
-                bar.update()
-        sessions = _tell_repeated([done[path] for path in chosen if path in done])
-        report = {
-            "data_set": data_set.name,
-            "options": asdict(options),
-            "totals": totals(data_set, sessions),
-            "sessions": sessions,
-            "failed": {path: failed[path] for path in chosen if path in failed},
-        }
-        with_rows = [targets[path] for path in chosen if path in done and done[path]["segments"]]
+                    else:
+                        failed[task.path] = str(result)
+                        tqdm.write(f"error: {result}", file=sys.stderr)
+        sessions = note_repeated([done[path] for path in chosen if path in done])
+        with_rows = [facts for facts in sessions if facts.segments]
         if not with_rows:
-            reason = next(iter(failed.values()), "no session has a spike, in the units that are kept")
-            raise BadInput(data_set.name, "at least one session with spikes", "none", f"the first reason: {reason}")
-        manifest = _manifest(data_set, recipe, [task for task in tasks if task.path in done], done)
-        files.write_text(out_dir / MANIFEST, json.dumps(manifest, indent=1) + "\n")
-        files.write_text(out_dir / REPORT, json.dumps(report, indent=2) + "\n")
-        digest = hashlib.sha256("".join(facts["rows_sha256"] for facts in sessions).encode()).hexdigest()
-        arrow.finish(out_dir, with_rows, rows.SCHEMA, digest)
+            do = "see the errors above" if failed else "no session has a spike, in the units that are kept"
+            raise BadInput(data_set.name, "at least one session with spikes", "none", do)
+        in_order = {path: failed[path] for path in chosen if path in failed}
+        report = Report(data_set.name, options, Totals.of(data_set, sessions), sessions, in_order)
+        manifest = provenance.manifest(data_set, recipe, found, sessions)
+        _finish(out_dir, report, manifest.to_json(), [targets[facts.file] for facts in with_rows])
         return report
 
 
+def _with_progress(
+    name: str, script: Script, tasks: list[Task], done: list[SessionFacts], jobs: int
+) -> Generator[tuple[Task, SessionFacts | BadInput], None, None]:
+    """Build sessions behind a progress bar."""
+    n_tokens = sum(facts.tokens for facts in done)
+    total = len(tasks) + len(done)
+    bar = tqdm(total=total, initial=len(done), unit="session", desc=name, disable=None)
+    with bar, closing(workers.results(script.read, tasks, jobs)) as results:
+        for task, result in results:
+            if isinstance(result, SessionFacts):
+                n_tokens += result.tokens
+            bar.set_postfix_str(f"{n_tokens:,} tokens", refresh=False)
+            bar.update()
+            yield task, result
+
+
+def note_repeated(sessions: Sequence[SessionFacts]) -> list[SessionFacts]:
+    """The facts, with a note on each session whose names or counts an earlier one has: is it the same recording?"""
+    by_names: dict[tuple[str, str], str] = {}
+    by_counts: dict[str, str] = {}
+    noted = []
+    for facts in sessions:
+        names = facts.subject_id, facts.session_id
+        notes = list(facts.notes)
+        if (other := by_names.setdefault(names, facts.file)) != facts.file:
+            notes.append(f"{other} gives {' '.join(names)} too: is it the same session?")
+        if facts.segments and (other := by_counts.setdefault(facts.counts_sha256, facts.file)) != facts.file:
+            notes.append(f"{facts.file} has exactly the counts of {other}: is it a copy?")
+        noted.append(replace(facts, notes=notes))
+    return noted
+
+
 @contextmanager
-def _alone(out_dir: Path, name: str) -> Iterator[None]:
-    """Keep other builds out of a folder. Raises BadInput where one is at work, or where it is no build."""
+def _locked(out_dir: Path, name: str) -> Iterator[None]:
+    """Keep other builds out of a folder. Raises BadInput if one is at work, or the folder is no build of `name`."""
     out_dir.mkdir(parents=True, exist_ok=True)
-    others = any(out_dir.iterdir()) and not (out_dir / LOCK).is_file()
-    if others or (name_in_report := _name_in_report(out_dir)) not in (None, name):
-        found = "other files" if others else f"a build of {name_in_report}"
-        raise BadInput(out_dir, f"a new folder, or an earlier build of {name}", found, "give another --out_dir")
+    expected, do = f"a new folder, or an earlier build of {name}", "give another --out_dir"
+    if any(out_dir.iterdir()) and not (out_dir / LOCK).is_file():
+        raise BadInput(out_dir, expected, "other files", do)
     try:
         with FileLock(out_dir / LOCK, timeout=0):
+            if (other := _built_before(out_dir)) not in (None, name):
+                raise BadInput(out_dir, expected, f"a build of {other}", do)
             yield
     except Timeout:
         do = "wait for it, or use another --out_dir"
         raise BadInput(out_dir, "no other build at work in this folder", "one", do) from None
 
 
+def _built_before(out_dir: Path) -> str | None:
+    """The data set that a folder is a build of; None if it has no report, or a damaged one."""
+    try:
+        report = Report.read(out_dir)
+    except BadInput:
+        return None
+    return report.data_set if report else None
+
+
 def _mark_unfinished(out_dir: Path) -> None:
-    """Take away what says that the data set is complete, and what it holds."""
+    """Delete what states that a build is complete, then what describes it: no mixture of two builds can be read."""
     from neuralpile.corpus import arrow
 
     arrow.mark_unfinished(out_dir)
-    (out_dir / REPORT).unlink(missing_ok=True)
-    (out_dir / MANIFEST).unlink(missing_ok=True)
+    for name in (REPORT, MANIFEST):
+        (out_dir / name).unlink(missing_ok=True)
 
 
-def _tell_repeated(sessions: list[Facts]) -> list[Facts]:
-    """The facts, with a note where a subject and session of the same names came before: the same file twice?"""
-    seen: set[tuple[object, object]] = set()
-    told = []
-    for facts in sessions:
-        names = facts["subject_id"], facts["session_id"]
-        note = [f"another file gave {names[0]} {names[1]} too: is it the same session?"] if names in seen else []
-        told.append(facts | {"notes": [*facts["notes"], *note]})
-        seen.add(names)
-    return told
+def _finish(out_dir: Path, report: Report, manifest: str, with_rows: list[Path]) -> None:
+    """Write what describes a build, and last what states that it is complete."""
+    from neuralpile.corpus import arrow
+
+    texts = {MANIFEST: manifest, REPORT: report.to_json()}
+    if any(_text(out_dir / name) != text for name, text in texts.items()):
+        _mark_unfinished(out_dir)
+        for name, text in texts.items():
+            files.write_text(out_dir / name, text)
+    digest = hashlib.sha256("".join(facts.rows_sha256 for facts in report.sessions).encode()).hexdigest()
+    arrow.finish(out_dir, with_rows, rows.SCHEMA, digest)
 
 
-def _take_away_others(out_dir: Path, targets: set[Path]) -> None:
-    """Delete what a killed run left half-written, and rows of session files that are not there."""
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+
+
+def _delete_others(out_dir: Path, targets: set[Path]) -> None:
+    """Delete what a killed build left half-written, and the rows of recordings that are gone."""
     from neuralpile.corpus import arrow
 
     for path in sorted((out_dir / ROWS).rglob(f"*{files.PARTIAL}")):
@@ -136,5 +184,5 @@ def _take_away_others(out_dir: Path, targets: set[Path]) -> None:
     if others:
         _mark_unfinished(out_dir)
     for path in others:
-        print(f"{path}: its session file is not there any more, or left out by an option; taken out", file=sys.stderr)
+        print(f"{path}: its session file no longer exists, or an option leaves it out; deleted", file=sys.stderr)
         path.unlink()

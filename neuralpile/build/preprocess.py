@@ -1,53 +1,65 @@
-"""The loop behind every `preprocess.py`: session files in, a data set of rows and a report out.
-
-A session's rows are one Arrow file, `rows/<path of the session file>.arrow`, which appears when it is complete. It
-holds what it was made from (size of the session file, options, code), and has the session file's modification time:
-by these a later run knows what is done. So a run that was killed redoes only the sessions it was working on.
-"""
+"""The command line of every `preprocess.py`."""
 
 import argparse
+import math
+import multiprocessing
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from neuralpile import catalog, cli
+from neuralpile.build import compare
 from neuralpile.build.loop import build
-from neuralpile.build.record import REPORT
+from neuralpile.build.record import REPORT, Report
 from neuralpile.build.session import Read, Script
 from neuralpile.build.sessions import find_remote, find_sessions
 from neuralpile.catalog import DataSetInfo
 from neuralpile.hub import options as hub_options
+from neuralpile.recordings.hdf5 import Recording
 from neuralpile.spikes.session import TOKEN_COUNT_LIMIT, Options
 
 STREAMED = ("DANDI",)  # archives whose files are HDF5, of which parts can be read in place
 NOTES_SHOWN = 20
-# What a data set's script can offer its users; in brackets where the offer comes from.
+# Options of some data sets only.
 OFFERS = {
-    "trim": "drop the bins before the first and after the last spike of a session",  # (all data sets)
-    "drop_duplicates": "leave out the files that repeat others",  # (dataset.toml)
-    "mask_unobserved": "cut out the bins that were not observed, as the file says",  # (the script)
-    "epochs": "lay out epochs of a restarted clock one after the other",  # (the script)
-    "min_quality": "leave out units of a lower quality",  # (the script)
+    "trim": "drop the bins before the first spike of a session and after its last one",  # every data set
+    "drop_duplicates": "skip the files that repeat others",  # where dataset.toml lists some
+    "mask_unobserved": "cut out the bins in which, by the file, nothing was observed",  # where the script offers it
+    "epochs": "lay out the epochs of a restarted clock one after the other",  # where the script offers it
+    "poisson": "draw counts from a Poisson process with the rates of the recordings, by this seed",  # as above
+    "min_quality": "leave out units of a lower quality",  # where the script lists qualities
 }
 
 
-def main(script: str, read: Read, **more: object) -> None:
-    """The command line of a `preprocess.py`.
+def main(
+    script: str,
+    read: Read,
+    *,
+    offers: Sequence[str] = (),
+    qualities: Sequence[str] = (),
+) -> None:
+    """Run a `preprocess.py`: parse its command line, build the data set, print a table, and exit.
 
     Args:
         script: its `__file__`; the folder that it is in names the data set.
-        read: makes a Session of a session file, and raises BadInput where the file is not what it must be.
-        more: what else there is to say:
-            own_bin: width in seconds of the bins in which the recordings come, if they come binned: `--bin_size` must
-                then be a multiple of it.
-            offers: options of `OFFERS` that `read` heeds.
-            qualities: the choices of `--min_quality`, the lowest first, where `read` heeds it.
-            is_session: whether a file is a session at all, where its name does not tell.
+        read: makes a Session of a recording, and raises BadInput if the recording is not what it must be.
+        offers: options of `OFFERS` that `read` heeds.
+        qualities: the choices of `--min_quality`, the lowest first, if `read` heeds it.
+
+    Example:
+        In a file data/my-lab/preprocess.py, beside its dataset.toml::
+
+            from neuralpile import build
+            from neuralpile.recordings import nwb
+
+            if __name__ == "__main__":
+                build.main(__file__, nwb.count_units)
     """
-    cli.run(partial(_main, Script(Path(script).resolve(), read, **more)))
+    if multiprocessing.parent_process() is not None:
+        return  # a worker imports the script for its functions
+    cli.run(partial(_main, Script(Path(script).resolve(), read, offers, qualities)))
 
 
 def _main(script: Script) -> int:
@@ -56,37 +68,41 @@ def _main(script: Script) -> int:
     given = _arguments(data_set, script)
     hub = hub_options.hub(given)
     options = Options(**{field.name: getattr(given, field.name) for field in fields(Options) if field.name in given})
+    found: Mapping[str, Recording]
     if given.stream:
         found = find_remote(data_set, not options.drop_duplicates)
     else:
-        found = find_sessions(given.data_dir, data_set, not options.drop_duplicates, script.is_session)
+        found = find_sessions(given.data_dir, data_set, not options.drop_duplicates)
     chosen = cli.choose(list(found), given.sessions, given.max_files)
     report = build(data_set, script, found, chosen, given.out_dir, options, given.jobs, given.strict)
     print(summary(report, data_set, given.out_dir))
-    failed = report["failed"]
-    if hub and failed:
-        print(f"not pushed to {given.hf_repo_name}: mend or take away these files, run again", file=sys.stderr)
+    for path in report.failed:
+        print(f"NOT BUILT: {found[path]}")
+    print(f"rows: {given.out_dir}   report: {given.out_dir / REPORT}")
+    if hub and report.failed:
+        print(f"not pushed to {given.hf_repo_name}: fix or remove these files, and run again", file=sys.stderr)
     elif hub:
+        from neuralpile.corpus.store import LocalRows
         from neuralpile.hub import publish
         from neuralpile.open import open_data_set
 
         if data_set.caveat:
-            print(f"\nbefore you pass these rows on: {data_set.caveat}")
+            print(f"\nbefore you redistribute these rows: {data_set.caveat}")
         pushed = open_data_set(str(given.out_dir))
-        page = publish.push(
-            pushed, hub, {"command": hub_options.command(), **report["options"]}, {pushed.name: data_set}
-        )
+        assert isinstance(pushed, LocalRows)  # it is a folder
+        made = {"command": hub_options.command(), **asdict(report.options)}
+        page = publish.push(pushed, hub, made, {pushed.name: data_set})
         print(f"pushed to {given.hf_repo_name}: {page}")
-    return 1 if failed else 0
+    return 1 if report.failed else 0
 
 
 def _arguments(data_set: DataSetInfo, script: Script) -> argparse.Namespace:
     command = f"python data/{data_set.name}/preprocess.py"
     parser = cli.parser(f"Spike counts of {data_set.name}. {data_set.title}", f"{command} --jobs 2")
     place = parser.add_mutually_exclusive_group()
-    place.add_argument("--data_dir", type=Path, default=script.path.parent / "raw", help="where the session files are")
+    place.add_argument("--data_dir", type=Path, default=data_set.recordings, help="where the recordings are")
     if data_set.archive in STREAMED:
-        stream = f"read them in place, at {data_set.archive}: only the spikes, nothing is downloaded"
+        stream = f"read the recordings in place, at {data_set.archive}: only the spikes, without a download"
         place.add_argument("--stream", action="store_true", help=stream)
     else:
         parser.set_defaults(stream=False)
@@ -98,60 +114,62 @@ def _arguments(data_set: DataSetInfo, script: Script) -> argparse.Namespace:
     parser.add_argument("--token_count_limit", type=cli.token_limit, default=TOKEN_COUNT_LIMIT, help="tokens in a row")
     hub_options.add_publishing(parser, "the rows")
     parser.add_argument("--as_published", action="store_true", help="reproduce the published values bit for bit")
-    parser.add_argument("--strict", action="store_true", help="stop at the first file that cannot be built")
+    parser.add_argument("--strict", action="store_true", help="end at the first file that cannot be built")
     parser.add_argument("--jobs", type=cli.positive_int, default=1, help="sessions at a time, each in its own process")
+    parser.set_defaults(own_bin=data_set.own_bin)
     own = ["trim", *(["drop_duplicates"] if data_set.duplicates else []), *script.offers]
     for name in own:
-        parser.add_argument(f"--{name}", action="store_true", help=OFFERS[name])
+        if name == "poisson":
+            parser.add_argument("--poisson", type=cli.seed, metavar="SEED", help=OFFERS[name])
+        else:
+            parser.add_argument(f"--{name}", action="store_true", help=OFFERS[name])
     if script.qualities:
         own.append("min_quality")
         parser.add_argument("--min_quality", choices=script.qualities, help=OFFERS["min_quality"])
     given = parser.parse_args()
-    if given.as_published and (chosen := [f"--{name}" for name in own if getattr(given, name)]):
-        parser.error(f"--as_published: expected none of the options that change the shape, found {' '.join(chosen)}")
-    bins = given.bin_size / script.own_bin if script.own_bin else 1
-    if not np.isclose(bins, max(1, round(bins))):
-        expected = f"expected a multiple of {script.own_bin} s, the bin of these recordings"
-        parser.error(f"--bin_size: {expected}, found {given.bin_size}")
+    if given.as_published and (
+        chosen := [f"--{name}" for name in own if getattr(given, name) != parser.get_default(name)]
+    ):
+        parser.error(f"--as_published: expected none of the options that change the rows, found {' '.join(chosen)}")
+    bins = given.bin_size / given.own_bin if given.own_bin else 1
+    if not math.isclose(bins, max(1, round(bins)), rel_tol=1e-5):
+        parser.error(
+            f"--bin_size: expected a multiple of {given.own_bin} s, the recordings' own bin, found {given.bin_size}"
+        )
     return given
 
 
-def summary(report: dict[str, object], data_set: DataSetInfo, out_dir: Path) -> str:
-    """The table that a user sees at the end: totals, the published numbers where they compare, and the notes."""
-    built = report["totals"]
-    published: dict[str, object] = {}
-    same_shape = Options(data_set.bin_width, report["options"]["token_count_limit"], report["options"]["as_published"])
-    if built["sessions"] == data_set.sessions and report["options"] == asdict(same_shape):
+def summary(report: Report, data_set: DataSetInfo, out_dir: Path) -> str:
+    """The table at the end of a build: totals, beside the published numbers if these compare, and notes."""
+    built = asdict(report.totals)
+    published: dict[str, int | tuple[int, int] | None] = {}
+    differs: Mapping[str, str] = {}
+    whole = report.totals.sessions == data_set.sessions
+    if whole and not compare.changed_options(data_set, report.options):
         published = {"sessions": data_set.sessions, "subjects": len(data_set.subject_ids), "tokens": data_set.tokens}
         if data_set.units and not data_set.units_seen:
             published["units"] = data_set.units
-
-    def show(value: object) -> str:
-        if isinstance(value, list | tuple):
-            return " to ".join(f"{n:,}" for n in dict.fromkeys(value))
-        return "" if value is None else f"{value:.4f}" if isinstance(value, float) else f"{value:,}"
-
+        differs = compare.differences(data_set, compare.holdings_of_sessions(data_set, report.sessions))
     heading = "simulated" if data_set.simulated else "published"
-    lines = ["", f"{data_set.name:16}{'built':>18}{heading if published else '':>18}"]
+    lines = ["", f"{data_set.name:16}{'built':>18}{heading if published else '':>18}".rstrip()]
     for key, value in built.items():
-        differs = key in published and show(value) != show(published[key])
-        line = (
-            f"{key.replace('_', ' '):16}{show(value):>18}{show(published.get(key)):>18}{'  differs' if differs else ''}"
-        )
-        lines.append(line.rstrip())
-    if built["sessions"] < data_set.sessions:
-        lines.append(f"{built['sessions']} of the {data_set.sessions} published sessions are here")
-    if streamed := [facts["streamed"] for facts in report["sessions"] if "streamed" in facts]:
-        n_bytes, of, n_requests = (sum(part[key] for part in streamed) for key in ("bytes", "of", "requests"))
-        lines.append(f"streamed {n_bytes:,} of {of:,} bytes, in {n_requests:,} requests")
-    notes = [
-        (f"{facts['subject_id']} {facts['session_id']}", note)
-        for facts in report["sessions"]
-        for note in facts["notes"]
-    ]
-    lines += [f"note: {name}: {note}" for name, note in notes[:NOTES_SHOWN]]
+        line = f"{key.replace('_', ' '):16}{_show(value):>18}{_show(published.get(key)):>18}"
+        lines.append(f"{line}{'  differs' * (key in differs)}".rstrip())
+    if data_set.sessions is not None and report.totals.sessions < data_set.sessions:
+        lines.append(f"{report.totals.sessions} of the {data_set.sessions} {heading} sessions are here")
+    if streamed := [facts.streamed for facts in report.sessions if facts.streamed]:
+        received, of = sum(part.bytes for part in streamed), sum(part.of for part in streamed)
+        lines.append(f"streamed {received:,} of {of:,} bytes, in {sum(part.requests for part in streamed):,} requests")
+    notes = [f"{facts.subject_id} {facts.session_id}: {note}" for facts in report.sessions for note in facts.notes]
+    lines += [f"note: {note}" for note in notes[:NOTES_SHOWN]]
     if len(notes) > NOTES_SHOWN:
         lines.append(f"… and {len(notes) - NOTES_SHOWN} more notes in {out_dir / REPORT}")
-    lines += [f"NOT BUILT: {line}" for line in report["failed"].values()]
-    lines.append(f"rows: {out_dir}   report: {out_dir / REPORT}")
     return "\n".join(lines)
+
+
+def _show(value: float | tuple[int, int] | None) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return compare.show_range(value)
+    return f"{value:.4f}" if isinstance(value, float) else f"{value:,}"

@@ -1,94 +1,128 @@
-"""build.record: split from build."""
+"""`report.json`: what a build holds, session by session, and which files could not be built."""
 
-import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from neuralpile import __version__
-from neuralpile.acquire import archives
-from neuralpile.acquire.range_file import RemoteRecording
-from neuralpile.build.session import Facts, Task
+import msgspec
+
 from neuralpile.catalog import DataSetInfo
+from neuralpile.errors import BadInput
+from neuralpile.spikes.session import Options
 
-REPORT, MANIFEST = "report.json", "manifest.json"
-
-
-def _manifest(data_set: DataSetInfo, recipe: Facts, tasks: Sequence["Task"], done: Mapping[str, Facts]) -> Facts:
-    """What a build was made of: each session's raw file, and the digests of that and of its rows."""
-    known = _downloaded(tasks[0]) if tasks else {}
-    sessions = []
-    for task in tasks:
-        facts = done[task.path]
-        if isinstance(task.source, RemoteRecording):
-            what = "this file, as the archive lists it; read in place, so not verified"
-            digest = _digest_of(task.source.file.digest, what)
-        else:
-            digest = known.get(task.path) or _digest_of("", f"not in {archives.RECORD} of its folder, or changed since")
-        names = {key: facts[key] for key in ("subject_id", "session_id", "rows_sha256")}
-        sessions.append({"file": task.path, "bytes": task.made_from()["bytes"]} | digest | names)
-    source = {"archive": data_set.archive, "id": data_set.id, "version": data_set.version}
-    return {"data_set": data_set.name, "source": source, "version": __version__, "recipe": recipe, "sessions": sessions}
+REPORT = "report.json"
 
 
-def _digest_of(digest: str, what: str) -> Facts:
-    """A digest, and what it is of; or none (null), and why."""
-    return {"digest": digest or None, "digest_of": what}
+@dataclass(frozen=True)
+class Streamed:
+    """What reading a recording in place took."""
+
+    bytes: int  # received
+    of: int  # size of the file
+    requests: int
 
 
-def _downloaded(task: "Task") -> dict[str, Facts]:
-    """The digests that download.py verified, by the files' paths; of files that have not been touched since.
+@dataclass(frozen=True)
+class SessionFacts:
+    """What is known of one session file's rows."""
 
-    A file that was unpacked has the digest of the archive file that it came out of.
+    file: str  # path of the recording in the data set, with "/"
+    bytes: int  # its size
+    subject_id: str
+    session_id: str
+    units: int
+    bins: int
+    tokens: int
+    segments: int
+    spikes: int
+    zero_bins: int
+    silent_units: int
+    largest_count: int
+    saturated_bins: int  # bins at 255
+    notes: list[str]  # spikes left out, warnings in the file
+    rows_sha256: str  # digest of the rows: names, shapes and counts
+    counts_sha256: str  # digest of the shape and the counts alone, which two copies of a recording share
+    facts: dict[str, str | int | float] = field(default_factory=dict)  # what else the script states of the session
+    streamed: Streamed | None = None
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The facts of all session files together. Files that are parts of one session count as one session."""
+
+    sessions: int
+    subjects: int
+    rows: int
+    units: tuple[int, int]  # fewest and most in a session
+    bins: int
+    tokens: int
+    spikes: int
+    zero_fraction: float
+    silent_units: int
+    largest_count: int
+    saturated_bins: int
+    warnings: int
+
+    @classmethod
+    def of(cls, data_set: DataSetInfo, sessions: Sequence[SessionFacts]) -> "Totals":
+        """Add up the facts of sessions. A session without rows does not count as a session."""
+        with_rows = [facts for facts in sessions if facts.segments]
+        units = [facts.units for facts in with_rows]
+        tokens = sum(facts.tokens for facts in sessions)
+        return cls(
+            sessions=len({(facts.subject_id, data_set.session_of(facts.session_id)) for facts in with_rows}),
+            subjects=len({facts.subject_id for facts in with_rows}),
+            rows=sum(facts.segments for facts in sessions),
+            units=(min(units, default=0), max(units, default=0)),
+            bins=sum(facts.bins for facts in sessions),
+            tokens=tokens,
+            spikes=sum(facts.spikes for facts in sessions),
+            zero_fraction=sum(facts.zero_bins for facts in sessions) / max(1, tokens),
+            silent_units=sum(facts.silent_units for facts in sessions),
+            largest_count=max((facts.largest_count for facts in sessions), default=0),
+            saturated_bins=sum(facts.saturated_bins for facts in sessions),
+            warnings=sum(len(facts.notes) for facts in sessions),
+        )
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a build holds.
+
+    Attributes:
+        data_set: name of the data set.
+        options: with which it was built.
+        totals: the sessions' facts together.
+        sessions: the facts of each session file that was built, in the order of the rows.
+        failed: the session files that could not be built, by their paths in the data set, and why.
     """
-    if not isinstance(task.source, Path):
-        return {}
-    folder = task.source.parents[len(Path(task.path).parts) - 1]
-    record = folder / archives.RECORD
-    known = {}
-    try:
-        kept = json.loads(record.read_text(encoding="utf-8"))["files"] if record.is_file() else {}
-        for path, entry in kept.items():
-            for here, stamp in entry["here"].items():
-                what = "this file" if here == path else f"{path}, out of which this file was unpacked"
-                what += "; verified by download.py" if entry["digest"] else "; the archive tells none"
-                if _untouched(folder / here, stamp):
-                    known[here] = _digest_of(entry["digest"], what)
-    except (ValueError, KeyError, AttributeError, TypeError):
-        return {}
-    return known
 
+    data_set: str
+    options: Options
+    totals: Totals
+    sessions: list[SessionFacts]
+    failed: dict[str, str]
 
-def _untouched(path: Path, stamp: list[int] | None) -> bool:
-    return path.is_file() and stamp == [path.stat().st_size, int(path.stat().st_mtime)]
+    @classmethod
+    def read(cls, folder: Path) -> "Report | None":
+        """The report of the build in a folder; None where the folder has no `report.json`.
 
+        Raises:
+            BadInput: the file is not the report of a build.
+        """
+        path = folder / REPORT
+        do = "build the data set again: run its preprocess.py"
+        try:
+            report = msgspec.json.decode(path.read_bytes(), type=cls)
+        except FileNotFoundError:
+            return None
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise BadInput(path, "the report of a build", str(error), do) from None
+        if not 0 < report.options.bin_size < math.inf:
+            raise BadInput(path, "options.bin_size above 0 seconds", f"{report.options.bin_size}", do)
+        return report
 
-def _name_in_report(out_dir: Path) -> str | None:
-    """The data set that a folder's report is of; None where it has no report that can be read."""
-    try:
-        return json.loads((out_dir / REPORT).read_text(encoding="utf-8"))["data_set"]
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
-        return None
-
-
-def totals(data_set: DataSetInfo, sessions: list[Facts]) -> Facts:
-    """The facts of all session files together; files that are parts of one session count as one."""
-
-    def total(key: str) -> int:
-        return sum(facts[key] for facts in sessions)
-
-    with_rows = [facts for facts in sessions if facts["segments"]]
-    units = [facts["units"] for facts in with_rows]
-    return {
-        "sessions": len({(facts["subject_id"], data_set.session_of(facts["session_id"])) for facts in with_rows}),
-        "subjects": len({facts["subject_id"] for facts in with_rows}),
-        "rows": total("segments"),
-        "units": [min(units, default=0), max(units, default=0)],
-        "bins": total("bins"),
-        "tokens": total("tokens"),
-        "spikes": total("spikes"),
-        "zero_fraction": total("zero_bins") / max(1, total("tokens")),
-        "silent_units": total("silent_units"),
-        "largest_count": max((facts["largest_count"] for facts in sessions), default=0),
-        "saturated_bins": total("saturated_bins"),
-        "warnings": sum(len(facts["notes"]) for facts in sessions),
-    }
+    def to_json(self) -> str:
+        """The content of `report.json`."""
+        return msgspec.json.format(msgspec.json.encode(asdict(self)), indent=2).decode() + "\n"

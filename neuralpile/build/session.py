@@ -1,134 +1,170 @@
-"""build.session: split from build."""
+"""One session: from its recording to rows on disk, with a record of what the rows were made from.
+
+A session's rows are one Arrow file, `rows/<path of the recording>.arrow`, which appears when it is complete. Its
+metadata hold what the rows were made from: the recording's size, modification time, first and last bytes, the options,
+and a digest of the code. A later build skips the session while all of these are the same.
+"""
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 
 from neuralpile.acquire.range_file import RemoteRecording
+from neuralpile.build.record import SessionFacts, Streamed
 from neuralpile.corpus import rows
 from neuralpile.corpus.rows import Row
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings.hdf5 import Recording
 from neuralpile.spikes.session import Options, Session
 
-Read = Callable[[Recording, Options], Session]
-Facts = dict[str, object]  # of one session, as they stand in report.json
-SAME_TIME = 2_000_000_000  # ns: some file systems keep modification times only to 2 s
-# What rows depend on, beside the script: whole folders, and two modules
-MAKING_ROWS = ("spikes", "recordings", "corpus/rows.py", "build/session.py")
+# Makes a Session of a Recording; of a Path, in the scripts of archives whose files cannot be read in place.
+Read = Callable[[Any, Options], Session]
+# The library's code through which counts pass on their way into rows: whole folders and single modules.
+MAKING_ROWS = ("spikes", "recordings", "compile.py", "corpus/rows.py", "corpus/arrow.py", "build/session.py")
+ENDS = 1 << 16  # bytes at the start and at the end of a recording by which a changed one is recognized
 
 
 @dataclass(frozen=True)
 class Script:
-    """What the `preprocess.py` of a data set says of its session files."""
+    """What the `preprocess.py` of a data set states about its recordings: the arguments of `build.main`."""
 
     path: Path
     read: Read
-    own_bin: float | None = None
     offers: Sequence[str] = ()
     qualities: Sequence[str] = ()
-    is_session: Callable[[Path], bool] = lambda _: True
 
 
 def code_digest(script: Path) -> str:
-    """SHA-256 over the code that makes rows of recordings: the script, and the library's part of it."""
+    """SHA-256 of the code that makes rows: the library's part of it, and the data set's script.
+
+    Modules beside the script count as parts of it, except `download.py`.
+    """
     library = Path(__file__).parent.parent
     modules = [path for name in MAKING_ROWS for path in sorted((library / name).rglob("*.py")) or [library / name]]
-    return hashlib.sha256(b"\0".join(path.read_bytes() for path in [script, *modules])).hexdigest()
+    beside = [path for path in sorted(script.parent.glob("*.py")) if path.name != "download.py" and path != script]
+    digest = hashlib.sha256()
+    for path in [*modules, *beside, script]:
+        digest.update(f"{path.name}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
 class Task:
-    """One session file, and where its rows go."""
+    """One session to build, and where its rows go."""
 
-    path: str  # of the file in the data set
+    path: str  # of the recording in the data set, with "/"
     source: Recording
     target: Path
     options: Options
-    recipe: Facts  # the options and the digest of the code
+    recipe: dict[str, Any]  # the options and the digest of the code
 
-    @property
-    def modified_ns(self) -> int | None:
-        """Modification time of the session file, in nanoseconds; None for one in an archive, which has a digest."""
-        return self.source.stat().st_mtime_ns if isinstance(self.source, Path) else None
-
-    def made_from(self) -> Facts:
-        """What the rows' content depends on."""
+    def made_from(self) -> dict[str, Any]:
+        """What the rows depend on. Raises OSError if the recording cannot be read."""
         if isinstance(self.source, Path):
-            return {"bytes": self.source.stat().st_size} | self.recipe
+            return fingerprint(self.source) | self.recipe
         return {"bytes": self.source.file.size, "digest": self.source.file.digest} | self.recipe
 
-    def done(self) -> Facts | None:
-        """The facts of the session where its rows are there and are what they would be now; else None."""
+    def done(self) -> SessionFacts | None:
+        """The session's facts if its rows exist and are what a build would write now; else None."""
         from neuralpile.corpus import arrow
 
         kept = arrow.read_metadata(self.target)
-        if kept is None or kept.get("made_from") != self.made_from():
+        try:
+            if kept is None or kept.get("made_from") != self.made_from():
+                return None
+            return msgspec.convert(kept.get("facts"), SessionFacts)
+        except (OSError, msgspec.ValidationError):  # the recording is gone, or another version wrote the rows
             return None
-        modified = self.modified_ns
-        if modified is not None and abs(self.target.stat().st_mtime_ns - modified) >= SAME_TIME:
-            return None
-        return kept["facts"]
 
 
-def build_session(read: Read, task: Task) -> Facts:
-    """Read one session, write its rows, and give its facts. Raises BadInput where `read` does, or returns no counts."""
+def fingerprint(path: Path) -> dict[str, Any]:
+    """What changes when a file is replaced: size, modification time (nanoseconds), SHA-256 of its two ends."""
+    status = path.stat()
+    with path.open("rb") as file:
+        ends = file.read(ENDS)
+        file.seek(max(len(ends), status.st_size - ENDS))
+        ends += file.read(ENDS)
+    return {
+        "bytes": status.st_size,
+        "modified_ns": status.st_mtime_ns,
+        "ends_sha256": hashlib.sha256(ends).hexdigest(),
+    }
+
+
+def build_session(read: Read, task: Task) -> SessionFacts:
+    """Read one session, write its rows, and return its facts.
+
+    Raises:
+        BadInput: `read` raises it, or does not return counts (units, bins) of uint8, or a bin exceeds the token limit.
+    """
     from neuralpile.corpus import arrow
 
+    made_from = task.made_from()  # before reading: a recording that changes meanwhile is built again
     session = read(task.source, task.options)
     counts = session.counts
-    if counts.ndim != 2 or counts.dtype != np.uint8:
-        found = f"{counts.dtype} of shape {counts.shape}"
-        raise BadInput(task.source, "counts (units, bins) of uint8 from the script", found, "mend the script")
+    if not isinstance(counts, np.ndarray) or counts.ndim != 2 or counts.dtype != np.uint8:
+        found = f"{counts.dtype} of shape {counts.shape}" if isinstance(counts, np.ndarray) else type(counts).__name__
+        raise BadInput(task.source, "counts (units, bins) of uint8 from the script", found, "fix the script")
     if task.options.trim:
         session = trimmed(session)
         counts = session.counts
     limit = max(counts.size, 1) if session.whole else task.options.token_count_limit
     try:
         segments = list(rows.segments(counts, limit, task.options.as_published))
-    except ValueError as error:
-        raise BadInput(task.source, *error.args, "raise --token_count_limit") from None
+    except Mismatch as error:
+        raise error.at(task.source, "raise --token_count_limit") from None
     session_rows = [
         Row(segment, session.subject_id, session.session_id, f"segment_{i}") for i, segment in enumerate(segments)
     ]
-    facts = session_facts(session, len(segments)) | {"rows_sha256": rows.digest(session_rows)}
+    facts = session_facts(task.path, made_from["bytes"], session, session_rows)
     if isinstance(task.source, RemoteRecording):
         part = task.source.open()
-        facts |= {"streamed": {"bytes": part.received, "of": part.size, "requests": part.requests}}
-    metadata = {"made_from": task.made_from(), "facts": facts}
-    arrow.write_rows(task.target, session_rows, rows.SCHEMA, metadata, modified_ns=task.modified_ns)
+        facts = replace(facts, streamed=Streamed(part.received, part.size, part.requests))
+    metadata: dict[str, object] = {"made_from": made_from, "facts": asdict(facts)}
+    arrow.write_rows(task.target, session_rows, rows.SCHEMA, metadata)
     return facts
 
 
 def trimmed(session: Session) -> Session:
-    """The session without the bins before its first and after its last spike."""
+    """The session without the bins before its first spike and after its last one."""
     with_spikes = np.flatnonzero(session.counts.any(axis=0))
     first, last = (with_spikes[0], with_spikes[-1]) if with_spikes.size else (0, -1)
-    dropped = int(first), session.counts.shape[1] - int(last) - 1
-    notes = [*session.notes, "{:,} empty bins at the start and {:,} at the end trimmed".format(*dropped)]
-    return replace(session, counts=session.counts[:, first : last + 1], notes=notes)
+    before, after = int(first), session.counts.shape[1] - int(last) - 1
+    if not before and not after:
+        return session
+    note = f"{before:,} empty bins at the start and {after:,} at the end trimmed"
+    return replace(session, counts=session.counts[:, first : last + 1], notes=[*session.notes, note])
 
 
-def session_facts(session: Session, n_segments: int) -> Facts:
-    """What report.json says of a session."""
+def session_facts(path: str, n_bytes: int, session: Session, session_rows: Sequence[Row]) -> SessionFacts:
+    """What report.json records of a session: counted over its counts (units, bins)."""
     counts = session.counts
     notes = list(session.notes)
-    if not n_segments:
+    if not session_rows:
         notes.append("no spike (at or after 0 s, in the units that are kept): no row")
-    return {
-        "subject_id": session.subject_id,
-        "session_id": session.session_id,
-        "units": counts.shape[0],
-        "bins": counts.shape[1],
-        "tokens": counts.size,
-        "segments": n_segments,
-        "spikes": int(counts.sum(dtype=np.int64)),
-        "zero_bins": counts.size - int(np.count_nonzero(counts)),
-        "silent_units": counts.shape[0] - int(np.count_nonzero(counts.any(axis=1))),
-        "largest_count": int(counts.max(initial=0)),
-        "saturated_bins": int(np.count_nonzero(counts == 255)),
-        "notes": notes,
-    }
+    counts_digest = hashlib.sha256(f"{counts.shape}".encode())
+    counts_digest.update(np.ascontiguousarray(counts).data)
+    return SessionFacts(
+        file=path,
+        bytes=n_bytes,
+        subject_id=session.subject_id,
+        session_id=session.session_id,
+        units=counts.shape[0],
+        bins=counts.shape[1],
+        tokens=counts.size,
+        segments=len(session_rows),
+        spikes=int(counts.sum(dtype=np.int64)),
+        zero_bins=counts.size - int(np.count_nonzero(counts)),
+        silent_units=counts.shape[0] - int(np.count_nonzero(counts.any(axis=1))),
+        largest_count=int(counts.max(initial=0)),
+        saturated_bins=int(np.count_nonzero(counts == 255)),
+        notes=notes,
+        rows_sha256=rows.digest(session_rows),
+        counts_sha256=counts_digest.hexdigest(),
+        facts=dict(session.facts),
+    )

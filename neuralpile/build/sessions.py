@@ -1,7 +1,7 @@
-"""build.sessions: split from build."""
+"""Find the recordings of a data set: in a folder, or in its archive."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from neuralpile import files
@@ -9,22 +9,36 @@ from neuralpile.acquire import archives
 from neuralpile.acquire.range_file import RemoteRecording
 from neuralpile.catalog import DataSetInfo
 from neuralpile.errors import BadInput
+from neuralpile.recordings import npy, nwb
+
+UNITS = "Units"  # the type of NWB object that holds spike times
+RATES = "Rates"  # .npy arrays of firing rates, (trials, units, samples)
 
 
 def find_sessions(
     data_dir: Path,
     data_set: DataSetInfo,
     duplicates: bool = True,
-    is_session: Callable[[Path], bool] = lambda _: True,
 ) -> dict[str, Path]:
-    """The session files of a data set below a folder, by their paths there, in the order of the published rows.
+    """The recordings of a data set below a folder, in the order of the published rows.
 
-    Those that repeat others are among them unless `duplicates` is false; `is_session` says what a name cannot tell.
+    Args:
+        data_dir: the folder.
+        data_set: states which file names are recordings, and what these hold where names do not show it.
+        duplicates: whether to include the files that repeat others.
 
-    Raises BadInput where there are none.
+    Returns:
+        The recordings by their paths below the folder, with "/".
+
+    Raises:
+        BadInput: there is none, or a folder cannot be read.
     """
-    data_dir = data_dir.resolve()  # the names of folders are subjects: "." is none
-    found = [path for path in _files(data_dir) if data_set.wants(path.name, duplicates) and is_session(path)]
+    data_dir = data_dir.resolve()  # names of folders become subjects: "." is none
+    found = [path for path in _files(data_dir) if data_set.wants(path.name, duplicates)]
+    if data_set.measured == UNITS:
+        found = [path for path in found if nwb.has_spike_times(path)]
+    if data_set.measured == RATES:
+        found = [path for path in found if npy.has_rates(path)]
     if not found:
         wanted = " or ".join(data_set.include)
         if data_set.exclude:
@@ -36,23 +50,24 @@ def find_sessions(
 
 
 def find_remote(data_set: DataSetInfo, duplicates: bool = True) -> dict[str, RemoteRecording]:
-    """The session files of a data set in its archive, as `find_sessions` gives those of a folder.
+    """The recordings of a data set in its archive, as `find_sessions` returns those of a folder.
 
-    Raises BadInput where the archive does not tell.
+    Raises:
+        BadInput: the archive gives no listing.
     """
     listed = archives.list_files(data_set)
     return {file.path: RemoteRecording(file) for file in listed if data_set.wants(file.path, duplicates)}
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """All files below a folder, also by links to folders, each folder once. Raises BadInput: one cannot be read.
+    """All files below a folder, through links to folders too, each folder once. Raises BadInput if one is unreadable.
 
-    macOS puts a small file `._x` beside each x on disks that are not its own: these are passed over.
+    macOS puts a small file `._x` beside each x on foreign disks: these are skipped.
     """
 
     def unreadable(error: OSError) -> None:
         if folder.is_dir():
-            raise BadInput(error.filename, "a folder that can be read", str(error.strerror), "mend its permissions")
+            raise BadInput(error.filename, "a readable folder", str(error.strerror), "fix its permissions")
 
     seen = set()
     for place, folders, names in os.walk(folder, followlinks=True, onerror=unreadable):
@@ -60,6 +75,6 @@ def _files(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = [name for name in folders if not name.endswith(files.PARTIAL)]  # being unpacked
+        folders[:] = [name for name in folders if not name.endswith(files.PARTIAL)]  # still being unpacked
         paths = (Path(place, name) for name in names if not name.startswith("._"))
-        yield from (path for path in paths if path.is_file() or not path.exists())  # a broken link is told of later
+        yield from (path for path in paths if path.is_file() or not path.exists())  # a broken link fails when built

@@ -1,74 +1,196 @@
-"""build.workers: split from build."""
+"""Build sessions in worker processes, each of which may die or hang without harm to the others.
 
+A damaged HDF5 file can crash the library that reads it, or keep it computing for ever, so the build's own process reads
+no recording. Workers are forked from multiprocessing's fork server, which has imported what they need. A worker that
+uses much processor time without reading or writing a byte is stopped.
+"""
+
+import fcntl
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
-import time
 import traceback
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Generator
+from contextlib import suppress
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from neuralpile.build.session import Facts, Read, Task, build_session
+import psutil
+
+from neuralpile.build.record import SessionFacts
+from neuralpile.build.session import Read, Task, build_session
 from neuralpile.errors import BadInput
 
+# Seconds of processor time without any reading or writing after which a worker counts as stuck. The longest such
+# stretch of a real session takes under a minute.
+STUCK_AFTER = 180.0
+LOOK_EVERY = 1.0  # seconds between looks at the workers
+PRELOADED = ["neuralpile.build.session", "neuralpile.recordings.nwb"]
 
-def _results(read: Read, tasks: list[Task], jobs: int) -> Iterator[tuple[Task, Facts | BadInput]]:
-    """Build sessions, `jobs` at a time, and give each one's facts, or its error, as it comes."""
-    if jobs == 1 or len(tasks) < 2:
-        yield from ((task, _attempt(read, task)) for task in tasks)
-        return
-    # "spawn": forked processes inherit threads' locks (Arrow's, HDF5's) in whatever state they are
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(tasks)), spawn, initializer=_follow_parent, initargs=(os.getpid(),)) as pool:
-        futures = {pool.submit(_attempt, read, task): task for task in tasks}
+Result = SessionFacts | BadInput
+
+
+def results(read: Read, tasks: list[Task], jobs: int) -> Generator[tuple[Task, Result], None, None]:
+    """Build sessions, `jobs` at a time, and yield each one's facts, or its error, as it ends.
+
+    Raises:
+        BadInput: `read` cannot be sent to another process.
+    """
+    _check_read(read)
+    waiting = list(reversed(tasks))
+    busy: list[_Worker] = []
+    idle: list[_Worker] = []
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < jobs:
+                worker = idle.pop() if idle else _Worker(read)
+                busy.append(worker)
+                worker.give(waiting.pop())
+            ready = wait([worker.connection for worker in busy], LOOK_EVERY)
+            for worker in list(busy):
+                if worker.connection in ready:
+                    result = worker.take()
+                elif worker.is_stuck():
+                    result = worker.stuck()
+                else:
+                    continue
+                busy.remove(worker)
+                if worker.alive:
+                    idle.append(worker)
+                yield worker.task, result
+    finally:  # after Ctrl-C too: a session's rows are whole, or not there
+        for worker in busy + idle:
+            worker.end()
+
+
+class _Worker:
+    """A process that builds one session after the other."""
+
+    def __init__(self, read: Read) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
+        self.connection, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(read, theirs), daemon=True)
+        # What starts with Ctrl-C blocked never receives it: only this process answers to it. (The resource tracker, if
+        # it started with the worker, would unblock it.)
+        resource_tracker.ensure_running()
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            for future in as_completed(futures):
-                task = futures[future]
-                try:
-                    yield task, future.result()
-                except BrokenProcessPool:
-                    do = "run again with fewer --jobs"
-                    yield task, BadInput(task.source, "a worker process that lives", "one killed, for memory?", do)
-        except BaseException:  # Ctrl-C: no session is waited for; its rows are whole, or not there
-            for worker in multiprocessing.active_children():
-                worker.terminate()
-            raise
+            self._process.start()
         finally:
-            pool.shutdown(cancel_futures=True)
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        theirs.close()  # now only the worker has it: when it dies, `connection` ends
+        self._usage = psutil.Process(self._process.pid)
+        self.alive = True
+
+    def give(self, task: Task) -> None:
+        """Have the worker build a session."""
+        self.task = task
+        self._io, self._cpu_at_io = self._counters()
+        with suppress(OSError):  # it has died: `take` will see it
+            self.connection.send(task)
+
+    def take(self) -> Result:
+        """The result that the worker has sent, or an error if it died instead."""
+        try:
+            result: Result = self.connection.recv()
+        except (EOFError, OSError):
+            self.end()
+            return _died(self.task, self._process.exitcode)
+        return result
+
+    def is_stuck(self) -> bool:
+        """Whether the worker has computed for `STUCK_AFTER` seconds without reading or writing."""
+        io, cpu = self._counters()
+        if io != self._io:
+            self._io, self._cpu_at_io = io, cpu
+        return cpu - self._cpu_at_io > STUCK_AFTER
+
+    def stuck(self) -> BadInput:
+        """End a worker that is stuck; the error to report."""
+        self.end()
+        found = f"{STUCK_AFTER:.0f} s of computing without reading anything"
+        return BadInput(self.task.source, "a file that can be read", found, "the file is damaged; download it again")
+
+    def end(self) -> None:
+        """End the process."""
+        self.connection.close()
+        self._process.kill()
+        self._process.join()
+        self.alive = False
+
+    def _counters(self) -> tuple[int, float]:
+        """Bytes and calls of reading and writing so far, and seconds of processor time."""
+        try:
+            times = self._usage.cpu_times()
+            return sum(self._usage.io_counters()), times.user + times.system
+        except (psutil.Error, AttributeError):  # it has ended; macOS does not count
+            return 0, 0.0
 
 
-def _follow_parent(parent: int) -> None:
-    """Tie this worker to the process that started it: a killed build leaves none behind, Ctrl-C is not the worker's."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _died(task: Task, code: int | None) -> BadInput:
+    """The error of a session whose worker died, by its exit code; negative ones are signals."""
+    if code == -signal.SIGKILL:
+        do = "run again with fewer --jobs, or more memory"
+        return BadInput(task.source, "a worker process that lives", "one that was killed, for memory perhaps", do)
+    found = signal.Signals(-code).name if code and code < 0 else f"exit status {code}"
+    return BadInput(
+        task.source, "a file that can be read", f"a worker that crashed ({found})", "the file may be damaged"
+    )
 
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
+
+def _check_read(read: Read) -> None:
+    try:
+        pickle.dumps(read)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        do = "define it with def, at the top level of the script"
+        raise BadInput("preprocess.py", "a read function that worker processes can import", str(error), do) from None
+
+
+def _work(read: Read, connection: Connection) -> None:
+    """Build the sessions that the build's process sends, until there are no more."""
+    _end_with_parent()
+    while True:
+        try:
+            task = connection.recv()
+        except EOFError:
+            return
+        connection.send(_attempt(read, task))
+
+
+def _end_with_parent() -> None:
+    """Have this worker end when the build's process ends, however that happens and whatever the worker is doing."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    # Linux: SIGIO, at whose arrival a process ends, when the pipe from the parent is closed. It needs no interpreter,
+    # which a library may keep busy for ever.
+    fcntl.fcntl(parent.sentinel, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(parent.sentinel, fcntl.F_SETFL, fcntl.fcntl(parent.sentinel, fcntl.F_GETFL) | os.O_ASYNC)
+
+    def watch() -> None:  # elsewhere
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _attempt(read: Read, task: Task) -> Facts | BadInput:
-    """Build one session; whatever goes wrong with its file becomes one clear line."""
+def _attempt(read: Read, task: Task) -> Result:
+    """Build one session; whatever is wrong with its recording becomes an error of one line."""
     try:
         return build_session(read, task)
     except BadInput as error:
-        return error
+        return BadInput(str(error.where), error.expected, error.found, error.do)
     except OSError as error:
         do = "check the file, the disk's free space and permissions; then run again"
-        return BadInput(task.source, "to read it and to write its rows", str(error), do)
+        return BadInput(str(task.source), "to read it and to write its rows", str(error), do)
     except MemoryError as error:
-        return BadInput(
-            task.source,
-            "a session that fits in memory",
-            str(error) or "too little",
-            "use fewer --jobs, or a larger --bin_size",
-        )
+        found, do = str(error) or "too little", "use fewer --jobs, or a larger --bin_size"
+        return BadInput(str(task.source), "a session that fits in memory", found, do)
     except Exception as error:  # one bad file must not end a build of hundreds
         frame = traceback.extract_tb(error.__traceback__)[-1]
         found = f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})"
-        return BadInput(task.source, "a file that this script can read", found, "check the file, then the script")
+        do = "check the file, then the script"
+        return BadInput(str(task.source), "a file that this script can read", found, do)

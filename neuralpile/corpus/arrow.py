@@ -1,29 +1,32 @@
-"""corpus.arrow: split from store."""
+"""Writes rows to disk: Arrow files, and the JSON files that make them a data set for `datasets.load_from_disk`.
+
+Formats: the Arrow IPC stream (arrow.apache.org/docs/format/Columnar.html), and the `dataset_info.json`, `state.json`
+and `dataset_dict.json` of Hugging Face `datasets` (`Dataset.save_to_disk`), which any version since 2.14 reads.
+"""
 
 import json
 import os
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import datasets
 import pyarrow as pa
 
+from neuralpile.corpus.manifest import MANIFEST as MANIFEST
 from neuralpile.corpus.rows import Row, to_record_batch
 from neuralpile.files import whole_file, write_text
 
 METADATA = b"neuralpile"  # key of what is kept in the schema of an Arrow file
 INFO = "dataset_info.json"
-SPLITS = "dataset_dict.json"  # of a data set with several splits: names them
-MANIFEST = "manifest.json"  # what the rows were made of
-STATE = "state.json"  # names the data files; where it is missing, the data set is not finished
+SPLITS = "dataset_dict.json"  # names the splits of a data set that has several
+STATE = "state.json"  # names the data files; without it, the data set is not finished
 
 
-def parse_manifest(content: bytes) -> dict[str, object] | None:
-    """What a `manifest.json` says; None where it is not what this project writes."""
+def parse_manifest(content: bytes) -> dict[str, Any] | None:
+    """What a `manifest.json` says; None if it is not one that this project writes."""
     try:
         manifest = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return manifest if isinstance(manifest, dict) else None
 
@@ -34,7 +37,7 @@ def is_finished(folder: Path) -> bool:
 
 
 def mark_unfinished(folder: Path) -> None:
-    """Make a data set unreadable while its rows change: nobody shall take a mixture of old and new for a data set."""
+    """Make a data set unreadable while its rows change, so that no reader gets a mixture of old and new rows."""
     (folder / STATE).unlink(missing_ok=True)
 
 
@@ -42,12 +45,17 @@ def write_rows(
     path: Path,
     rows: Iterable[Row],
     schema: pa.Schema,
-    metadata: dict[str, object] | None = None,
+    metadata: Mapping[str, Any] | None = None,
     modified_ns: int | None = None,
 ) -> None:
     """Write rows to an Arrow file, one record batch a row, whole or not at all.
 
-    `metadata` is kept in its schema. `modified_ns` becomes its modification time (nanoseconds since 1970).
+    Args:
+        path: the file.
+        rows: written in this order.
+        schema: `rows.SCHEMA` or `rows.MERGED_SCHEMA`.
+        metadata: kept in the schema of the file, as JSON.
+        modified_ns: becomes the file's modification time, in nanoseconds since 1970.
     """
     if metadata is not None:
         schema = schema.with_metadata({METADATA: json.dumps(metadata)})
@@ -59,26 +67,36 @@ def write_rows(
             os.utime(partial, ns=(modified_ns, modified_ns))
 
 
-def read_metadata(path: Path) -> dict[str, object] | None:
-    """The metadata that `write_rows` kept in an Arrow file; None where there is no such file, or no such metadata."""
+def read_metadata(path: Path) -> dict[str, Any] | None:
+    """The metadata that `write_rows` kept in an Arrow file; None if there is no such file, or no such metadata."""
     try:
         with pa.memory_map(str(path)) as source:
-            return json.loads((pa.ipc.open_stream(source).schema.metadata or {})[METADATA])
-    except (OSError, KeyError, ValueError):  # pyarrow's and json's errors are ValueErrors
+            metadata = json.loads((pa.ipc.open_stream(source).schema.metadata or {})[METADATA])
+    except (OSError, KeyError, ValueError, RecursionError):  # pyarrow's and json's errors are ValueErrors
         return None
+    return metadata if isinstance(metadata, dict) else None
 
 
-def finish(folder: Path, files: list[Path], schema: pa.Schema, digest: str, split: str = "train") -> None:
-    """Make Arrow files of a folder, in this order, a data set for `datasets.load_from_disk`.
+def finish(folder: Path, files: Sequence[Path], schema: pa.Schema, digest: str, split: str = "train") -> None:
+    """Make Arrow files of a folder a data set for `datasets.load_from_disk`. The same rows give the same bytes.
 
-    `digest` stands for the rows: `datasets` keys its caches with it. The same rows give the same bytes.
+    Beside what `datasets` writes, `state.json` has the rows and bytes of each file. With these a data set is opened
+    without opening its files, and a file that was damaged since is noticed.
+
+    Args:
+        folder: the data set's.
+        files: Arrow files in it, in the order of the rows.
+        schema: of the files.
+        digest: stands for the rows; `datasets` keys its caches with it.
+        split: name of the split.
     """
-    info = datasets.DatasetInfo(features=datasets.Features.from_arrow_schema(schema))
-    with tempfile.TemporaryDirectory() as made:
-        info.write_to_directory(made, pretty_print=True)
-        write_text(folder / INFO, (Path(made) / INFO).read_text(encoding="utf-8"))
-    state = {
-        "_data_files": [{"filename": file.relative_to(folder).as_posix()} for file in files],
+    info = {"citation": "", "description": "", "features": _features(schema), "homepage": "", "license": ""}
+    write_text(folder / INFO, json.dumps(info, indent=2))
+    state: dict[str, Any] = {
+        "_data_files": [
+            {"filename": file.relative_to(folder).as_posix(), "rows": _count_rows(file), "bytes": file.stat().st_size}
+            for file in files
+        ],
         "_fingerprint": digest[:16],
         "_format_columns": None,
         "_format_kwargs": {},
@@ -87,3 +105,20 @@ def finish(folder: Path, files: list[Path], schema: pa.Schema, digest: str, spli
         "_split": split,
     }
     write_text(folder / STATE, json.dumps(state, indent=2, sort_keys=True))
+
+
+def _features(schema: pa.Schema) -> dict[str, Any]:
+    """The columns as `datasets` describes them, in words that versions before 4 know too ("Sequence", not "List")."""
+    return {field.name: _feature(field.type) for field in schema}
+
+
+def _feature(kind: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_list(kind):
+        return {"feature": _feature(kind.value_type), "_type": "Sequence"}
+    return {"dtype": str(kind), "_type": "Value"}
+
+
+def _count_rows(path: Path) -> int:
+    nothing = pa.ipc.IpcReadOptions(included_fields=[])
+    with pa.memory_map(str(path)) as source:
+        return sum(batch.num_rows for batch in pa.ipc.open_stream(source, options=nothing))

@@ -1,187 +1,215 @@
-"""One corpus of many data sets: rows shuffled with a seed, a part of each data set set aside as a test split.
+"""One corpus of many data sets: rows shuffled with a seed, some of each data set set aside as a test split.
 
-Which side a row is on follows from the names and sizes of its data set's rows and the seed, its place among others from
-its own name, its data set's and the seed: another component moves nothing. Only names and sizes of rows are in memory;
-the rows themselves go from file to file.
+The place of a row among others follows from its own name, its data set's and the seed: adding a component never moves
+another's rows. Only names and sizes of rows are in memory; the rows themselves go from file to file.
 """
 
 import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
-from neuralpile import __version__, catalog
+from neuralpile import __version__
 from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus import arrow, rows, split
+from neuralpile.corpus.manifest import Component, CorpusManifest, info_of
 from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Row, RowSource
-from neuralpile.corpus.split import TEST, TRAIN, Sides, SplitBy, in_test, place
-from neuralpile.corpus.store import LocalRows
+from neuralpile.corpus.split import Sides, SplitBy, SplitOptions
+from neuralpile.corpus.store import LocalRows, open_folder
 from neuralpile.errors import BadInput
 from neuralpile.files import take_away_old, whole_folder, write_text
-from neuralpile.open import open_data_set
 
 SHARD = 500_000_000  # tokens in an Arrow file of a merged corpus, a row more at most: near what the Hub advises
 FETCHED = "fetched"  # folder for what comes from the Hub, while a merge is at work
 
 
 def merge(
-    components: list[RowSource], out_dir: Path, test_size: float, seed: int, split_by: SplitBy = "row"
+    components: Sequence[RowSource],
+    out_dir: Path,
+    test_size: float = 0.01,
+    seed: int = 0,
+    split_by: SplitBy = "row",
 ) -> dict[str, Sides]:
-    """Write the rows of all components, shuffled and split, as a data set of two splits to `out_dir`.
+    """Merge components as `merge_with` does, with the options that every merge has."""
+    return merge_with(components, out_dir, SplitOptions(test_size, seed, split_by))
 
-    The same components (in any order), test size, seed and kind of split give the same bytes, also where an earlier run
-    was killed: what it completed is kept. A corpus that was in `out_dir` is replaced when the new one is complete.
+
+def merge_with(components: Sequence[RowSource], out_dir: Path, options: SplitOptions) -> dict[str, Sides]:
+    """Write the rows of all components, shuffled and split, as a data set of several splits.
+
+    The same components (in any order) and the same options give the same bytes, also if an earlier run was killed:
+    what that run completed is kept. A corpus that was in `out_dir` is replaced when the new one is complete.
+
+    Args:
+        components: opened data sets, each of another name.
+        out_dir: folder of the corpus.
+        options: how the corpus is split.
 
     Returns:
-        For every component what is on both sides.
+        For every component what is in each split.
 
     Raises:
         BadInput: no components, two of one name or with the same rows, a corpus that is merged already, rows of
-            another schema, or an `out_dir` that holds something else.
+            another schema, a name in the options that no row has, or an `out_dir` that holds something else.
     """
     components = sorted(components, key=lambda component: component.name)
     _check(components, out_dir)
-    options = {"seed": seed, "test_size": test_size, "split_by": split_by}
     fingerprints = {component.name: component.fingerprint for component in components}
     if (done := _done(out_dir, options, fingerprints)) is not None:
         take_away_old(out_dir)
         return done
-    job = json.dumps([__version__, fingerprints, test_size, seed, split_by, SHARD])
+    job = json.dumps([__version__, fingerprints, options.stated(), SHARD])
     with whole_folder(out_dir, job) as folder:
-        local = [_fetched(component, folder / FETCHED / str(n)) for n, component in enumerate(components)]
         infos = [info_of(component) for component in components]
-        sides = _write(local, infos, folder, job, **options)
+        local = [_fetched(component, folder / FETCHED / str(n)) for n, component in enumerate(components)]
+        order = _Order(local, infos, options)
+        _write(order, folder, job, options.splits)
         made = {
-            component.name: {
-                "rows": component.fingerprint,
-                "sides": asdict(sides[component.name]),
-                "manifest": component.manifest(),
-            }
+            component.name: Component(component.fingerprint, order.sides[component.name], component.manifest())
             for component in components
         }
-        manifest = {"version": __version__, "options": options, "components": made}
-        write_text(folder / arrow.MANIFEST, json.dumps(manifest, indent=1) + "\n")
-        write_text(folder / arrow.SPLITS, json.dumps({"splits": [TRAIN, TEST]}))
+        write_text(folder / arrow.MANIFEST, CorpusManifest(__version__, options.stated(), made).to_json())
+        write_text(folder / arrow.SPLITS, json.dumps({"splits": list(options.splits)}))
         shutil.rmtree(folder / FETCHED, ignore_errors=True)
-    return sides
+    return order.sides
 
 
-def _write(
-    components: list[LocalRows],
-    infos: list[DataSetInfo | None],
-    folder: Path,
-    job: str,
-    test_size: float,
-    seed: int,
-    split_by: SplitBy,
-) -> dict[str, Sides]:
-    """Write the shards of both splits that are not there yet; what is on both sides."""
-    at: list[tuple[LocalRows, int]] = []
-    test: list[bool] = []
-    places: list[bytes] = []
-    sizes: list[int] = []
-    sides: dict[str, Sides] = {}
-    for component, info in zip(components, infos, strict=True):
-        names, tokens = component.names(), component.tokens()
-        own = component.name.rpartition("/")[2]  # here and on the Hub the same rows are for testing
-        chosen = in_test(own, names, tokens, test_size, seed, split_by, info)
-        at += [(component, i) for i in range(len(names))]
-        test += chosen.tolist()
-        sizes += tokens
-        places += [place(seed, own, *row) for row in names]
-        sides[component.name] = split.sides(names, tokens, chosen)
-    order = sorted(range(len(at)), key=places.__getitem__)  # of rows of one name, the first stays the first
-    with _bar("merge", sum(sizes)) as bar:
+class _Order:
+    """The rows of all components in the order of the corpus, as numbers.
 
-        def made(numbers: list[int]) -> Iterator[Row]:
-            for component, i in (at[number] for number in numbers):
-                row = component.row(i)
-                yield row._replace(source_dataset=component.name)
+    Attributes:
+        sides: what is in each split, by component.
+        sizes: tokens of each row, in the order of the components.
+        assigned: the split of each row, in the order of the components.
+        order: the rows in the order of the corpus; of rows of one name, the first stays the first.
+    """
+
+    def __init__(
+        self, components: Sequence[LocalRows], infos: Sequence[DataSetInfo | None], options: SplitOptions
+    ) -> None:
+        self.components = components
+        self.starts = np.cumsum([0, *map(len, components)])
+        self.sides: dict[str, Sides] = {}
+        self.sizes = np.zeros(self.starts[-1], np.int64)
+        self.assigned = np.zeros(self.starts[-1], np.uint8)
+        places = np.zeros(self.starts[-1], "S32")
+        unknown = _Unknown(options)
+        for component, info, start in zip(components, infos, self.starts, strict=False):
+            names, tokens = component.names(), component.tokens()
+            own = component.name.rpartition("/")[2]  # here and on the Hub the same rows are for testing
+            unknown.seen(own, names)
+            assigned = split.assign(own, names, tokens, options, info)
+            these = slice(start, start + len(names))
+            self.sizes[these], self.assigned[these] = tokens, assigned
+            places[these] = [split.place(options.seed, own, *row) for row in names]
+            self.sides[component.name] = split.sides(names, tokens, assigned, options.splits)
+        unknown.check()
+        self.order = np.argsort(places, kind="stable")
+
+    def row(self, number: int) -> Row:
+        """A row by its number in the order of the components, with the name of its component."""
+        which = int(np.searchsorted(self.starts, number, side="right")) - 1
+        component = self.components[which]
+        return component.row(number - int(self.starts[which]))._replace(source_dataset=component.name)
+
+
+class _Unknown:
+    """Names in the options that no row has."""
+
+    def __init__(self, options: SplitOptions) -> None:
+        self.left = {
+            "--test_subjects": set(options.test_subjects),
+            "--test_sessions": set(options.test_sessions),
+            "--test_datasets": {name.rpartition("/")[2] for name in options.test_datasets},
+        }
+
+    def seen(self, component: str, names: Iterable[rows.Names]) -> None:
+        """Note the names of a component's rows."""
+        self.left["--test_datasets"].discard(component)
+        if self.left["--test_subjects"] or self.left["--test_sessions"]:
+            self.left["--test_subjects"] -= {row.subject_id for row in names}
+            self.left["--test_sessions"] -= {row.session_id for row in names}
+
+    def check(self) -> None:
+        """Raise BadInput if there are any."""
+        for option, unknown in self.left.items():
+            if unknown:
+                do = "take the names from the rows"
+                raise BadInput(option, "names that rows have", ", ".join(sorted(unknown)), do)
+
+
+def _write(order: _Order, folder: Path, job: str, splits: Sequence[str]) -> None:
+    """Write the shards of all splits that are not there yet."""
+    with _bar("merge", int(order.sizes.sum())) as bar:
+
+        def made(numbers: npt.NDArray[np.int64]) -> Iterator[Row]:
+            for number in numbers.tolist():
+                row = order.row(number)
+                yield row
                 bar.update(row.counts.size)
-            for component in components:
-                component.release()
 
-        for side in (TRAIN, TEST):
-            files = []
-            for shard in _shards([i for i in order if test[i] == (side == TEST)], sizes):
-                files.append(folder / side / f"data-{len(files):05d}.arrow")
+        for i, name in enumerate(splits):
+            files: list[Path] = []
+            for shard in _shards(order.order[order.assigned[order.order] == i], order.sizes):
+                files.append(folder / name / f"data-{len(files):05d}.arrow")
                 if files[-1].exists():  # of a run that was killed
-                    bar.update(sum(sizes[i] for i in shard))
+                    bar.update(int(order.sizes[shard].sum()))
                 else:
                     arrow.write_rows(files[-1], made(shard), MERGED_SCHEMA)
-            digest = hashlib.sha256(f"{job} {side}".encode()).hexdigest()
-            arrow.finish(folder / side, files, MERGED_SCHEMA, digest, side)
-    return sides
+            digest = hashlib.sha256(f"{job} {name}".encode()).hexdigest()
+            arrow.finish(folder / name, files, MERGED_SCHEMA, digest, name)
 
 
 def _fetched(component: RowSource, folder: Path) -> LocalRows:
     """A component that is on this machine: one on the Hub is read through once, in its order, and kept in `folder`.
 
-    Row by row in the order of the corpus, a row group of many rows would be fetched as many times.
+    In the order of the corpus, a row group of many rows would be fetched as many times.
     """
     if isinstance(component, LocalRows):
         return component
-    files = []
-    sizes = component.tokens()
-    with _bar(f"fetch {component.name}", sum(sizes)) as bar:
+    files: list[Path] = []
+    sizes = np.array(component.tokens(), np.int64)
+    with _bar(f"fetch {component.name}", int(sizes.sum())) as bar:
 
-        def read(numbers: list[int]) -> Iterator[Row]:
+        def read(numbers: Sequence[int]) -> Iterator[Row]:
             for row in component.read(numbers):
-                yield row
+                yield row._replace(source_dataset=None)
                 bar.update(row.counts.size)
 
-        for shard in _shards(list(range(len(component))), sizes):
+        for shard in _shards(np.arange(len(component)), sizes):
             files.append(folder / f"data-{len(files):05d}.arrow")
             if files[-1].exists():  # of a run that was killed
-                bar.update(sum(sizes[i] for i in shard))
+                bar.update(int(sizes[shard].sum()))
             else:
-                arrow.write_rows(files[-1], read(shard), SCHEMA)
+                arrow.write_rows(files[-1], read(shard.tolist()), SCHEMA)
     arrow.finish(folder, files, SCHEMA, hashlib.sha256(component.fingerprint.encode()).hexdigest())
-    return replace(open_data_set(str(folder)), name=component.name)
+    return replace(open_folder(folder), name=component.name)
 
 
-def info_of(component: RowSource) -> DataSetInfo | None:
-    """The data set that a component is a build of: its manifest names it, or its name does; None if it is not known."""
-    try:
-        name = str((component.manifest() or {})["data_set"])
-    except (TypeError, KeyError):
-        name = component.name.rpartition("/")[2]
-    return catalog.load(name) if name in catalog.names() else None
-
-
-def _bar(what: str, tokens: int) -> tqdm:
+def _bar(what: str, tokens: int) -> "tqdm[Any]":
     return tqdm(total=tokens, unit="token", unit_scale=True, desc=what, disable=None)
 
 
-def _done(out_dir: Path, options: dict[str, object], fingerprints: dict[str, str]) -> dict[str, Sides] | None:
-    """What is on both sides of the corpus in a folder, if it is finished and the one that is asked for."""
-    manifest = made_of(out_dir) if _opened(out_dir) is not None else None
+def _done(out_dir: Path, options: SplitOptions, fingerprints: dict[str, str]) -> dict[str, Sides] | None:
+    """What is in each split of the corpus in a folder, if it is finished and the one that is asked for."""
+    manifest = CorpusManifest.read(out_dir) if _opened(out_dir) is not None else None
     if manifest is None:
         return None
-    components = manifest["components"]
-    found = {name: made["rows"] for name, made in components.items()}
-    if (manifest["version"], manifest["options"], found) != (__version__, options, fingerprints):
+    found = {name: made.rows for name, made in manifest.components.items()}
+    if (manifest.version, manifest.options, found) != (__version__, options.stated(), fingerprints):
         return None
-    return {name: Sides(**made["sides"]) for name, made in components.items()}
+    return {name: made.sides for name, made in manifest.components.items()}
 
 
-def made_of(folder: Path) -> dict[str, object] | None:
-    """The manifest of a corpus that `merge` wrote; None where there is none, or another."""
-    path = folder / arrow.MANIFEST
-    manifest = arrow.parse_manifest(path.read_bytes()) if path.is_file() else None
-    try:
-        whole = all(made.keys() == {"rows", "sides", "manifest"} for made in manifest["components"].values())
-        return manifest if whole and manifest.keys() == {"version", "options", "components"} else None
-    except (TypeError, KeyError, AttributeError):
-        return None
-
-
-def _check(components: list[RowSource], out_dir: Path) -> None:
+def _check(components: Sequence[RowSource], out_dir: Path) -> None:
     """Raise BadInput as `merge` does."""
     names = [component.name for component in components]
     if not components or len(set(names)) < len(names):
@@ -207,55 +235,59 @@ def _check(components: list[RowSource], out_dir: Path) -> None:
 def _is_corpus(folder: Path) -> bool:
     """Whether there is a merged corpus in a folder, whole or damaged."""
     corpus = _opened(folder)
-    return made_of(folder) is not None or (corpus is not None and corpus.is_merged)
+    return CorpusManifest.read(folder) is not None or (corpus is not None and corpus.is_merged)
 
 
 def _opened(folder: Path) -> LocalRows | None:
-    """The data set of several splits in a folder; None where there is none, or it is damaged."""
+    """The data set of several splits in a folder; None if there is none, or it is damaged."""
     try:
-        return open_data_set(str(folder.resolve())) if (folder / arrow.SPLITS).is_file() else None
+        return open_folder(folder) if (folder / arrow.SPLITS).is_file() else None
     except BadInput:
         return None
 
 
 def _digests(component: RowSource) -> set[str]:
-    """What tells a component's rows from others: its fingerprint, and the digests of its sessions' rows, if known."""
+    """What distinguishes a component's rows: its fingerprint, and the digests of its sessions' rows, if known."""
     try:
-        sessions = {session["rows_sha256"] for session in component.manifest()["sessions"]}
+        sessions = {str(session["rows_sha256"]) for session in (component.manifest() or {})["sessions"]}
     except (TypeError, KeyError):  # no manifest, or another's
         sessions = set()
     return {component.fingerprint, *sessions} - {rows.digest([])}
 
 
-def _shards(numbers: list[int], sizes: list[int]) -> list[list[int]]:
-    """Rows, in this order, in groups of about `SHARD` tokens; one without rows where there are none."""
-    shards: list[list[int]] = [[]]
-    held = 0
-    for i in numbers:
-        if held >= SHARD:
-            shards.append([])
-            held = 0
-        shards[-1].append(i)
-        held += sizes[i]
-    return shards
+def _shards(numbers: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+    """Rows, in this order, in groups of about `SHARD` tokens; one group without rows if there are none."""
+    ends = np.cumsum(sizes[numbers])
+    start = 0
+    while start < len(numbers) or not len(numbers):
+        held = ends[start - 1] if start else 0
+        stop = min(int(np.searchsorted(ends, held + SHARD)) + 1, len(numbers))
+        yield numbers[start:stop]
+        if stop == len(numbers):
+            return
+        start = stop
 
 
-def check(corpus: LocalRows, components: list[RowSource]) -> list[str]:
-    """What a merged corpus has that its components do not have, and the reverse, in words; one row is in memory."""
+def check(corpus: RowSource, components: Sequence[RowSource]) -> list[str]:
+    """Compare a corpus with its components, row by row; one row is in memory.
 
-    def told(data_set: RowSource) -> Iterator[Row]:
-        return tqdm(data_set, unit="row", desc=f"check {data_set.name}", total=len(data_set), disable=None)
+    Returns:
+        What the corpus has that its components do not have, and the reverse, in words; nothing if they are equal.
+    """
+
+    def shown(data_set: RowSource) -> Iterator[Row]:
+        yield from tqdm(data_set, unit="row", desc=f"check {data_set.name}", total=len(data_set), disable=None)
 
     missing: Counter[tuple[str, str]] = Counter()
     for component in components:
-        missing.update((component.name, rows.digest([row])) for row in told(component))
-    said = []
-    for i, row in enumerate(told(corpus)):
+        missing.update((component.name, rows.digest([row])) for row in shown(component))
+    found = []
+    for i, row in enumerate(shown(corpus)):
         key = row.source_dataset or "", rows.digest([row._replace(source_dataset=None)])
         if missing[key] > 0:
             missing[key] -= 1
         else:
             name = f"{row.source_dataset} {row.subject_id} {row.session_id} {row.segment_id}"
-            said.append(f"row {i}, {name}: not in the component, or twice")
+            found.append(f"row {i}, {name}: not in the component, or twice")
     lost = Counter(name for (name, _), n in missing.items() for _ in range(n))
-    return [*said, *(f"{n:,} rows of {name} are missing" for name, n in lost.items())]
+    return [*found, *(f"{n:,} rows of {name} are missing" for name, n in lost.items())]

@@ -1,17 +1,21 @@
-"""Rows of a data set: the schema, and the segments into which long sessions are cut."""
+"""Rows of a data set: their schema, how long sessions are cut into segments, and what every source of rows offers."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-# Exactly the published schema: spike counts (units, bins) as nested lists, and who, when and which part.
+from neuralpile.errors import Mismatch
+
+# Exactly the published schema: spike counts (units, bins) as nested lists, then subject, session and segment.
+COUNTS = pa.list_(pa.list_(pa.uint8()))
 SCHEMA = pa.schema(
     [
-        ("spike_counts", pa.list_(pa.list_(pa.uint8()))),
+        ("spike_counts", COUNTS),
         ("subject_id", pa.string()),
         ("session_id", pa.string()),
         ("segment_id", pa.string()),
@@ -21,13 +25,21 @@ MERGED_SCHEMA = SCHEMA.append(pa.field("source_dataset", pa.string()))
 
 
 class Row(NamedTuple):
-    """One row of a data set; `counts` is a read-only view (units, bins) of what is in the file."""
+    """One row of a data set.
 
-    counts: np.ndarray
+    Attributes:
+        counts: spike counts (units, bins), uint8; read-only, a view of the file.
+        subject_id: animal or person, as the recording names it.
+        session_id: name of the session.
+        segment_id: `segment_<i>`, the i-th part of the session along time.
+        source_dataset: name of the data set; only rows of merged corpora have it.
+    """
+
+    counts: npt.NDArray[np.uint8]
     subject_id: str
     session_id: str
     segment_id: str
-    source_dataset: str | None = None  # only merged data sets have it
+    source_dataset: str | None = None
 
 
 class Names(NamedTuple):
@@ -55,13 +67,13 @@ class RowSource(Protocol):
 
     @property
     def is_merged(self) -> bool:
-        """Whether its rows say from which data set they are."""
+        """Whether its rows name the data set that they are from."""
 
     def __len__(self) -> int:
         """Number of rows, over all splits."""
 
     def names(self) -> list[Names]:
-        """What the rows are called, in order, without reading their counts."""
+        """What the rows are called, in order. Their counts are not read."""
 
     def tokens(self) -> list[int]:
         """Tokens in each row."""
@@ -75,8 +87,24 @@ class RowSource(Protocol):
     def read(self, numbers: Sequence[int]) -> Iterator[Row]:
         """These rows, in this order."""
 
-    def manifest(self) -> dict[str, object] | None:
+    def manifest(self) -> dict[str, Any] | None:
         """What it was made of; None if it has no readable `manifest.json`."""
+
+
+def check_schema(schema: pa.Schema) -> None:
+    """Check that a schema has the columns of rows; it can have others too.
+
+    Raises:
+        Mismatch: a column is missing, or of another type.
+    """
+    types = dict(zip(schema.names, schema.types, strict=True))
+    if len(types) < len(schema.names):
+        raise Mismatch("columns of different names", ", ".join(schema.names))
+    if types.get("spike_counts") != COUNTS:
+        raise Mismatch("a column spike_counts of lists of lists of uint8", str(types.get("spike_counts")))
+    for column in (*Names._fields, *(["source_dataset"] if "source_dataset" in types else [])):
+        if types.get(column) not in (pa.string(), pa.large_string()):
+            raise Mismatch(f"a column {column} of strings", str(types.get(column)))
 
 
 def names_of(table: pa.Table) -> list[Names]:
@@ -86,17 +114,21 @@ def names_of(table: pa.Table) -> list[Names]:
 
 
 def segment_length(n_units: int, n_bins: int, limit: int, as_published: bool = False) -> int:
-    """Bins in each segment but the last, which may be shorter.
+    """Bins in each segment but the last, which can be shorter.
 
     A session of at most `limit` tokens (units × bins) is one segment. Others are cut into the smallest number k of
     segments of ceil(bins / k) bins for which none has more than `limit` tokens. With `as_published`, k is
     ceil(tokens / limit), and a segment can exceed the limit by fewer tokens than there are units.
 
     Raises:
-        ValueError: one bin of so many units is more than the limit.
+        Mismatch: one bin of so many units is more than the limit.
+
+    Example:
+        >>> segment_length(81, 378_319, 10_000_000)
+        94580
     """
     if n_units > limit:
-        raise ValueError(f"at most {limit:,} units, the token limit of a row", f"{n_units:,} units")
+        raise Mismatch(f"at most {limit:,} units, the token limit of a row", f"{n_units:,} units")
     if n_units * n_bins <= limit:
         return n_bins
     # ceil(bins / k) <= longest just where k >= ceil(bins / longest); with that k no segment is empty.
@@ -105,10 +137,10 @@ def segment_length(n_units: int, n_bins: int, limit: int, as_published: bool = F
     return -(-n_bins // k)
 
 
-def segments(counts: np.ndarray, limit: int, as_published: bool = False) -> Iterator[np.ndarray]:
+def segments(counts: npt.NDArray[np.uint8], limit: int, as_published: bool = False) -> Iterator[npt.NDArray[np.uint8]]:
     """Cut counts (units, bins) along time into views (units, bins of the segment); none for a session without bins.
 
-    Raises ValueError as `segment_length` does.
+    Raises Mismatch as `segment_length` does.
     """
     n_units, n_bins = counts.shape
     if counts.size == 0:
@@ -123,38 +155,54 @@ def digest(rows: Iterable[Row]) -> str:
     sha = hashlib.sha256()
     for row in rows:
         sha.update(repr((row[1:], row.counts.shape)).encode())
-        sha.update(np.ascontiguousarray(row.counts))
+        sha.update(np.ascontiguousarray(row.counts).data)
     return sha.hexdigest()
 
 
 def to_record_batch(row: Row) -> pa.RecordBatch:
-    """One row as an Arrow record batch of `SCHEMA`, or of `MERGED_SCHEMA` where it has a source data set."""
+    """One row as an Arrow record batch of `SCHEMA`, or of `MERGED_SCHEMA` if it has a source data set."""
     n_units, n_bins = row.counts.shape
     values = pa.array(np.ascontiguousarray(row.counts).reshape(-1))
     units = pa.ListArray.from_arrays(pa.array(np.arange(n_units + 1, dtype=np.int32) * n_bins), values)
     spike_counts = pa.ListArray.from_arrays(pa.array([0, n_units], pa.int32()), units)
     schema = SCHEMA if row.source_dataset is None else MERGED_SCHEMA
-    strings = [pa.array([value]) for value in row[1 : len(schema)]]
+    strings = [pa.array([value], pa.string()) for value in row[1 : len(schema)]]
     return pa.RecordBatch.from_arrays([spike_counts, *strings], schema=schema)
 
 
 def from_table(table: pa.Table) -> Row:
-    """The row in an Arrow table of one row. The counts are a view of the table's memory, not a copy.
+    """The row in an Arrow table of one row, as `from_batch` gives it."""
+    return from_batch(table.to_batches()[0], 0)
 
-    Raises ValueError where `spike_counts` is not a matrix of uint8, or a name is missing: what was expected, and found.
+
+def from_batch(batch: pa.RecordBatch, i: int) -> Row:
+    """Row `i` of an Arrow record batch whose columns are those of rows. The counts are a view, not a copy.
+
+    The offsets of the batch must be valid: `batch.validate(full=True)` checks that.
+
+    Raises:
+        Mismatch: `spike_counts` is not a matrix of uint8, or a name is missing.
     """
-    units = table.column("spike_counts").chunk(0)[0].values
-    if units is None or units.type != pa.list_(pa.uint8()):
-        found = "null" if units is None else str(units.type)
-        raise ValueError("spike_counts to be lists of lists of uint8", found)
-    values = units.flatten()
+    column = batch.column("spike_counts")
+    if column.type != COUNTS or not column[i].is_valid:
+        raise Mismatch(
+            "spike_counts to be lists of lists of uint8", "null" if column.type == COUNTS else str(column.type)
+        )
+    first, last = column.offsets[i].as_py(), column.offsets[i + 1].as_py()
+    units = column.values.slice(first, last - first)
+    offsets = units.offsets.to_numpy()
+    values = units.values.slice(offsets[0], offsets[-1] - offsets[0])
     if units.null_count or values.null_count:
-        raise ValueError("spike_counts of every unit in every bin", "null")
-    lengths = np.diff(units.offsets.to_numpy())
-    if len(lengths) and (lengths != lengths[0]).any():
-        raise ValueError("all units of a row to have the same number of bins", f"{lengths.min()} to {lengths.max()}")
-    names = {name: table.column(name)[0].as_py() for name in MERGED_SCHEMA.names[1:] if name in table.column_names}
-    if None in names.values():
-        raise ValueError(f"a {next(name for name in names if names[name] is None)} of every row", "null")
-    counts = values.to_numpy().reshape(len(units), int(lengths[0]) if len(lengths) else 0)
+        raise Mismatch("spike_counts of every unit in every bin", "null")
+    lengths = np.diff(offsets)
+    n_bins = int(lengths[0]) if len(lengths) else 0
+    if (lengths != n_bins).any():
+        raise Mismatch("all units of a row to have the same number of bins", f"{lengths.min()} to {lengths.max()}")
+    names = {}
+    for name in MERGED_SCHEMA.names[1:]:
+        if name in batch.schema.names:
+            names[name] = batch.column(name)[i].as_py()
+            if names[name] is None:
+                raise Mismatch(f"a {name} of every row", "null")
+    counts = values.to_numpy().reshape(len(units), n_bins)
     return Row(counts, **names)

@@ -1,106 +1,330 @@
-"""Where rows are kept: Hugging Face data sets on disk (Arrow, one byte a token), and on the Hub.
+"""Reads rows from disk: Hugging Face data sets of Arrow files, one byte a token.
 
-A data set of any size is opened without reading it: the files are mapped into memory, and a row's counts are a view.
+A data set of any size opens without reading its rows: `state.json` says which files it has. The files are mapped into
+memory, a row's counts are a view of the map, and maps are closed again before they hold much memory.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate, pairwise
 from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
-import datasets
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
-from neuralpile import catalog, files
-from neuralpile.corpus.arrow import MANIFEST, is_finished, parse_manifest
-from neuralpile.corpus.rows import Names, Row, from_table, names_of
-from neuralpile.errors import BadInput
+from neuralpile import catalog
+from neuralpile.corpus.arrow import MANIFEST, SPLITS, STATE, is_finished, parse_manifest
+from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Names, Row, check_schema, from_batch, names_of
+from neuralpile.errors import BadInput, Mismatch
 
-MAPPED = 20  # rows: a fifth of a gigabyte, by the default limit of tokens in a row
+MAPPED = 64_000_000  # bytes that are read before all maps are closed: they stay in memory while their map is open
+OPEN = 16  # files that are open at a time
+TOGETHER = 1_000  # record batches whose names are read together
+
+T = TypeVar("T")
+
+AGAIN = "run its preprocess.py or merge_datasets.py again"
+
+
+class _DataFile(msgspec.Struct):
+    """An Arrow file in `state.json`. Only data sets that this project wrote have `rows` and `bytes`."""
+
+    filename: str
+    rows: int | None = None
+    bytes: int | None = None
+
+
+class _State(msgspec.Struct):
+    """What is needed of the `state.json` that `datasets` writes."""
+
+    data_files: list[_DataFile] = msgspec.field(name="_data_files")
+    fingerprint: str = msgspec.field(name="_fingerprint")
+    split: str | None = msgspec.field(name="_split", default=None)
+    indices: list[_DataFile] | None = msgspec.field(name="_indices_data_files", default=None)
+
+
+class _Splits(msgspec.Struct):
+    """The `dataset_dict.json` that `datasets` writes."""
+
+    splits: list[str]
+
+
+class _Index(NamedTuple):
+    """Where the record batches of an Arrow file are."""
+
+    offsets: npt.NDArray[np.int64]  # in bytes
+    ends: npt.NDArray[np.int64]  # rows before each record batch, and in all
+
+
+def _index(path: Path) -> _Index:
+    """Find the record batches of an Arrow file; their rows are not read. Raises pyarrow's errors and OSError."""
+    with pa.memory_map(str(path)) as source:
+        reader = pa.ipc.open_stream(source, options=pa.ipc.IpcReadOptions(included_fields=[]))
+        offsets, ends = [source.tell()], [0]
+        for batch in reader:
+            offsets.append(source.tell())
+            ends.append(ends[-1] + batch.num_rows)
+    return _Index(np.array(offsets[:-1], np.int64), np.array(ends, np.int64))
+
+
+@dataclass
+class _File:
+    """An Arrow file of rows, whose record batches are found when it is first read."""
+
+    path: Path
+    stated: int | None  # its number of rows by `state.json`
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Its columns. Raises BadInput: it is damaged, or they are not those of rows."""
+        try:
+            with pa.memory_map(str(self.path)) as source:
+                schema = pa.ipc.open_stream(source).schema.remove_metadata()
+            check_schema(schema)
+        except Mismatch as error:
+            raise error.at(self.path, "take a data set made by this project") from None
+        except (pa.ArrowException, OSError) as error:
+            raise BadInput(self.path, "a whole Arrow file", str(error), AGAIN) from None
+        return next((known for known in (SCHEMA, MERGED_SCHEMA) if known == schema), schema)  # 20,000 files share one
+
+    @cached_property
+    def index(self) -> _Index:
+        """Where its record batches are. Raises BadInput: it is damaged, or has more or fewer rows than stated."""
+        try:
+            index = _index(self.path)
+        except (pa.ArrowException, OSError) as error:
+            raise BadInput(self.path, "a whole Arrow file", str(error), AGAIN) from None
+        found = int(index.ends[-1])
+        if self.stated not in (None, found):
+            raise BadInput(self.path, f"{self.stated:,} rows, as {STATE} says", f"{found:,}", AGAIN)
+        return index
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return int(self.index.ends[-1]) if self.stated is None else self.stated
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Its record batches with only these columns, in order. Raises BadInput: it is damaged."""
+        fields = [self.schema.get_field_index(column) for column in columns]
+        try:
+            with pa.memory_map(str(self.path)) as source:
+                reader = pa.ipc.open_stream(source, options=pa.ipc.IpcReadOptions(included_fields=sorted(fields)))
+                for batch in reader:
+                    batch.validate(full=True)
+                    yield batch
+        except (pa.ArrowException, OSError) as error:
+            raise BadInput(self.path, "a whole Arrow file", str(error), AGAIN) from None
+
+
+class _Maps:
+    """Arrow files that are mapped into memory: at most OPEN, and closed after MAPPED bytes were read of them.
+
+    Pages of a mapped file that were read count as this process's memory until the map is closed, and clusters end jobs
+    for it. A closed map lives on while views of its rows do.
+    """
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[Path, pa.MemoryMappedFile] = OrderedDict()
+        self._read = 0
+        self._lock = threading.Lock()
+
+    def batch(self, file: _File, number: int) -> pa.RecordBatch:
+        """A record batch of a file. Raises BadInput: it is damaged."""
+        index = file.index
+        try:
+            with self._lock:
+                if self._read > MAPPED:
+                    self._clear()
+                source = self._open.pop(file.path, None) or pa.memory_map(str(file.path))
+                self._open[file.path] = source
+                if len(self._open) > OPEN:
+                    self._open.popitem(last=False)
+                source.seek(int(index.offsets[number]))
+                message = pa.ipc.read_message(source)
+                self._read += message.body.size if message.body else 0
+            batch = pa.ipc.read_record_batch(message, file.schema)
+            batch.validate(full=True)  # offsets that lead outside of the values would end the process
+        except (pa.ArrowException, OSError, EOFError) as error:
+            raise BadInput(file.path, "a whole Arrow file", str(error), AGAIN) from None
+        return batch
+
+    def close(self) -> None:
+        """Close all maps; those that are needed again are opened again."""
+        with self._lock:
+            self._clear()
+
+    def _clear(self) -> None:
+        self._open.clear()
+        self._read = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__()  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
 class LocalRows:
-    """An opened data set: its name and the rows of all its splits."""
+    """An opened data set or corpus on disk: a `RowSource`.
+
+    Attributes:
+        name: of its folder.
+        files: the Arrow files of each split.
+        fingerprint: changes with the rows.
+        folder: where it is.
+    """
 
     name: str
-    splits: dict[str, datasets.Dataset]
-    folder: Path | None = None  # where it is, unless on the Hub
+    files: Mapping[str, Sequence[_File]]
+    fingerprint: str = ""
+    folder: Path | None = None
+    _maps: _Maps = field(default_factory=_Maps, repr=False, compare=False)
 
     @property
     def is_merged(self) -> bool:
-        """Whether its rows say from which data set they are."""
-        return any("source_dataset" in split.features for split in self.splits.values())
+        """Whether its rows name the data set that they are from."""
+        return any("source_dataset" in file.schema.names for files in self.files.values() for file in files[:1])
+
+    @cached_property
+    def splits(self) -> dict[str, range]:
+        """The numbers of the rows of each split, in order: `read(splits["train"])` reads the training rows."""
+        sizes = (sum(file.rows for file in files) for files in self.files.values())
+        ends = accumulate(sizes, initial=0)
+        return {split: range(*both) for split, both in zip(self.files, pairwise(ends), strict=True)}
 
     def __len__(self) -> int:
         """Number of rows, over all splits."""
-        return sum(len(split) for split in self.splits.values())
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes with the rows: `datasets` keys its own caches with these."""
-        return " ".join(split._fingerprint for split in self.splits.values())
+        return int(self._ends[-1])
 
     @cached_property
-    def _arrow(self) -> dict[str, datasets.Dataset]:
-        """The splits, that give Arrow tables; made once, for it takes 60 ms where a data set has 700 files."""
-        return {name: split.with_format("arrow") for name, split in self.splits.items()}
+    def _all(self) -> list[_File]:
+        return [file for files in self.files.values() for file in files]
+
+    @cached_property
+    def _ends(self) -> npt.NDArray[np.int64]:
+        """The number of rows before each file, and in all."""
+        return np.cumsum([0, *(file.rows for file in self._all)], dtype=np.int64)
 
     def names(self) -> list[Names]:
-        """What the rows are called, in their order; their counts are not read."""
-        tables = (split.select_columns(list(Names._fields)) for split in self._arrow.values())
-        return [name for table in tables if len(table) for name in names_of(table[:])]
+        """What the rows are called, in order. Their counts are not read."""
+        return [names for file in self._all for table in _tables(file) for names in names_of(table)]
 
     def tokens(self) -> list[int]:
-        """How many tokens each row has."""
-        return [self.row(i).counts.size for i in range(len(self))]
+        """Tokens in each row. Of the counts, only the offsets are read."""
+        return [n for file in self._all for batch in file.batches(["spike_counts"]) for n in _tokens(batch)]
 
-    def manifest(self) -> dict[str, object] | None:
-        """What it was made of, as its `manifest.json` says; None where it has none that can be read."""
+    def manifest(self) -> dict[str, Any] | None:
+        """What it was made of, as its `manifest.json` says; None if it has none that can be read."""
         path = self.folder and self.folder / MANIFEST
         return parse_manifest(path.read_bytes()) if path and path.is_file() else None
 
     def row(self, i: int) -> Row:
-        """Row `i`, counted over all splits in their order. Its counts are a read-only view of the file.
+        """Row `i`, counted over all splits in order. Its counts are a read-only view of the file.
 
-        Raises BadInput where the row does not hold spike counts as this project writes them.
+        Raises:
+            BadInput: the row does not hold spike counts as this project writes them.
         """
-        for name, split in self._arrow.items():
-            if i < len(split):
-                try:
-                    return from_table(split[i : i + 1])
-                except ValueError as error:
-                    raise BadInput(f"{self.name}, {name}, row {i}", *error.args, "build it again") from None
-            i -= len(split)
-        raise IndexError(i)
+        if not 0 <= i < len(self):
+            raise IndexError(i)
+        number = int(np.searchsorted(self._ends, i, side="right")) - 1
+        file, within = self._all[number], i - int(self._ends[number])
+        place = int(np.searchsorted(file.index.ends, within, side="right")) - 1
+        batch = self._maps.batch(file, place)
+        try:
+            return from_batch(batch, within - int(file.index.ends[place]))
+        except Mismatch as error:
+            split, numbers = next((split, numbers) for split, numbers in self.splits.items() if i in numbers)
+            raise error.at(f"{self.name}, {split}, row {i - numbers.start}", "build it again") from None
 
     def __iter__(self) -> Iterator[Row]:
         return self.read(range(len(self)))
 
     def read(self, numbers: Sequence[int]) -> Iterator[Row]:
-        """These rows; what was read of them does not stay in memory."""
-        for start in range(0, len(numbers), MAPPED):
-            yield from map(self.row, numbers[start : start + MAPPED])
-            self.release()
-
-    def release(self) -> None:
-        """Take what was read of the files out of this process's memory. It comes back where it is used again."""
-        if self.folder:
-            files.unmap_pages(self.folder)
+        """These rows, in this order. What was read of them does not stay in memory."""
+        for i in numbers:
+            yield self.row(i)
+        self._maps.close()
 
 
-def _checked(name: str, loaded: datasets.Dataset | datasets.DatasetDict, folder: Path | None = None) -> LocalRows:
-    splits = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"train": loaded}
-    expected = datasets.List(datasets.List(datasets.Value("uint8")))
-    do = "take a data set made by this project"
-    for split in splits.values():
-        found = split.features.get("spike_counts")
-        if found != expected:
-            raise BadInput(name, "a column spike_counts of lists of lists of uint8", str(found), do)
-        for column in Names._fields:
-            found = split.features.get(column)
-            if found not in (datasets.Value("string"), datasets.Value("large_string")):
-                raise BadInput(name, f"a column {column} of strings", str(found), do)
-    return LocalRows(name, splits, folder)
+def _tables(file: _File) -> Iterator[pa.Table]:
+    """The names of the rows of a file, of many record batches at a time."""
+    batches: list[pa.RecordBatch] = []
+    for batch in file.batches(Names._fields):
+        batches.append(batch)
+        if len(batches) == TOGETHER:
+            yield pa.Table.from_batches(batches)
+            batches = []
+    if batches:
+        yield pa.Table.from_batches(batches)
+
+
+def _tokens(batch: pa.RecordBatch) -> list[int]:
+    column = batch.column("spike_counts")
+    inner = column.values.offsets.to_numpy()
+    return [int(n) for n in np.diff(inner[column.offsets.to_numpy()])]
+
+
+def open_folder(folder: Path) -> LocalRows:
+    """Open the data set in a folder.
+
+    Raises:
+        BadInput: there is none, it is not finished, it is damaged, or it has no spike counts.
+    """
+    try:
+        if (folder / SPLITS).is_file():
+            splits = _decoded(folder / SPLITS, _Splits).splits
+            states = {split: _state(folder / split) for split in splits}
+        else:
+            state = _state(folder)
+            states = {state.split or "train": state}
+    except FileNotFoundError:
+        found = "none, or one whose build has not finished"
+        raise BadInput(folder, "a finished data set", found, AGAIN) from None
+    files = {
+        split: [_found(folder / split if (folder / SPLITS).is_file() else folder, file) for file in state.data_files]
+        for split, state in states.items()
+    }
+    for first in (file for its in files.values() for file in its[:1]):
+        first.schema  # noqa: B018 - the columns are checked
+    fingerprint = " ".join(state.fingerprint for state in states.values())
+    return LocalRows(folder.resolve().name, files, fingerprint, folder)
+
+
+def _state(folder: Path) -> _State:
+    state = _decoded(folder / STATE, _State)
+    if state.indices:
+        raise BadInput(folder / STATE, "rows in the order of their files", "a file of indices", "save it again")
+    return state
+
+
+def _decoded(path: Path, kind: type[T]) -> T:
+    """A JSON file. Raises BadInput where it does not have what it must have, and FileNotFoundError."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise BadInput(path, "the file that `datasets` writes", str(error), AGAIN) from None
+
+
+def _found(folder: Path, stated: _DataFile) -> _File:
+    """A data file. Raises BadInput: it is missing, of another size, or outside of the folder."""
+    path = folder / stated.filename
+    if Path(stated.filename).is_absolute() or ".." in Path(stated.filename).parts or "\0" in stated.filename:
+        raise BadInput(folder / STATE, "files in this folder", repr(stated.filename), AGAIN)
+    try:
+        n_bytes = path.stat().st_size
+    except OSError as error:
+        raise BadInput(path, "an Arrow file", error.strerror or str(error), AGAIN) from None
+    if stated.bytes not in (None, n_bytes):
+        raise BadInput(path, f"{stated.bytes:,} bytes, as {STATE} says", f"{n_bytes:,}", AGAIN)
+    return _File(path, stated.rows)
 
 
 def built() -> list[str]:

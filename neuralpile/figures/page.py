@@ -7,7 +7,6 @@ data sets without published numbers, a user's own, are not compared with anythin
 import base64
 import hashlib
 import io
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +20,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from neuralpile import __version__, catalog
-from neuralpile.build import verify
+from neuralpile.build import compare
+from neuralpile.build.record import REPORT, Report
 from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus import arrow
 from neuralpile.figures import checks, rasters, summary
@@ -184,13 +184,14 @@ def _component(info: DataSetInfo, seed: int) -> Component:
     if not arrow.is_finished(folder):
         return component
     rows = open_data_set(str(folder))
-    held = verify.holdings(info, rows)
+    report = Report.read(folder)
+    held = compare.holdings_of_rows(info, rows)
     checked = checks.check(rows, seed)
     component.tokens = held.tokens
     component.built = f"sessions {held.sessions:,}, rows {len(rows):,}, tokens {held.tokens:,}"
-    component.flags = [*checked.flags, *_failed(folder)]
-    if info.tokens is not None and (differences := verify.differences(info, held)):
-        component.flags.append(f"differs from what is published: {'; '.join(differences)}")
+    component.flags = [*checked.flags, *_failed(report)]
+    if differences := compare.differences(info, held, report):
+        component.flags.append(f"differs from what is published: {'; '.join(differences.values())}")
     shown = [part for i in range(min(1, len(rows))) if (part := rasters.view(rows, rows.row(i), rasters.DEFAULT))]
     if shown:
         figure = rasters.draw_rows(shown, info.name, "its first row", PIXELS)
@@ -200,14 +201,12 @@ def _component(info: DataSetInfo, seed: int) -> Component:
     return component
 
 
-def _failed(folder: Path) -> list[str]:
+def _failed(report: Report | None) -> list[str]:
     """Name the session files that could not be built, by the build's report."""
-    report = folder / "report.json"
-    failed = json.loads(report.read_text(encoding="utf-8")).get("failed") if report.is_file() else None
-    if not failed:
+    if report is None or not report.failed:
         return []
-    some = ", ".join(list(failed)[:NAMED]) + ", …" * (len(failed) > NAMED)
-    return [f"session files that were not built: {len(failed)} (see {report.name}): {some}"]
+    some = ", ".join(list(report.failed)[:NAMED]) + ", …" * (len(report.failed) > NAMED)
+    return [f"session files that were not built: {len(report.failed)} (see {REPORT}): {some}"]
 
 
 def _picture(figure: Figure, alt: str) -> Picture:

@@ -306,7 +306,7 @@ def shorten(parts: Sequence[str], fits: Callable[[str], bool]) -> str:
 
     Example:
         >>> shorten(["monkey-N", "2015-07-23_recording_2"], lambda title: len(title) <= 25)
-        'monkey-N · 2015-0…rding_2'
+        'monkey-N · 2015-07…ding_2'
     """
     parts = [" ".join(str(part).split()) for part in parts]
 

@@ -1,15 +1,13 @@
 """Where rows lie in time: the width of their bins, and where each segment begins in its session."""
 
-import json
-import math
 import re
 from collections import defaultdict
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from neuralpile import catalog
+from neuralpile.build.record import REPORT, Report
 from neuralpile.corpus.rows import Row, RowSource
-from neuralpile.errors import BadInput
 
 
 def bin_width(data_set: RowSource, row: Row) -> float | None:
@@ -22,23 +20,19 @@ def bin_width(data_set: RowSource, row: Row) -> float | None:
         BadInput: the report cannot be read.
     """
     source = row.source_dataset or data_set.name.rpartition("/")[2]
-    for folder in (data_set.folder, catalog.BUILD / source):
-        report = folder and folder / "report.json"
-        if report and report.is_file():
-            return _bin_size(report)
+    local = [catalog.BUILD / source] if Path(source).name == source else []
+    for folder in [data_set.folder, *local]:
+        if folder and (folder / REPORT).is_file():
+            state = (folder / REPORT).stat()
+            return _bin_size(folder, state.st_mtime_ns, state.st_size)
     return catalog.load(source).bin_width if source in catalog.names() else None
 
 
-def _bin_size(report: Path) -> float:
-    """Read the width of bins from the report of a build, in seconds."""
-    try:
-        width = json.loads(report.read_text(encoding="utf-8"))["options"]["bin_size"]
-        if isinstance(width, int | float) and 0 < width < math.inf:
-            return width
-        found = repr(width)
-    except (ValueError, LookupError, TypeError) as error:  # not JSON, not a report, not one of a build
-        found = f"{type(error).__name__}: {error}"
-    raise BadInput(report, "the report of a build, with options.bin_size in seconds", found, "build it again")
+@lru_cache(maxsize=64)
+def _bin_size(folder: Path, _written: int, _size: int) -> float | None:
+    """Read the width of bins of a build, in seconds; again if its report was written again."""
+    report = Report.read(folder)
+    return report.options.bin_size if report else None
 
 
 class SegmentStarts:

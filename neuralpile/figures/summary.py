@@ -97,7 +97,8 @@ def share_of(part: int, whole: int) -> str:
     if part in (0, whole):
         return f"{100 * bool(part)}%"
     nearest = min(part, whole - part) / whole
-    return f"{100 * part / whole:.{max(1, -math.floor(math.log10(100 * nearest)))}f}%"
+    text = f"{100 * part / whole:.{max(1, -math.floor(math.log10(100 * nearest)))}f}"
+    return f"{text.rstrip('0') if '.' in text[:-2] else text}%"
 
 
 def _write_flags(flags: Sequence[str], axes: Axes) -> None:

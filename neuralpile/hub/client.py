@@ -12,10 +12,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, TypeVar
 
-import datasets
 import httpx2
 import huggingface_hub
-from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -38,7 +36,7 @@ CHECK = {
     READABLE: "check the name and, for a private repository, your token (HF_TOKEN)",
     WRITABLE: "check the name and your token (HF_TOKEN, with write access); the local files are unharmed",
 }
-NOT_THERE = DatasetNotFoundError, RepositoryNotFoundError, EntryNotFoundError, FileNotFoundError
+NOT_THERE = RepositoryNotFoundError, EntryNotFoundError, FileNotFoundError
 
 _answered = threading.Event()  # set once any host has answered in this process
 
@@ -73,7 +71,6 @@ def _configure() -> None:
     huggingface_hub.set_client_factory(lambda: _Client(follow_redirects=True))
     for handler in logging.getLogger("huggingface_hub").handlers:
         handler.addFilter(_has_no_address)
-    datasets.config.USE_PARQUET_EXPORT = False  # a service beside the Hub that nothing here needs
 
 
 def _has_no_address(record: logging.LogRecord) -> bool:

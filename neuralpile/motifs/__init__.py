@@ -1,7 +1,9 @@
 """Count motifs: all unique patches of a data set and how often each occurs.
 
-`extract` cuts rows into patches and counts them, in `kernels` (compiled), with `spill` where they outgrow memory and
-`cluster` on a Dask cluster; `figures` draws the most frequent.
+`run` does all that extract_motifs.py does. `extract` counts rows in blocks with `kernels` (compiled), with `spill`
+where they exceed memory and `cluster` on a Dask cluster. `parquet` writes the table, `summary` the numbers, and
+`figures` draws; `independent` is the model of independent units that they are compared with. `limits` keeps to
+the memory limit of the process, and `matplotlib_folder` gives matplotlib a folder for its caches.
 
 Imports the hall, corpus and hub. Imported by figures and by extract_motifs.py.
 """

@@ -44,7 +44,8 @@ def explain(path: Path, kind: str, error: Exception) -> BadInput:
     if isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.EACCES, errno.EBUSY):
         return BadInput(path, f"a {kind} that can be opened", "one that another process has locked", "close it there")
     text = str(error)
-    if "filter" in text and ("register" in text or "plugin" in text.casefold() or "can't open directory" in text):
+    # HDF5 looks for the filter in its folder of plugins, and reports that there is none, or no such folder.
+    if "plugin" in text.casefold() or ("filter" in text and "register" in text):
         do = "pip install hdf5plugin and run again"
         return BadInput(path, f"a {kind} in a known compression", "a compression filter that is not installed", do)
     if "HDF5" in kind and start.startswith(b"MATLAB 5.0"):

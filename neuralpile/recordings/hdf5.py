@@ -82,10 +82,13 @@ def find(file: h5py.Group, place: str) -> h5py.Group | h5py.Dataset | None:
         link = here.get(name, getlink=True)
         if link is None:
             return None
-        if name not in here:
+        try:
+            here = here[name]
+        except (KeyError, OSError):
+            if isinstance(link, h5py.HardLink):
+                raise
             target = link.path if isinstance(link, h5py.SoftLink) else f"{link.path} in {link.filename}"
-            raise Mismatch(f"{place} in the file", f"a link to {target}, which does not exist")
-        here = here[name]
+            raise Mismatch(f"{place} in the file", f"a link to {target}, which does not exist") from None
     return here
 
 

@@ -58,13 +58,18 @@ def read_spike_trains(path: Path) -> SpikeTrains:
     return _read(path)[0]
 
 
+def is_folder_format(path: Path) -> bool:
+    """Whether a file is one of several that are one recording. Raises BadInput as `read_spike_trains` does."""
+    return _read(path)[1]
+
+
 def _read(path: Path) -> tuple[SpikeTrains, bool]:
     """The spike trains, and whether the format is a folder."""
     if not path.exists():
         raise damage.missing(path)
     reasons = []
     for reader_class in _readers(path):
-        whole_folder = reader_class.rawmode in ("one-dir", "multi-file") and reader_class.rawmode == "one-dir"
+        whole_folder = reader_class.rawmode == "one-dir"
         place = path.parent if whole_folder and path.is_file() else path
         try:
             reader = reader_class(dirname=str(place)) if whole_folder else reader_class(filename=str(place))

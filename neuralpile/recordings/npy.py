@@ -8,6 +8,7 @@ from neuralpile.errors import BadInput
 from neuralpile.recordings import damage
 
 KIND = "NumPy file (.npy)"
+MAGIC = b"\x93NUMPY"  # first bytes of every .npy file
 
 
 def read(path: Path, mapped: bool = False) -> np.ndarray:
@@ -31,10 +32,24 @@ def read(path: Path, mapped: bool = False) -> np.ndarray:
     except PermissionError:
         raise
     except Exception as error:  # numpy parses the header as Python and raises errors of many kinds
-        found = "Python objects" if "allow_pickle" in str(error) else None
-        if found:
-            raise BadInput(path, f"a {KIND} of numbers", found, "save it as numbers") from None
+        if damage.head(path).startswith(MAGIC) and "allow_pickle" in str(error):
+            raise BadInput(path, f"a {KIND} of numbers", "Python objects", "save it as numbers") from None
         raise damage.explain(path, KIND, error) from None
+
+
+def has_rates(path: Path) -> bool:
+    """Whether a .npy file holds rates: three dimensions, floating point. Only its header is read.
+
+    True for a file whose header cannot be read: its build reports why.
+    """
+    try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = header(file)
+    except Exception:  # numpy parses the header as Python and raises errors of many kinds
+        return True
+    return len(shape) == 3 and dtype.kind == "f"
 
 
 def read_npz(path: Path, names: set[str]) -> dict[str, np.ndarray]:

@@ -6,9 +6,10 @@ recording seldom holds is noted. The thresholds:
 - `WHOLE_TIMES`: this many different spike times or more, all of them whole numbers, are sample numbers or milliseconds.
   A clock that ticks every millisecond gives a whole second by chance once in 1,000 spikes.
 - `LONGEST`: the longest session of the published corpus lasts some hours.
-- `SLOWEST`, `SLOW`, `FASTEST`: median rate of the units that spike, from the first to the last spike of any. Cortical
-  rates span about 0.01 to 100 Hz with a median near 1 Hz (Buzsáki & Mizuseki 2014, Nat Rev Neurosci 15:264-278), and a
-  refractory period of 1 ms allows at most 1,000 Hz. Milliseconds taken for seconds divide a rate by 1,000.
+- `SLOWEST`, `SLOW`, `FAST`, `FASTEST`: median rate of the units that spike, from the first to the last spike of any.
+  Cortical rates span about 0.01 to 100 Hz with a median near 1 Hz (Buzsáki & Mizuseki 2014, Nat Rev Neurosci
+  15:264-278), and a refractory period of 1 ms allows at most 1,000 Hz. Milliseconds taken for seconds divide a rate by
+  1,000.
 - `LEAD_IN`: a clock that began long before the recording gives mostly empty bins.
 """
 
@@ -23,7 +24,7 @@ LONGEST = 7 * 24 * 3600.0  # seconds
 WHOLE_TIMES = 20  # different spike times
 JUDGED = 100  # spikes: rates are judged from this number on
 SLOWEST, SLOW = 0.01, 0.05  # Hz: a median rate below is refused, noted
-FASTEST = 1_000.0  # Hz: a median rate above is refused
+FAST, FASTEST = 300.0, 1_000.0  # Hz: a median rate above is noted, refused
 LEAD_IN = 10  # a lead-in of this many times the time between the first and last spike is noted
 
 
@@ -154,6 +155,8 @@ def check(times: np.ndarray, ends: np.ndarray, bin_size: float) -> list[str]:
             raise Mismatch(f"spike times in seconds, with rates below {FASTEST:,.0f} Hz", found)
         if median < SLOW:
             notes.append(f"{found} (below {SLOW:g} Hz): are the times in seconds?")
+        if median > FAST:
+            notes.append(f"{found} (above {FAST:g} Hz): are the times in seconds?")
     if seen.on_tenths == seen.finite and bin_size < 0.1 and _different(times) >= WHOLE_TIMES:
         notes.append("all spike times are multiples of 0.1 s, which is longer than a bin")
     if seen.finite >= JUDGED and seen.first > LEAD_IN * max(seen.last - seen.first, 1.0):

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from neuralpile.errors import BadInput
+
 TOKEN_COUNT_LIMIT = 10_000_000  # tokens in a row: that of the published corpus
 
 
@@ -24,6 +26,7 @@ class Options:
         mask_unobserved: cut out the bins in which nothing was recorded.
         epochs: lay out the epochs of a restarted clock one after another.
         min_quality: keep only units with at least this quality label.
+        poisson: a seed: draw counts from a Poisson process with the recording's rates; None for no chance.
         own_bin: width in seconds of the recordings' own bins; None where they hold spike times.
     """
 
@@ -35,7 +38,20 @@ class Options:
     mask_unobserved: bool = False
     epochs: bool = False
     min_quality: str | None = None
+    poisson: int | None = None
     own_bin: float | None = None
+
+    @property
+    def own_bins(self) -> int:
+        """How many of the recordings' own bins make one bin. Raises BadInput if dataset.toml does not state `own_bin`.
+
+        Example:
+            >>> Options(bin_size=0.02, own_bin=0.001).own_bins
+            20
+        """
+        if self.own_bin is None:
+            raise BadInput("dataset.toml", "own_bin, the width of the recordings' bins in seconds", "none", "add it")
+        return round(self.bin_size / self.own_bin)
 
 
 @dataclass

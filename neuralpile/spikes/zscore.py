@@ -12,12 +12,14 @@ from typing import NamedTuple
 import numpy as np
 
 SAME_AS_PUBLISHED = 1e-6  # the published pipeline takes smaller differences of z for rounding
-# z: a step is 1 / deviation. A threshold crossing has a dead time of about 1 ms, so a bin of 20 ms has at most 20, whose
-# deviation is at most 10 (half the range: Popoviciu's inequality). A deviation above 25 is no count.
+# z: a step is 1 / deviation. A threshold crossing has a dead time of about 1 ms, so a bin of 20 ms has at most 20.
+# Their deviation is at most 10, half the range (Popoviciu's inequality). One above 25 is no deviation of counts.
 SMALLEST_STEP = 1 / 25
 SAME = SMALLEST_STEP / 2  # z: values that are closer have the same count
 OFF_LATTICE = 0.1  # steps: float32 and steps of 0.1 or more leave far less
 NEARLY_ALL = 0.9  # of the bins that are not at the most frequent value: a step must explain so many
+ALL_BUT_FEW = 0.98  # likewise, where all differences are multiples of a finer step
+FEWEST = 50  # bins of which a share of 0.98 is judged
 FINEST = 4  # how many times finer than the smallest difference a step may be
 TRIED = 8  # the most frequent values whose distances are tried as steps
 SLOWLY = 1.5  # times: a step that is smaller than that of the trials around by this factor is checked against it
@@ -36,7 +38,7 @@ class Undone(NamedTuple):
         finer: the trials around show a finer step than the trial's own values.
         lifted: the smallest count is not 0, by the trials around.
         constant: all bins are the same, or not numbers: the trial has no lattice of its own.
-        off_lattice: the values lie on no lattice: counts are approximate, with the step of the trials around, or 0 where
+        off_lattice: the values lie on no lattice: counts are approximate, by the step of the trials around, or 0 if
             these have none.
         unsure: the run is too busy, or too short, for an empty bin to be due: counts may be too low.
         no_lattice: number of channels that have values, and a lattice in no trial.
@@ -78,30 +80,37 @@ def lattice_step(values: np.ndarray) -> tuple[float, bool]:
     centres = np.add.reduceat(distinct * often, first) / weights
     differences = np.diff(centres)
     smallest = differences.min()
+    exact = 0.0
     for finer in range(1, FINEST + 1):
         multiples = differences / smallest * finer
         if np.abs(multiples - np.rint(multiples)).max() < OFF_LATTICE:
             # The whole range shows the step more exactly than the smallest difference does.
             step = float(differences.sum() / np.rint(multiples).sum())
-            if step >= SMALLEST_STEP:
-                return step, True
+            exact = step if step >= SMALLEST_STEP else 0.0
+            break
     frequent = np.argsort(-weights, kind="stable")[: TRIED + 1]
     distances = np.abs(centres[frequent[1:]] - centres[frequent[0]])
+    if exact and distances[0] < SLOWLY * exact:
+        return exact, True  # the two most frequent values are neighbours, as those of counts are
+    few = exact and (centres[-1] - centres[0]) / exact <= PUBLISHED_LARGEST
+    if few and weights.sum() - weights.max() < FEWEST:
+        return exact, True
     candidates = np.unique(distances[:, None] / np.arange(1, FINEST + 1))
-    for candidate in candidates[candidates >= SMALLEST_STEP][::-1]:
-        step = fitted_step(centres, weights, float(candidate))
+    for candidate in candidates[candidates >= max(SMALLEST_STEP, SLOWLY * exact)][::-1]:
+        step = fitted_step(centres, weights, float(candidate), ALL_BUT_FEW if few else NEARLY_ALL)
         if np.isfinite(step):
             return step, True
-    return np.nan, False
+    return (exact, True) if exact else (np.nan, False)
 
 
-def fitted_step(distinct: np.ndarray, often: np.ndarray, near: float) -> float:
+def fitted_step(distinct: np.ndarray, often: np.ndarray, near: float, enough: float = NEARLY_ALL) -> float:
     """The step near a given one that explains nearly all of some z-scores; NaN if there is none.
 
     Parameters:
         distinct: (values,), z-scores.
         often: (values,), integers: in how many bins each occurs.
         near: a first guess of the step, right to a few per cent.
+        enough: the share that it must explain of the bins that are not at the most frequent value.
 
     Example:
         >>> fitted_step(np.array([0.0, 0.51, 1.02]), np.array([5, 3, 1]), 0.5)
@@ -115,7 +124,7 @@ def fitted_step(distinct: np.ndarray, often: np.ndarray, near: float) -> float:
         return np.nan
     step = float((often * steps * distances).sum()) / square
     explained = away & (steps != 0) & (np.abs(distances - steps * step) < OFF_LATTICE * step)
-    return step if often[explained].sum() >= NEARLY_ALL * often[away].sum() else np.nan
+    return step if often[explained].sum() >= enough * often[away].sum() else np.nan
 
 
 def undo(trials: list[np.ndarray], blocks: np.ndarray) -> Undone:

@@ -112,7 +112,7 @@ def test_what_changed_is_built_again(raw, script, tmp_path):
     assert other.stat().st_ino == kept
     (raw / "sub-A" / "a1.nwb").unlink()
     done = script(SCRIPT, "--data_dir", raw, "--out_dir", out)
-    assert "a1.nwb.arrow: its session file is not there any more" in done.stderr
+    assert "a1.nwb.arrow: its session file no longer exists" in done.stderr
     assert not row.exists()
     assert len(open_data_set(str(out))) == 4
     script(SCRIPT, "--data_dir", raw, "--out_dir", out, "--bin_size", "0.1")
@@ -334,7 +334,7 @@ def test_new_data_set_is_one_folder(raw, script, tmp_path):
     folder = tmp_path / "my-lab"
     folder.mkdir()
     shutil.copy(ROOT / "data" / "dmfc-rsg" / "dataset.toml", folder)
-    head = "import numpy as np\nfrom neuralpile import build\nfrom neuralpile.rows import Session\n"
+    head = "import numpy as np\nfrom neuralpile import build\nfrom neuralpile.spikes.session import Session\n"
     tail = "\n\nif __name__ == '__main__':\n    build.main(__file__, read)\n"
     body = "def read(path, options):\n    return Session('me', path.stem, np.ones((2, 3), np.uint8))"
     (folder / "preprocess.py").write_text(head + body + tail)
@@ -358,7 +358,7 @@ def test_worker_that_dies_is_reported(raw, script, tmp_path):
     folder.mkdir()
     shutil.copy(ROOT / "data" / "dmfc-rsg" / "dataset.toml", folder)
     (folder / "preprocess.py").write_text(
-        "import os\nimport numpy as np\nfrom neuralpile import build\nfrom neuralpile.rows import Session\n"
+        "import os\nimport numpy as np\nfrom neuralpile import build\nfrom neuralpile.spikes.session import Session\n"
         "def read(path, options):\n    if path.stem == 'b2':\n        os.kill(os.getpid(), 9)\n"
         "    return Session('me', path.stem, np.ones((2, 3), np.uint8))\n"
         "if __name__ == '__main__':\n    build.main(__file__, read)\n"

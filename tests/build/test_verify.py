@@ -3,7 +3,7 @@
 import numpy as np
 
 from neuralpile import catalog
-from neuralpile.build import verify
+from neuralpile.build import compare
 from neuralpile.corpus import arrow, rows
 from neuralpile.corpus.rows import Row
 
@@ -26,7 +26,7 @@ def test_differences(script, tmp_path):
     done = script("-m", "neuralpile.build.verify")
     assert done.returncode == 1, done.stderr
     lines = {line.split()[0]: line for line in done.stdout.splitlines()[1:]}
-    assert lines["area2-bump"].endswith("subjects that are not expected: sub-X; -65 tokens")
+    assert lines["area2-bump"].endswith("unexpected subjects: sub-X; -65 tokens")
     assert lines["moore"].endswith("30,643,839  none")
     assert f"{published.tokens - 65:,}" in lines["area2-bump"]
     assert done.stdout.splitlines()[-1] == "2 built, 1 differ; 23 of the 25 recorded data sets are not built"
@@ -50,9 +50,9 @@ def test_files_that_are_parts_of_a_session():
         for (day, part), n in zip(files, lengths, strict=True)
     ]
     card = catalog.load("card")
-    found = verify.holdings(card, [Row(*row, "segment_0") for row in made])
+    found = compare.holdings_of_rows(card, [Row(*row, "segment_0") for row in made])
     assert found.sessions == 45
-    assert verify.differences(card, found) == []
+    assert compare.differences(card, found) == {}
 
 
 def test_units_that_were_seen_in_part():
@@ -60,13 +60,13 @@ def test_units_that_were_seen_in_part():
     kim = catalog.load("kim")
 
     def said(units):
-        return verify.differences(kim, verify.Holdings(frozenset(kim.subject_ids), kim.sessions, units, kim.tokens))
+        return compare.differences(kim, compare.Holdings(frozenset(kim.subject_ids), kim.sessions, units, kim.tokens))
 
-    assert said((9, 97)) == said((5, 120)) == []
-    assert said((11, 97)) == ["11 to 97 units instead of 9 to 97"]
+    assert said((9, 97)) == said((5, 120)) == {}
+    assert said((11, 97)) == {"units": "11 to 97 units instead of 9 to 97"}
 
 
 def test_nothing_built(script):
     done = script("-m", "neuralpile.build.verify")
     assert done.returncode == 2
-    assert "expected data sets that are built, found none" in done.stderr
+    assert "expected built data sets, found none" in done.stderr

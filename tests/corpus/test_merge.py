@@ -13,6 +13,7 @@ import datasets
 import numpy as np
 import pytest
 from helpers import ROOT
+from helpers.reports import write_report
 
 from neuralpile import catalog
 from neuralpile.corpus import arrow, merge, rows
@@ -328,7 +329,7 @@ def test_merge_again_replaces_the_corpus(components, script, tmp_path):
         (["--test_size", "1"], "expected a number between 0 and 1"),
         (["--test_size", "x"], "expected a number above 0"),
         (["--seed", "-1"], "expected a whole number from 0"),
-        (["--check", "--exclude_restricted"], "--check: expected neither --exclude_restricted nor --hf_repo_name"),
+        (["--check", "--exclude_restricted"], "unrecognized arguments: --exclude_restricted"),
     ],
 )
 def test_wrong_arguments(components, script, arguments, message):
@@ -383,18 +384,14 @@ def test_damaged_reports_are_told(components, script, tmp_path):
     done = script(SCRIPT)
     assert done.returncode == 0, done.stderr
     for name in components:
-        assert f"warning: {name}: its report.json is damaged" in done.stderr
+        report = tmp_path / "build" / name / "report.json"
+        assert f"warning: {report}: expected the report of a build, found" in done.stderr
 
 
 def test_doubts_are_told(components, script, tmp_path):
-    options = {"bin_size": 0.02, "as_published": False}
-    reports = {
-        "m1-a": {"options": options | {"bin_size": 0.1}, "failed": {}},
-        "dmfc-rsg": {"options": options, "failed": {"x.nwb": "bad"}},
-        "area2-bump": {"options": options | {"as_published": True}, "failed": {}},
-    }
-    for name, report in reports.items():
-        (tmp_path / "build" / name / "report.json").write_text(json.dumps(report))
+    write_report(tmp_path / "build" / "m1-a", bin_size=0.1)
+    write_report(tmp_path / "build" / "dmfc-rsg", {"x.nwb": "bad"})
+    write_report(tmp_path / "build" / "area2-bump", as_published=True)
     done = script(SCRIPT)
     assert done.returncode == 0
     assert "warning: m1-a: built with --bin_size 0.1" in done.stderr

@@ -22,8 +22,7 @@ from neuralpile.open import open_data_set
 SCRIPT = "merge_datasets.py"
 PUSH = """
 import sys, datasets
-from neuralpile.open import open_data_set
-datasets.DatasetDict(open_data_set(sys.argv[1]).splits).push_to_hub(sys.argv[2])
+datasets.load_from_disk(sys.argv[1]).push_to_hub(sys.argv[2])
 """
 PUBLISH = """
 import sys

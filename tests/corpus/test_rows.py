@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from neuralpile.corpus import rows
 from neuralpile.corpus.rows import Row
+from neuralpile.errors import Mismatch
 
 sessions = st.tuples(st.integers(1, 20), st.integers(1, 300), st.integers(0, 500))
 
@@ -48,7 +49,7 @@ def test_moore_is_cut_as_published():
 
 
 def test_more_units_than_the_limit():
-    with pytest.raises(ValueError, match="at most 10 units"):
+    with pytest.raises(Mismatch, match="at most 10 units"):
         list(rows.segments(np.zeros((11, 2), np.uint8), 10))
 
 
@@ -74,7 +75,7 @@ def test_ragged_counts_are_refused():
     table = pa.table(
         {"spike_counts": [[[1, 2], [3]]], "subject_id": ["a"], "session_id": ["b"], "segment_id": ["c"]}, schema
     )
-    with pytest.raises(ValueError, match="same number of bins"):
+    with pytest.raises(Mismatch, match="same number of bins"):
         rows.from_table(table)
 
 

@@ -114,33 +114,38 @@ def test_data_sets_as_others_write_them(tmp_path):
     assert all((row.counts == int(row.session_id)).all() for row in opened)
 
 
-def test_many_files_are_read_as_quickly_as_one(tmp_path, monkeypatch):
-    """What costs time for each file of a data set is done once, not for each row."""
+def test_record_batches_are_found_when_they_are_read_and_once(tmp_path, monkeypatch):
+    """What costs time for each file of a data set is not done before its rows are read, and once."""
     files = [tmp_path / f"{i:03d}.arrow" for i in range(40)]
     for i, file in enumerate(files):
         arrow.write_rows(file, [Row(np.full((2, 3), i, np.uint8), "s", f"{i}", "segment_0")], rows.SCHEMA)
     arrow.finish(tmp_path, files, rows.SCHEMA, "0" * 64)
+    indexed = []
+    index = store._index
+    monkeypatch.setattr(store, "_index", lambda path: indexed.append(path.name) or index(path))
     data_set = open_data_set(str(tmp_path))
-    calls = []
-    formatted = datasets.Dataset.with_format
-    monkeypatch.setattr(datasets.Dataset, "with_format", lambda *a, **k: calls.append(a) or formatted(*a, **k))
-    assert [int(row.counts[0, 0]) for row in data_set] == list(range(40))
+    assert len(data_set) == 40
+    assert data_set.splits == {"train": range(40)}
+    assert indexed == []
+    for _ in range(2):
+        assert [int(row.counts[0, 0]) for row in data_set] == list(range(40))
     assert data_set.tokens() == [6] * 40
     assert [name.session_id for name in data_set.names()] == [f"{i}" for i in range(40)]
-    assert len(calls) == 1
+    assert indexed == [file.name for file in files]
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="no /proc on this machine")
 def test_what_was_read_does_not_stay_in_memory(tmp_path, monkeypatch):
     """Of 20 rows of 1 MB, no more than those read since the last release are in memory, and all come back."""
     write(tmp_path / "x", [np.full((10, 100_000), i, np.uint8) for i in range(20)])
-    monkeypatch.setattr(store, "MAPPED", 4)
+    monkeypatch.setattr(store, "MAPPED", 4_000_000)
     data_set = open_data_set(str(tmp_path / "x"))
     most = 0
     for i, row in enumerate(data_set):
         assert (row.counts == i).all()
         most = max(most, resident(tmp_path / "x"))
     assert 3e6 < most < 6e6
+    del row
     assert resident(tmp_path / "x") < 1e6
     assert (data_set.row(3).counts == 3).all()
 

@@ -5,6 +5,7 @@ is in test_matlab.py.
 """
 
 import runpy
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -29,7 +30,8 @@ NAMES = {
 
 def read(name, path, options=None) -> Session:
     """What the script of a data set makes of a file."""
-    return runpy.run_path(str(catalog.load(name).folder / "preprocess.py"))["read"](path, options or Options())
+    options = replace(options or Options(), own_bin=catalog.load(name).own_bin)
+    return runpy.run_path(str(catalog.load(name).folder / "preprocess.py"))["read"](path, options)
 
 
 def save(path, variables, compressed=False):

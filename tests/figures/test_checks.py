@@ -1,11 +1,11 @@
 """A data set at a glance: what is planted in a population is found, and what is not there is not."""
 
-import json
 import re
 import tracemalloc
 
 import numpy as np
 import pytest
+from helpers.reports import write_report
 
 from neuralpile import catalog
 from neuralpile.corpus import arrow, rows
@@ -25,7 +25,7 @@ def write(folder, matrices):
     made = [Row(counts, "sub", f"ses-{i}", "segment_0") for i, counts in enumerate(matrices)]
     arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
     arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
-    (folder / "report.json").write_text('{"options": {"bin_size": 0.02}}')
+    write_report(folder)
     return open_data_set(str(folder))
 
 
@@ -71,6 +71,11 @@ def planted(kind):
         counts[:12] = 0
     elif kind == "fast":
         counts = population(rate=150)[:9]
+    elif kind == "slow":  # 20 s at 30 kHz taken for 20 ks, in milliseconds of which 5 Hz are left
+        counts = population(seconds=20_000, rate=0.005)
+        counts[0, 0] = 1
+    elif kind == "short":
+        counts = population(seconds=0.6, rate=50)
     elif kind == "together":
         counts[:, ::200] = 1
     elif kind == "repeated":
@@ -87,11 +92,16 @@ def planted(kind):
         ("silent", "30% of the units have no spike"),
         ("fast", "half of the units spike faster than 1[45]"),
         ("together", "more than 90% of the units spike together"),
+        (
+            "slow",
+            r"half of the units that spike have rates below 0\.00\d+ Hz \(less than 0\.02\): are the times in sec",
+        ),
+        ("short", r"1 of 1 rows begin a session and last less than 1 s \(down to 0\.6 s\)"),
         ("repeated", r"in 1 of 2 rows .* the very same counts .*up to 1: sub ses-1"),
     ],
 )
 def test_what_is_planted_is_flagged(kind, said, tmp_path):
-    clean = [] if kind in ("fast", "silent") else [population(seed=1)]
+    clean = [] if kind in ("fast", "silent", "slow", "short") else [population(seed=1)]
     seen = checks.check(write(tmp_path / "x", [*clean, planted(kind)]))
     flags = "\n".join(seen.flags)
     assert re.search(said, flags), flags
@@ -102,8 +112,7 @@ def test_rows_of_a_corpus_have_the_bin_widths_of_their_components(tmp_path, monk
     """Each row has the rates and times of its own data set's bins."""
     monkeypatch.setattr(catalog, "BUILD", tmp_path / "build")
     for name, width in (("one", 0.02), ("two", 0.05)):
-        (tmp_path / "build" / name).mkdir(parents=True)
-        (tmp_path / "build" / name / "report.json").write_text(json.dumps({"options": {"bin_size": width}}))
+        write_report(tmp_path / "build" / name, bin_size=width)
     counts = population()
     made = [Row(counts, "sub", name, "segment_0", name) for name in ("one", "two")]
     folder = tmp_path / "corpus"
@@ -144,7 +153,7 @@ def test_a_gap_that_reaches_the_edge_of_a_row_is_flagged(first, last, tmp_path):
     made = [Row(part, "sub", "ses", f"segment_{i}") for i, part in enumerate((population(seed=1), counts[:, :2500]))]
     arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
     arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
-    (folder / "report.json").write_text('{"options": {"bin_size": 0.02}}')
+    write_report(folder)
     seen = checks.check(open_data_set(str(folder)))
     (flag,) = seen.flags
     assert re.search(rf"1 of 2 rows have more than 1 s .* from {first / 50:,.1f} on in sub ses segment_1", flag)
@@ -167,6 +176,20 @@ def test_the_command_draws_a_summary_and_prints_its_flags(script, tmp_path):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "m1-a_summary.png").stat().st_size > 10_000
     assert "in which no unit spikes" in done.stdout
+
+
+def test_a_session_of_sample_numbers_is_flagged(tmp_path):
+    """15 s at 30 kHz, binned as seconds: 125 hours, of which no single row has more than an hour."""
+    hour = 3600 * 50
+    counts = np.zeros((2, hour), np.uint8)
+    counts[:, ::7] = 1
+    folder = tmp_path / "x"
+    made = [Row(counts, "sub", "ses", f"segment_{i}") for i in range(30)]
+    arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
+    arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
+    (folder / "report.json").write_text('{"options": {"bin_size": 0.02}}')
+    flags = checks.check(open_data_set(str(folder))).flags
+    assert any("a session lasts 30 hours or more (more than 24: sub ses segment_29)" in flag for flag in flags), flags
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (0, 5), (5, 0)])

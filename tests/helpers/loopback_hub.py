@@ -45,6 +45,14 @@ from datasets import Dataset, DatasetDict, Features, List, Value, load_dataset
 from huggingface_hub import CommitOperationAdd, HfApi, hf_hub_download
 datasets.config.USE_PARQUET_EXPORT = False
 """
+# The end of a client's code whose exit status is a verdict. A process that streamed Parquet can abort while Python
+# shuts down, because a thread of pyarrow's scanner asks for the GIL then (github.com/huggingface/datasets/issues/7566,
+# github.com/apache/arrow/issues/45017). So it leaves without the shutdown; whatever failed before has raised already.
+LEAVE = """
+import os, sys
+sys.stdout.flush()
+os._exit(0)
+"""
 
 
 def git_sha1(data: bytes) -> str:
@@ -165,8 +173,8 @@ class LoopbackHub:
         return inherited | self.environment() | more
 
     def python(self, code: str, **more: str) -> subprocess.CompletedProcess[str]:
-        """Run code in a new process with `datasets` and `huggingface_hub` imported (see PREAMBLE) and env(**more)."""
-        command = [sys.executable, "-c", PREAMBLE + code]
+        """Run code in a new process with env(**more), between PREAMBLE, which imports `datasets`, and LEAVE."""
+        command = [sys.executable, "-c", PREAMBLE + code + LEAVE]
         return subprocess.run(command, env=self.env(**more), capture_output=True, text=True, timeout=120)
 
     def fail(self, match: Match, failure: Failure, times: float = 1) -> Fault:

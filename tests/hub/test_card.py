@@ -120,6 +120,7 @@ def test_what_a_component_is(manifest, known):
     assert card.describe(["me/m1-a"], manifest) == ({"me/m1-a": ALL[known]} if known else {})
 
 
+@pytest.mark.slow
 def test_a_restricted_data_set_by_another_name(tmp_path, script):
     """Built with --out_dir, merged by its path: its terms hold all the same."""
     write_build(tmp_path / "mine", 3, 0)

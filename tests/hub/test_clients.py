@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from helpers import ROOT
-from helpers.loopback_hub import LoopbackHub
+from helpers.loopback_hub import LEAVE, LoopbackHub
 from helpers.recordings import write_units
 
 SCRIPT = "data/dmfc-rsg/preprocess.py"
@@ -39,12 +39,13 @@ def raw(tmp_path):
 
 
 def load(hub, repository, how="whole"):
-    command = [sys.executable, "-c", LOADING, repository, how]
+    command = [sys.executable, "-c", LOADING + LEAVE, repository, how]
     done = subprocess.run(command, env=os.environ | hub.environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return sorted(done.stdout.splitlines())
 
 
+@pytest.mark.slow
 def test_push_merge_from_the_hub_and_count(hub, raw, script, tmp_path):
     """The whole way over the Hub: push two components, merge them from there, push the corpus and its motifs."""
     hubbed = hub.environment()
@@ -82,16 +83,18 @@ def test_push_merge_from_the_hub_and_count(hub, raw, script, tmp_path):
     assert pq.read_table(io.BytesIO(shard)).to_pylist() == local.to_pylist()
 
 
+@pytest.mark.slow
 def test_a_corpus_too_small_for_a_test_split(hub, raw, script, tmp_path):
     """`load_dataset` refuses a split without rows: what is published has none."""
     assert script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "one").returncode == 0
     merging = ["merge_datasets.py", "--components", tmp_path / "one", "--hf_repo_name", "me/small"]
     done = script(*merging, **hub.environment())
     assert done.returncode == 0, done.stderr
-    assert "no test split: no row is as small as --test_size 0.01 of its data set asks" in done.stdout
+    assert "no test split: no row is as small as --test_size 0.01 of its data set asks" in done.stderr
     assert [row.split()[0] for row in load(hub, "me/small")] == ["train"] * 3
 
 
+@pytest.mark.slow
 def test_same_push_again_adds_no_commit(hub, raw, script, tmp_path):
     command = [SCRIPT, "--data_dir", raw, "--hf_repo_name", "me/one"]
     assert script(*command, **hub.environment()).returncode == 0
@@ -100,6 +103,7 @@ def test_same_push_again_adds_no_commit(hub, raw, script, tmp_path):
     assert len(hub.repos["me/one"]) == commits
 
 
+@pytest.mark.slow
 def test_a_build_with_bad_files_is_not_pushed(hub, raw, script):
     (raw / "sub-A" / "9.nwb").write_bytes(b"not a recording")
     done = script(SCRIPT, "--data_dir", raw, "--hf_repo_name", "me/one", **hub.environment())
@@ -119,6 +123,7 @@ def test_wrong_token_is_one_clear_line(hub, raw, script, tmp_path, token):
     assert not (tmp_path / "build" / "dmfc-rsg").exists()  # before any work is done
 
 
+@pytest.mark.slow
 def test_repository_that_is_not_there(hub, script):
     done = script("extract_motifs.py", "--p_n", 1, "--p_t", 8, "--repo_name", "me/nope", **hub.environment())
     assert done.returncode == 2
@@ -126,6 +131,7 @@ def test_repository_that_is_not_there(hub, script):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_terms_are_told_before_a_push(hub, script, tmp_path):
     """Whoever pushes rows of data with restrictive terms reads them first."""
     folder = tmp_path / "h1"
@@ -138,6 +144,7 @@ def test_terms_are_told_before_a_push(hub, script, tmp_path):
     assert done.stdout.index("data use agreement") < done.stdout.index("pushed to me/h1")
 
 
+@pytest.mark.slow
 def test_private(hub, raw, script):
     command = [SCRIPT, "--data_dir", raw, "--hf_repo_name", "me/one", "--private"]
     assert script(*command, **hub.environment()).returncode == 0
@@ -150,6 +157,7 @@ def test_private(hub, raw, script):
     assert hub.commits("me/one") == before
 
 
+@pytest.mark.slow
 def test_branch_and_pull_request(hub, raw, script, tmp_path):
     """Both leave main as it is; asked for again, neither is made twice."""
     command = [SCRIPT, "--data_dir", raw, "--hf_repo_name", "me/one"]
@@ -169,6 +177,7 @@ def test_branch_and_pull_request(hub, raw, script, tmp_path):
     assert shards == [{"data/train-00000.parquet"}] * 2
 
 
+@pytest.mark.slow
 def test_pull_request_to_somebody_else(hub, raw, script):
     """Whoever may not write can still ask."""
     code = 'Dataset.from_dict({"a": [1]}).push_to_hub("me/one")'
@@ -208,6 +217,7 @@ def test_where_one_may_not_write(hub, raw, script, tmp_path, command, repository
     assert not (tmp_path / "build").exists()
 
 
+@pytest.mark.slow
 def test_push_to_an_organization(hub, raw, script):
     hub.organizations = ["lab"]
     done = script(SCRIPT, "--data_dir", raw, "--hf_repo_name", "lab/one", **hub.environment())
@@ -215,6 +225,7 @@ def test_push_to_an_organization(hub, raw, script):
     assert len(load(hub, "lab/one")) == 3
 
 
+@pytest.mark.slow
 def test_terms_of_what_was_counted_hold_for_its_motifs(hub, script, tmp_path):
     """The card of a table of motifs has the licences and the papers of the components of the corpus."""
     for name in ("m1-a", "h1"):

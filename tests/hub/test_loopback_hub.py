@@ -67,6 +67,7 @@ assert stream.features == FEATURES and list(stream) == list(expected)
     assert len(seen(hub, "PUT", "/lfs/")) == uploads == 2
 
 
+@pytest.mark.slow
 def test_dataset_dict_and_the_other_calls(hub):
     run(hub, 'DatasetDict(train=rows(3), test=rows(2, start=9)).push_to_hub("someone/xiao", private=True)')
     run(
@@ -95,6 +96,7 @@ for path, content in [("figures/a b.txt", "räster".encode()), ("raw/big", big)]
     assert get(hub, "/datasets/someone/xiao/resolve/main/README.md")[0] == 401
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("token", ["", "hf_wrong"])
 def test_push_without_the_right_token_leaves_nothing(hub, token):
     done = hub.python(ROWS + PUSH, HF_TOKEN=token)
@@ -104,6 +106,7 @@ def test_push_without_the_right_token_leaves_nothing(hub, token):
     assert hub.objects == {}
 
 
+@pytest.mark.slow
 def test_failing_uploads_are_tried_again(hub):
     """One status, one reset: the client waits a second for each, and ends with the same repository."""
     rules = hub.fail("^PUT /lfs/", 500), hub.fail(lambda method, path: "/verify in " in path, "reset")
@@ -114,6 +117,7 @@ def test_failing_uploads_are_tried_again(hub):
     run(hub, 'assert load_dataset("someone/xiao", split="train")[:] == rows(4)[:]')
 
 
+@pytest.mark.slow
 def test_failing_commit_leaves_the_old_state(hub):
     """Commits are not tried again by the client: all of the old rows remain, and none of the new ones are there."""
     run(hub, PUSH)
@@ -124,6 +128,7 @@ def test_failing_commit_leaves_the_old_state(hub):
         assert hub.files("someone/xiao") == before
 
 
+@pytest.mark.slow
 def test_commit_upon_a_parent_that_is_no_longer_the_head(hub):
     run(hub, 'HfApi().create_repo("someone/xiao", repo_type="dataset")')
     code = """

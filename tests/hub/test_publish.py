@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from helpers import ROOT
 from helpers.builds import write_build
-from helpers.loopback_hub import Blob, Commit, LoopbackHub
+from helpers.loopback_hub import LEAVE, Blob, Commit, LoopbackHub
 
 from neuralpile.corpus import merge, rows
 from neuralpile.hub import publish
@@ -91,6 +91,7 @@ def local(folder):
     return rows.digest(open_data_set(str(folder)))
 
 
+@pytest.mark.slow
 def test_each_step_fails_each_way(hub, tmp_path, capsys):
     """New rows over old ones, and one fault on the way: nobody sees a mixture. Where it passes, the push succeeds."""
     cases = [(step, failure) for step in STEPS for failure in FAILURES] + OTHERS + REFUSALS
@@ -120,6 +121,7 @@ def test_each_step_fails_each_way(hub, tmp_path, capsys):
     assert all("found 412" in said[f"me/{step}-412"] for step, _ in REFUSALS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["create", "info", "commit"])
 def test_a_fault_that_does_not_pass_leaves_the_old_state(hub, tmp_path, step):
     old, new = write_build(tmp_path / "old", 4, 1), write_build(tmp_path / "new", 4, 2)
@@ -131,6 +133,7 @@ def test_a_fault_that_does_not_pass_leaves_the_old_state(hub, tmp_path, step):
     assert hub.commits("me/x") == before
 
 
+@pytest.mark.slow
 def test_a_push_that_is_killed_while_it_uploads_leaves_the_old_state_and_is_resumed(hub, tmp_path):
     """SIGKILL when two files are there and others are on their way. The next push sends only what is missing."""
     old, new = write_build(tmp_path / "old", 4, 1), write_build(tmp_path / "new", 24, 2)
@@ -155,6 +158,7 @@ def test_a_push_that_is_killed_while_it_uploads_leaves_the_old_state_and_is_resu
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".lock") == ["new", "old"]
 
 
+@pytest.mark.slow
 def test_other_bytes_on_the_hub_are_noticed(hub, tmp_path):
     """After the commit the Hub lists a file of another content: the user is told."""
 
@@ -174,6 +178,7 @@ def puts(hub):
     return [path for method, path in hub.requests if method == "PUT"]
 
 
+@pytest.mark.slow
 def test_two_pushes_at_once(hub, tmp_path):
     """Both see the same head and commit: one comes first, the other finds so and commits upon it."""
     one, two = write_build(tmp_path / "one", 5, 1), write_build(tmp_path / "two", 9, 2)
@@ -186,6 +191,7 @@ def test_two_pushes_at_once(hub, tmp_path):
     assert sorted(seen) == sorted([local(one), local(two)])
 
 
+@pytest.mark.slow
 def test_a_commit_that_is_done_and_overtaken(hub, tmp_path):
     """The answer to our commit is lost, and another push comes before we look: ours is in the history, not repeated."""
     one, two = write_build(tmp_path / "one", 5, 1), write_build(tmp_path / "two", 9, 2)
@@ -205,6 +211,7 @@ def test_a_commit_that_is_done_and_overtaken(hub, tmp_path):
     assert [held(commit.tree) for commit in hub.commits("me/x")] == [None, local(two), local(one)]
 
 
+@pytest.mark.slow
 def test_the_same_rows_again(hub, tmp_path):
     """No upload, no commit; and what is common to two data sets is sent once."""
     build = write_build(tmp_path / "one", 8, 1)
@@ -236,12 +243,13 @@ def test_load_dataset_gives_exactly_the_local_rows(hub, tmp_path):
     corpus = open_data_set(str(tmp_path / "pile"))
     push(hub, (tmp_path / "pile", "me/x"))
     assert len([path for path in hub.files("me/x") if path.startswith("data/train-")]) > 3
-    done = subprocess.run([sys.executable, "-c", LOAD], env=hub.env(), cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", LOAD + LEAVE], env=hub.env(), cwd=ROOT, capture_output=True, text=True)
     n_train = len(corpus.splits["train"])
     train, test = (rows.digest(map(corpus.row, r)) for r in (range(n_train), range(n_train, len(corpus))))
     assert done.stdout.split() == ["train", train, "test", test] * 2, done.stderr
 
 
+@pytest.mark.slow
 def test_a_manifest_too_large_for_git(hub, tmp_path):
     build = write_build(tmp_path / "one", 3, 1)
     (build / "manifest.json").write_bytes(b"[" + b"1, " * 4_000_000 + b"1]")
@@ -251,6 +259,7 @@ def test_a_manifest_too_large_for_git(hub, tmp_path):
     assert len(hub.commits("me/x")) == 2
 
 
+@pytest.mark.slow
 def test_older_data_files_go_and_others_stay(hub, tmp_path):
     hub.python(
         """
@@ -287,6 +296,7 @@ def test_the_same_rows_give_the_same_files_whatever_number_is_written_at_a_time(
     assert all(sum(shard[:-1]) < SHARD <= sum(shard) for shard in tokens[:-1])
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_push_the_same_build_at_once(hub, tmp_path):
     build = write_build(tmp_path / "one", 3, 1)
     hub.fail("POST .*/commit/", "stall")

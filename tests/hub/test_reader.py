@@ -16,8 +16,7 @@ from neuralpile.corpus.rows import Row
 
 PUSH = """
 import sys, datasets
-from neuralpile.open import open_data_set
-datasets.DatasetDict(open_data_set(sys.argv[1]).splits).push_to_hub("me/x")
+datasets.load_from_disk(sys.argv[1]).push_to_hub("me/x")
 """
 READ = """
 import json, sys
@@ -64,6 +63,7 @@ def test_all_rows_in_their_order(hub, local):
     assert json.loads(run(hub, READ, "[]")) == told(local)
 
 
+@pytest.mark.slow
 def test_nothing_is_read_twice(hub, local):
     """All rows of a row group are in what is fetched for the first of them."""
     size = sum(len(content) for path, content in hub.files("me/x").items() if path.endswith(".parquet"))
@@ -72,10 +72,12 @@ def test_nothing_is_read_twice(hub, local):
     assert size * 0.9 < hub.sent < size * 1.1
 
 
+@pytest.mark.slow
 def test_some_rows(hub, local):
     assert json.loads(run(hub, READ, "[24, 0, 7]")) == told([local[i] for i in (24, 0, 7)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failure", [500, 429, "reset", "stall"])
 def test_passing_faults(hub, local, failure):
     lines = ["HEAD .*README", "GET /api/datasets/me/x/revision", "GET /api/datasets/me/x/tree", "GET .*parquet$"]
@@ -85,6 +87,7 @@ def test_passing_faults(hub, local, failure):
     assert [fault.left for fault in faults] == [0, 0, 0, 0]
 
 
+@pytest.mark.slow
 def test_motifs_of_a_repository(hub, local, script, tmp_path):
     """The same table as of the local data set."""
     for name, environment in (("me/x", hub.environment()), (str(tmp_path / "x"), {})):
@@ -114,6 +117,7 @@ datasets.Dataset.from_dict(made, features).push_to_hub("me/null")
 """
 
 
+@pytest.mark.slow
 def test_data_sets_of_others(hub, script):
     run(hub, OTHERS)
     for name, said in {

@@ -1,15 +1,26 @@
 """MATLAB files, and the scripts of the data sets that come as such, on miniatures in the layout of their files."""
 
+import runpy
+
+import h5py
 import numpy as np
 import pytest
 import scipy.io
+from helpers import ROOT
 from helpers.data_files import CELLS, save, save_cells
 
 from neuralpile.errors import BadInput
 from neuralpile.open import open_data_set
 from neuralpile.recordings import matlab
+from neuralpile.spikes.session import Options
 
 STEM = "mat/Peter_MS22_180629_110319_concat_stubbed"
+KINDS = (".spikes.cellinfo.mat", "_hdf5.spikes.cellinfo.mat")
+
+
+def read(name, path):
+    """What the script of a data set makes of a file."""
+    return runpy.run_path(str(ROOT / "data" / name / "preprocess.py"))["read"](path, Options())
 
 
 def build(script, tmp_path, name, *options):
@@ -173,3 +184,59 @@ def test_rajalingham(script, tmp_path):
     rows, _ = build(script, tmp_path, "rajalingham", "--token_count_limit", "30_000", "--as_published")
     assert [row.counts.shape for row in rows] == [(6, 7900)] * 2
     assert (rows[0].counts == expected).all()
+
+
+def test_cells_without_the_mark_of_emptiness_are_read(tmp_path):
+    """2 × 3 cells of eight spikes; cells 0, 2 and 4 are stored with one dimension, and none is marked as empty."""
+    path = tmp_path / "indy" / "indy_20160407_02.mat"
+    path.parent.mkdir()
+    with h5py.File(path, "w") as file:
+        references = np.empty((2, 3), h5py.ref_dtype)
+        for i in range(6):
+            times = np.arange(1, 5, 0.5) + 0.1 * i
+            file[f"#refs#/{i}"] = times if i % 2 == 0 else times[None]
+            references.flat[i] = file[f"#refs#/{i}"].ref
+        file["spikes"] = references
+    counts = read("makin", path).counts
+    assert counts.shape == (3, 200)
+    assert counts.sum() == 48
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_an_empty_cell_is_empty_with_and_without_its_mark(tmp_path, marked):
+    with h5py.File(tmp_path / "x.mat", "w") as file:
+        file["#refs#/0"] = np.array([0, 0], np.uint64)
+        file["#refs#/1"] = np.array([[1, 2]], np.uint8)
+        if marked:
+            file["#refs#/0"].attrs["MATLAB_empty"] = 1
+        file["spikes"] = np.array([[file["#refs#/0"].ref, file["#refs#/1"].ref]], h5py.ref_dtype)
+    assert [cell.tolist() for cell in matlab.read_cells(tmp_path / "x.mat", "spikes").ravel()] == [[], [1.0, 2.0]]
+
+
+def test_cell_arrays_are_read_from_both_versions_in_the_order_of_matlab(tmp_path):
+    """CellExplorer's layout: a field of a struct."""
+    trains = [[0.5, 1.25], [], [2.0], [0.75], [3.0], [4.0]]
+    cells = np.empty((2, 3), object)
+    for i, train in enumerate(trains):
+        cells[i % 2, i // 2] = np.array(train)  # MATLAB counts down the columns
+    scipy.io.savemat(tmp_path / "five.mat", {"spikes": {"times": cells}})
+    with h5py.File(tmp_path / "seven.mat", "w") as file:
+        for i, train in enumerate(trains):
+            file[f"#refs#/{i}"] = np.array([train]) if train else np.array([0, 0], np.uint64)
+            if not train:
+                file[f"#refs#/{i}"].attrs["MATLAB_empty"] = 1
+        file["spikes/times"] = np.array([file[f"#refs#/{i}"].ref for i in range(6)], h5py.ref_dtype).reshape(3, 2)
+    for name in ("five.mat", "seven.mat"):
+        found = matlab.read_spike_trains(tmp_path / name, "spikes.times")
+        assert [t.tolist() for t in np.split(found.times, found.ends[:-1])] == trains
+        session = matlab.count_units("spikes.times", seconds_per="ms")(tmp_path / name, Options())
+        assert session.counts.tolist() == [[2], [0], [1], [1], [1], [1]]
+        with pytest.raises(BadInput, match="a cell array"):
+            matlab.read_spike_trains(tmp_path / name, "spikes.other")
+
+
+def test_a_real_recording_becomes_the_same_session_from_both_versions(real):
+    found = [matlab.read_spike_trains(real(f"{STEM}{kind}"), "spikes.times") for kind in KINDS]
+    assert (found[0].times == found[1].times).all()
+    assert (found[0].ends == found[1].ends).all()
+    assert found[0].times.size > 100

@@ -172,3 +172,170 @@ def test_raster_takes_the_bin_width_from_the_options_or_its_argument(tmp_path):
     assert nwb.raster(PLACE, own_bin=0.01)(path, Options()).counts.tolist() == [[2] * 30] * 2
     with pytest.raises(BadInput, match="own_bin"):
         nwb.raster(PLACE)(path, Options())
+
+
+def write_series(path, data, **beside):
+    """A raster as `write_raster` makes it, with datasets beside it."""
+    with h5py.File(write_raster(path, data), "a") as file:
+        for name, value in beside.items():
+            file[f"processing/ecephys/rasters/{name}"] = value
+    return path
+
+
+RASTER = np.random.default_rng(3).poisson(0.3, (400, 6)).astype(np.uint8)  # (bins, units)
+read_raster = nwb.raster(PLACE, own_bin=0.02)
+BESIDE = {"timestamps": np.arange(400) * 0.02, "electrodes": np.arange(6)}
+
+
+@pytest.mark.parametrize("known", [["timestamps"], ["electrodes"], ["timestamps", "electrodes"]])
+@pytest.mark.parametrize("slab", [100, 2**20])
+def test_a_raster_stored_transposed_is_recognised_by_what_lies_beside_it(tmp_path, monkeypatch, known, slab):
+    monkeypatch.setattr(nwb, "SLAB", slab)
+    beside = {name: BESIDE[name] for name in known}
+    right = read_raster(write_series(tmp_path / "x.nwb", RASTER, **beside), Options())
+    swapped = read_raster(write_series(tmp_path / "y.nwb", RASTER.T, **beside), Options())
+    assert right.counts.shape == swapped.counts.shape == (6, 400)
+    assert (right.counts == RASTER.T).all()
+    assert (swapped.counts == RASTER.T).all()
+    assert right.notes == []
+    assert "it was transposed" in swapped.notes[0]
+
+
+def test_a_raster_is_recognised_by_the_table_of_units(tmp_path):
+    path = write_raster(tmp_path / "x.nwb", RASTER.T)
+    with h5py.File(path, "a") as file:
+        file["processing/ecephys/unit_names/id"] = np.arange(6)
+    assert (read_raster(path, Options()).counts == RASTER.T).all()
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"timestamps": np.arange(399) * 0.02},
+        {"electrodes": np.arange(7)},
+        {"timestamps": np.arange(400) * 0.02, "electrodes": np.arange(400)},
+    ],
+)
+def test_a_raster_that_fits_in_neither_orientation_is_refused(tmp_path, beside):
+    with pytest.raises(BadInput, match=r"expected a raster \(bins, units\) that fits"):
+        read_raster(write_series(tmp_path / "x.nwb", RASTER, **beside), Options())
+
+
+@pytest.mark.parametrize("dtype", [">i2", ">u4", "<u8", ">f4", "f8", "i1", "?"])
+def test_rasters_of_every_type_of_number(tmp_path, dtype):
+    raster = np.minimum(RASTER, 1).astype(dtype)
+    assert (read_raster(write_raster(tmp_path / "x.nwb", raster), Options()).counts == raster.T).all()
+
+
+@pytest.mark.parametrize(
+    "raster",
+    [
+        np.array([[2**63], [2**63], [1]], np.uint64),
+        np.array([[2**64 - 1], [1], [1]], np.uint64),
+        np.array([[2**62], [1], [1]], np.int64),
+        np.array([[1e300], [1.0], [0.0]]),
+        np.array([[np.nan], [1.0], [0.0]]),
+        np.array([[-1], [0], [0]], np.int16),
+    ],
+)
+def test_numbers_that_are_no_counts_are_refused(tmp_path, raster):
+    """Sums of them would wrap to counts that look right."""
+    for own_bin in (0.02, 0.01):
+        with pytest.raises(BadInput, match="counts"):
+            nwb.raster(PLACE, own_bin=own_bin)(write_raster(tmp_path / f"{own_bin}.nwb", raster), Options())
+
+
+def test_a_rate_that_the_file_states_otherwise_is_noted(tmp_path):
+    for rate, notes in ((50.0, 0), (0.02, 0), (30.0, 1), (float("nan"), 0), (0.0, 0)):
+        path = write_series(tmp_path / f"{rate}.nwb", RASTER, starting_time=0.0)
+        with h5py.File(path, "a") as file:
+            file["processing/ecephys/rasters/starting_time"].attrs["rate"] = rate
+        assert len(read_raster(path, Options()).notes) == notes, rate
+
+
+@pytest.mark.parametrize("rate", [0.0, -60.0, 1e-300, 1e300, float("nan"), float("inf")])
+def test_a_rate_that_is_none_is_refused(tmp_path, rate):
+    path = write_series(tmp_path / "x.nwb", RASTER, starting_time=0.0)
+    with h5py.File(path, "a") as file:
+        file["processing/ecephys/rasters/starting_time"].attrs["rate"] = rate
+    with pytest.raises(BadInput, match=r"a rate of .* from 0\.1 to 100000 Hz"):
+        nwb.read_rate(path, "processing/ecephys/rasters")
+
+
+DESCRIPTIONS = {
+    "a list": ["Warning: this is", "a list"],
+    "null": h5py.Empty("S1"),
+    "a number": 3,
+    "bytes that are no text": np.bytes_(b"Warning: \xff\xfe"),
+    "a compound": np.zeros(2, [("a", "f8"), ("b", "S3")]),
+    "a matrix": np.zeros((2, 2)),
+    "references": np.array([h5py.Reference()], h5py.ref_dtype),
+}
+
+
+@pytest.mark.parametrize("kind", DESCRIPTIONS)
+def test_a_description_of_any_kind_never_fails_a_session(tmp_path, kind):
+    path = write_units_bare(tmp_path / "x.nwb", np.array([0.01, 0.03]), np.array([2]))
+    with h5py.File(path, "a") as file:
+        file["session_description"] = DESCRIPTIONS[kind]
+    session = nwb.count_units(path, Options())
+    assert session.counts.tolist() == [[1, 1]]
+    assert bool(session.notes) == (kind in ("a list", "bytes that are no text"))
+
+
+def test_a_description_that_is_a_group_or_a_broken_link_never_fails_a_session(tmp_path):
+    for i, value in enumerate([None, h5py.SoftLink("/nowhere")]):
+        path = write_units_bare(tmp_path / f"{i}.nwb", np.array([0.01, 0.03]), np.array([2]))
+        with h5py.File(path, "a") as file:
+            if value is None:
+                file.create_group("session_description")
+            else:
+                file["session_description"] = value
+        assert nwb.count_units(path, Options()).counts.tolist() == [[1, 1]]
+
+
+@pytest.mark.parametrize("first", ["no times", "no index", "a dataset"])
+def test_the_first_table_with_times_is_read(tmp_path, first):
+    path = write_units_bare(tmp_path / "x.nwb", np.array([0.01, 0.03]), np.array([2]), "processing/ecephys/units")
+    with h5py.File(path, "a") as file:
+        if first == "a dataset":
+            file["units"] = np.arange(3)
+        else:
+            file["units/id"] = np.arange(3)
+            file["units/spike_times" if first == "no index" else "units/other"] = np.arange(3.0)
+    assert nwb.count_units(path, Options()).counts.tolist() == [[1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("times", "ends"),
+    [
+        (np.array([0.01, 0.03, 0.05]), np.array([1.0, 3.0])),
+        (np.array([0.01, 0.03, 0.05], ">f8"), np.array([1, 3], ">u2")),
+        (np.array([[0.01], [0.03], [0.05]]), np.array([[1, 3]], "u1")),
+        (np.array([0.01, 0.03, 0.05], "f2"), np.array([1, 3], "f4")),
+    ],
+)
+def test_what_can_be_converted_is_converted(tmp_path, times, ends):
+    path = write_units_bare(tmp_path / "x.nwb", times, ends)
+    with h5py.File(path, "a") as file:
+        del file["units/id"]
+    assert nwb.count_units(path, Options()).counts.tolist() == [[1, 0, 0], [0, 1, 1]]
+
+
+def test_ids_are_those_of_the_file(tmp_path):
+    path = write_units_bare(tmp_path / "x.nwb", np.array([0.01, 0.03]), np.array([1, 2]))
+    with h5py.File(path, "a") as file:
+        file["units/id"][:] = [7, 3]
+    assert list(nwb.read_spike_trains(path).ids) == ["7", "3"]
+    with h5py.File(path, "a") as file:
+        del file["units/id"]
+    assert list(nwb.read_spike_trains(path).ids) == ["0", "1"]
+
+
+@pytest.mark.parametrize(("values", "kept"), [([1, 0], 1), ([1.0, 0.0], 1), ([True, False], 1), (["1", "0"], 1)])
+def test_flags_are_labels(tmp_path, values, kept):
+    path = write_units_bare(tmp_path / "x.nwb", np.array([0.01, 0.03]), np.array([1, 2]))
+    with h5py.File(path, "a") as file:
+        file["units/is_sua"] = values
+    session = nwb.count_units(path, Options(min_quality="1"), nwb.Quality("is_sua", ("0", "1")))
+    assert session.counts.tolist() == [[1, 0]]

@@ -1,0 +1,93 @@
+"""What a build was made of: its manifest, with the checksums that download.py verified."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from neuralpile import __version__
+from neuralpile.acquire import archives
+from neuralpile.acquire.range_file import RemoteRecording
+from neuralpile.build.record import SessionFacts
+from neuralpile.catalog import DataSetInfo
+from neuralpile.corpus.manifest import Manifest, SessionSource, Source
+from neuralpile.recordings.hdf5 import Recording
+
+
+def manifest(
+    data_set: DataSetInfo,
+    recipe: Mapping[str, Any],
+    found: Mapping[str, Recording],
+    sessions: Sequence[SessionFacts],
+) -> Manifest:
+    """The manifest of a build: for each session its recording, with its checksum if one is known.
+
+    Args:
+        data_set: the data set.
+        recipe: the options and the digest of the code.
+        found: the recordings by their paths in the data set.
+        sessions: the facts of those that were built.
+    """
+    verified = _verified(found)
+    entries = []
+    for facts in sessions:
+        recording = found[facts.file]
+        if isinstance(recording, RemoteRecording):
+            what = "this file, as the archive lists it; read in place, so not verified"
+            checksum, what = recording.file.digest, what
+        else:
+            unknown = f"not in {archives.RECORD} of its folder, or changed since"
+            checksum, what = verified.get(facts.file, ("", unknown))
+        entries.append(
+            SessionSource(
+                facts.file, facts.bytes, checksum or None, what, facts.subject_id, facts.session_id, facts.rows_sha256
+            )
+        )
+    source = Source(data_set.archive, data_set.id, data_set.version)
+    return Manifest(data_set.name, source, __version__, recipe, entries)
+
+
+@dataclass(frozen=True)
+class _Downloaded:
+    """A file in `downloads.json`: its checksum, and the files that it became, with their sizes and times in seconds."""
+
+    digest: str
+    here: dict[str, tuple[int, int] | None]
+
+
+@dataclass(frozen=True)
+class _Downloads:
+    files: dict[str, _Downloaded]
+
+
+def _verified(found: Mapping[str, Recording]) -> dict[str, tuple[str, str]]:
+    """Checksums that download.py verified, and what each is of, by the paths of files unchanged since then.
+
+    An unpacked file has the checksum of the archive file that it came out of.
+    """
+    path, recording = next(iter(found.items()))
+    if not isinstance(recording, Path):
+        return {}
+    folder = recording.parents[len(Path(path).parts) - 1]
+    try:
+        downloads = msgspec.json.decode((folder / archives.RECORD).read_bytes(), type=_Downloads)
+    except (OSError, msgspec.MsgspecError, RecursionError):  # no such list, or not one of download.py's
+        return {}
+    verified = {}
+    for name, entry in downloads.files.items():
+        for unpacked, stamp in entry.here.items():
+            what = "this file" if unpacked == name else f"{name}, out of which this file was unpacked"
+            what += "; verified by download.py" if entry.digest else "; the archive lists no checksum"
+            if _unchanged(folder / unpacked, stamp):
+                verified[unpacked] = entry.digest, what
+    return verified
+
+
+def _unchanged(path: Path, stamp: tuple[int, int] | None) -> bool:
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return stamp == (status.st_size, int(status.st_mtime))

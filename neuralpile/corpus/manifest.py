@@ -1,0 +1,130 @@
+"""`manifest.json`: what a build's rows were made of, session by session, and what a corpus was merged from."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from neuralpile import catalog
+from neuralpile.catalog import DataSetInfo
+from neuralpile.corpus.rows import RowSource
+from neuralpile.corpus.split import Sides
+from neuralpile.errors import BadInput
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the recordings come from, as `dataset.toml` states it."""
+
+    archive: str
+    id: str
+    version: str
+
+
+@dataclass(frozen=True)
+class SessionSource:
+    """One session's file, its checksum where one is known, and the names and the digest of its rows."""
+
+    file: str  # path in the data set, with "/"
+    bytes: int
+    digest: str | None  # checksum of the file, "<algorithm>:<hex>"
+    digest_of: str  # what the checksum is of, or why there is none
+    subject_id: str
+    session_id: str
+    rows_sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a build was made of.
+
+    Attributes:
+        data_set: name of the data set.
+        source: archive, id and version of the recordings.
+        version: of this package.
+        recipe: the options, and under "code" the digest of the code that made the rows.
+        sessions: one entry for each session file, in the order of the rows.
+    """
+
+    data_set: str
+    source: Source
+    version: str
+    recipe: Mapping[str, Any]
+    sessions: list[SessionSource]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest | None":
+        """The manifest of the build in a folder; None where the folder has no `manifest.json`.
+
+        Raises:
+            BadInput: the file is not the manifest of a build.
+        """
+        path = folder / MANIFEST
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=cls)
+        except FileNotFoundError:
+            return None
+        except (msgspec.MsgspecError, RecursionError) as error:
+            do = "build the data set again: run its preprocess.py"
+            raise BadInput(path, "the manifest of a build", str(error), do) from None
+
+    def to_json(self) -> str:
+        """The content of `manifest.json`."""
+        return msgspec.json.format(msgspec.json.encode(asdict(self)), indent=1).decode() + "\n"
+
+
+@dataclass(frozen=True)
+class Component:
+    """A data set in a corpus.
+
+    Attributes:
+        rows: fingerprint of its rows.
+        sides: what of it is in each split.
+        manifest: its own manifest, if it has one.
+    """
+
+    rows: str
+    sides: Sides
+    manifest: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class CorpusManifest:
+    """What a corpus was merged from.
+
+    Attributes:
+        version: of this package.
+        options: of the split, as `SplitOptions.stated` gives them.
+        components: by name.
+    """
+
+    version: str
+    options: dict[str, Any]
+    components: dict[str, Component]
+
+    @classmethod
+    def read(cls, folder: Path) -> "CorpusManifest | None":
+        """The manifest of the corpus in a folder; None if there is none, or another's."""
+        try:
+            return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=cls)
+        except (OSError, msgspec.MsgspecError, RecursionError):
+            return None
+
+    def to_json(self) -> str:
+        """The content of `manifest.json`."""
+        return msgspec.json.format(msgspec.json.encode(asdict(self)), indent=1).decode() + "\n"
+
+
+def info_of(component: RowSource) -> DataSetInfo | None:
+    """The data set that a component is a build of, as its manifest or its own name says; None if it is not known.
+
+    Raises:
+        BadInput: the data set's `dataset.toml` has faults.
+    """
+    stated = (component.manifest() or {}).get("data_set")
+    name = stated if isinstance(stated, str) else component.name.rpartition("/")[2]
+    return catalog.load(name) if name in catalog.names() else None

@@ -1,0 +1,162 @@
+"""Make a data set of your own recordings: write its folder, build one session and report what looks wrong.
+
+The folder holds dataset.toml, preprocess.py and README.md. Build all sessions with its preprocess.py.
+"""
+
+import argparse
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from neuralpile import catalog, cli, files
+from neuralpile.errors import BadInput, Mismatch
+from neuralpile.recordings import detect
+from neuralpile.recordings.detect import Layout
+from neuralpile.spikes import trains
+
+FORMATS = ("nwb", "phy", "table", "pynapple", "neo", "matlab")
+EXAMPLE = "python new_dataset.py my-lab --from phy --data_dir /data/sorted --species 'Mus musculus'"
+NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,60}", re.IGNORECASE)
+LINE = 100  # characters of a line in a README
+
+
+def main() -> int:
+    """Parse the command line, write the folder, build one session, print what looks wrong."""
+    given = _arguments()
+    folder = given.data_root / given.name
+    if not NAME.fullmatch(given.name):
+        raise BadInput("the name", "letters, digits, '-', '_' and '.'", repr(given.name), "choose another")
+    if folder.exists() or (given.name in catalog.names()):
+        raise BadInput(folder, "a new name", "a data set of this name", "choose another, or remove the folder")
+    data_dir = given.data_dir.resolve()
+    layout = _layout(given, data_dir)
+    species = given.species or layout.species
+    given.data_root.mkdir(parents=True, exist_ok=True)
+    with files.whole_folder(folder) as partial:
+        (partial / "dataset.toml").write_text(_toml(given.name, data_dir, layout, species), encoding="utf-8")
+        (partial / "preprocess.py").write_text(_script(given.name, layout), encoding="utf-8")
+        (partial / "README.md").write_text(_readme(given.name, folder, data_dir, layout), encoding="utf-8")
+    print(f"wrote {folder}: dataset.toml, preprocess.py, README.md", flush=True)
+    if not species:
+        print(f"to fill in: species in {folder / 'dataset.toml'}", flush=True)
+    script = folder / "preprocess.py"
+    command = [sys.executable, str(script), "--data_dir", str(data_dir), "--max_files", "1"]
+    path = os.pathsep.join(filter(None, [str(catalog.ROOT), os.environ.get("PYTHONPATH")]))
+    status = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=False).returncode
+    if status:
+        print(f"the first session could not be built; correct {script} and run it again", file=sys.stderr)
+        return 1
+    from neuralpile.figures import checks  # after the build: these import matplotlib and datasets
+    from neuralpile.open import open_data_set
+
+    flags = checks.check(open_data_set(str(catalog.BUILD / given.name))).flags
+    print("\n".join(f"looks wrong: {flag}" for flag in flags) or "nothing looks wrong in this session")
+    print(f"build all sessions: {shlex.join(['python', str(script), '--jobs', '2'])}")
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = cli.parser(__doc__ or "", EXAMPLE)
+    parser.add_argument("name", help="name of the new data set, and of its folder")
+    parser.add_argument("--from", dest="format", required=True, choices=FORMATS, help="format of the recordings")
+    parser.add_argument("--data_dir", required=True, type=Path, help="folder of the recordings, read and never changed")
+    root = Path(os.environ.get("NEURALPILE_DATA", catalog.DATA)).expanduser()
+    parser.add_argument("--data_root", type=Path, default=root, help="folder in which the new folder is made")
+    parser.add_argument("--species", help="such as 'Macaca mulatta'; by default as the files state it")
+    parser.add_argument("--unit", help="table: column that names each spike's unit; by default a usual name")
+    parser.add_argument("--time", help="table: column of times; by default a usual name")
+    parser.add_argument("--variable", help="matlab: cell array of spike times, such as spikes.times")
+    per = "table, matlab: unit of the times: s, ms, us, or seconds as a number; s by default"
+    parser.add_argument("--seconds_per", metavar="UNIT", help=per)
+    given = parser.parse_args()
+    uses = {"table": ("unit", "time", "seconds_per"), "matlab": ("variable", "seconds_per")}.get(given.format, ())
+    unused = [name for name in ("unit", "time", "variable", "seconds_per") if getattr(given, name) and name not in uses]
+    if unused:
+        parser.error(f"--{unused[0]} has no meaning with --from {given.format}")
+    given.seconds_per = given.seconds_per or "s"
+    try:
+        trains.seconds_per(_number(given.seconds_per))
+    except Mismatch as error:
+        parser.error(f"--seconds_per: expected {error.expected}, found {given.seconds_per!r}")
+    return given
+
+
+def _number(text: str) -> str | float:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _layout(given: argparse.Namespace, data_dir: Path) -> Layout:
+    """What the folder of recordings holds."""
+    if given.format == "table":
+        return detect.find_table(data_dir, given.unit, given.time, given.seconds_per)
+    if given.format == "matlab":
+        return detect.find_matlab(data_dir, given.variable, given.seconds_per)
+    find = {"nwb": detect.find_nwb, "phy": detect.find_phy, "pynapple": detect.find_pynapple, "neo": detect.find_neo}
+    return find[given.format](data_dir)
+
+
+def _toml(name: str, data_dir: Path, layout: Layout, species: str) -> str:
+    """The text of dataset.toml. A JSON string is a TOML string."""
+
+    def quoted(*texts: str) -> str:
+        return ", ".join(json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f") for text in texts)
+
+    lines = [
+        "# Fields that can be added: docs/dataset-toml.md",
+        f"title = {quoted(name)}",
+        "",
+        "[source]",
+        'archive = "local"',
+        f"data_dir = {quoted(str(data_dir))}",
+        f"include = [{quoted(*layout.include)}]",
+        "",
+        "[recording]",
+        f"species = [{quoted(species or 'unknown')}]{'' if species else '  # fill in'}",
+    ]
+    if layout.areas:
+        lines.append(f"area = {quoted(', '.join(layout.areas))}  # as the first file states it")
+    return "\n".join(lines) + "\n"
+
+
+def _script(name: str, layout: Layout) -> str:
+    """The text of preprocess.py."""
+    imports = ["from neuralpile import build", f"from neuralpile.recordings import {layout.module}"]
+    if "partial(" in layout.read:
+        imports[:0] = ["from functools import partial", ""]
+    arguments = [
+        "__file__",
+        layout.read,
+        *([f"offers={list(layout.offers)!r}".replace("'", '"')] if layout.offers else []),
+        *([f"qualities={layout.qualities}"] if layout.qualities else []),
+    ]
+    call = f"    build.main({', '.join(arguments)})"
+    if len(call) > LINE:
+        call = "    build.main(\n" + "".join(f"        {argument},\n" for argument in arguments) + "    )"
+    setup = f"\n{layout.setup}" if layout.setup else ""
+    header = f'"""Spike counts of {name}."""\n\n' + "\n".join(imports) + "\n"
+    return f'{header}{setup}\nif __name__ == "__main__":\n{call}\n'
+
+
+def _readme(name: str, folder: Path, data_dir: Path, layout: Layout) -> str:
+    """The text of README.md."""
+    which = " or ".join(f"`{pattern}`" for pattern in layout.include)
+    session = "Each folder with such a file" if layout.include[0] == layout.sample.name else "Each such file"
+    return (
+        f"# {name}\n\n"
+        f"{session} below `{data_dir}` is one session: {which}. The subject is the folder above the session, which\n"
+        "has its name.\n\n"
+        f"    {shlex.join(['python', str(folder / 'preprocess.py'), '--jobs', '2'])}\n\n"
+        "The spike times of each unit are counted in bins of 20 ms that start at 0 s of the recording's clock. See\n"
+        "`docs/your-own-data.md` for what can be changed, and `docs/dataset-toml.md` for the fields of dataset.toml.\n"
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,45 @@
+"""The figure of a summary: labels that do not overlap, and numbers in the right grammar."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from neuralpile.figures import summary
+from neuralpile.figures.checks import Checked
+
+
+def drawn(rates, counts=(5, 3)):
+    histogram = np.zeros(256, np.int64)
+    histogram[: len(counts)] = counts
+    figure = summary.draw(Checked("x", 1, 1, 0.02, np.array(rates, float), histogram))
+    figure.canvas.draw()
+    return {axes.get_xlabel(): axes for axes in figure.axes}, figure
+
+
+@pytest.mark.parametrize("low", [9e-9, 1e-5, 1e-3, 0.05, 0.9])
+@pytest.mark.parametrize("high", [1.0, 1.0001, 30.0, 9_999.0])
+def test_labels_of_the_rate_axis_do_not_overlap(low, high):
+    axes = drawn(np.geomspace(low, high, 30))[0]["rate of a unit, Hz (line: median)"]
+    labels = [*axes.get_xticklabels(), *axes.get_xticklabels(minor=True)]
+    left, right = axes.get_xlim()
+    places = [*axes.get_xticks(), *axes.get_xticks(minor=True)]
+    shown = [label for label, place in zip(labels, places, strict=True) if left <= place <= right and label.get_text()]
+    boxes = sorted((label.get_window_extent() for label in shown), key=lambda box: box.x0)
+    assert boxes
+    assert all(a.x1 < b.x0 for a, b in pairwise(boxes)), [label.get_text() for label in shown]
+
+
+def test_one_unit_and_one_spike_are_singular():
+    axes, _ = drawn([3.0], (8, 1))
+    assert axes["rate of a unit, Hz (line: median)"].get_title() == "1 unit in rows, 0.0% of them silent"
+    assert axes["spikes in a bin"].get_title() == "88.9% of the bins are empty; the fullest has 1 spike"
+
+
+@pytest.mark.parametrize(
+    ("empty", "full", "said"),
+    [(10**7 - 1, 1, "99.99999%"), (10**7, 0, "100%"), (0, 7, "0%"), (1, 10**6, "0.0001%"), (9_999, 1, "99.99%")],
+)
+def test_bins_are_all_empty_only_where_there_is_no_spike(empty, full, said):
+    title = drawn([3.0], (empty, full))[0]["spikes in a bin"].get_title()
+    assert title.startswith(f"{said} of the bins are empty")

@@ -1,0 +1,178 @@
+"""A data set of one's own recordings: written, built and looked at by one command, for each format."""
+
+import re
+import tomllib
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pytest
+import scipy.io
+from helpers import ROOT
+from helpers.data_files import save_cells
+from helpers.recordings import write_units
+from helpers.recordings_of_labs import write_nex, write_phy
+from pyarrow import parquet
+
+from neuralpile.open import open_data_set
+
+RNG = np.random.default_rng(0)
+TRAINS = [np.sort(RNG.uniform(0, 30, 200)).round(4) for _ in range(4)]
+EDGES = np.arange(0, max(train.max() for train in TRAINS) + 0.02, 0.02)
+EXPECTED = np.stack([np.histogram(train, EDGES)[0] for train in TRAINS])
+
+
+def flat():
+    """Each spike's unit and time, in order of time."""
+    units, times = np.repeat(np.arange(4), 200), np.concatenate(TRAINS)
+    order = np.argsort(times, kind="stable")
+    return units[order], times[order]
+
+
+def write_cells(path):
+    cells = np.empty((1, 4), object)
+    cells[0] = TRAINS
+    path.parent.mkdir(parents=True)
+    scipy.io.savemat(path, {"spikes": {"times": cells}})
+
+
+def write_pynapple(path):
+    units, times = flat()
+    path.parent.mkdir(parents=True)
+    np.savez(path, type=np.array(["TsGroup"]), t=times, index=units, keys=np.arange(4))
+
+
+def write_table(path):
+    units, times = flat()
+    path.parent.mkdir(parents=True)
+    if path.suffix == ".parquet":
+        parquet.write_table(pa.table({"Cluster_ID": units, "t_ms": times * 1000}), path)
+    else:
+        path.write_text("unit,time\n" + "".join(f"{u},{t}\n" for u, t in zip(units, times, strict=True)))
+
+
+def write_samples(folder):
+    units, times = flat()
+    labels = "cluster_id\tgroup\n0\tgood\n1\tgood\n2\tmua\n3\tnoise\n"
+    write_phy(folder, np.rint(times * 10_000), units, "10000", cluster_group=labels)
+
+
+FORMATS = {
+    "nwb": (lambda raw: write_units(raw / "rat1" / "day1.nwb", TRAINS, observed=[[0, 30]]), []),
+    "phy": (lambda raw: write_samples(raw / "rat1" / "day1"), []),
+    "pynapple": (lambda raw: write_pynapple(raw / "rat1" / "day1.npz"), []),
+    "table": (lambda raw: write_table(raw / "rat1" / "day1.csv"), []),
+    "table parquet": (
+        lambda raw: write_table(raw / "rat1" / "day1.parquet"),
+        ["--time", "t_ms", "--seconds_per", "ms"],
+    ),
+    "matlab": (lambda raw: write_cells(raw / "rat1" / "day1.mat"), []),
+    "matlab 7.3": (lambda raw: save_cells(raw / "rat1" / "day1.mat", [[t] for t in TRAINS]), ["--variable", "spikes"]),
+    "neo": (
+        lambda raw: write_nex(
+            raw / "rat1" / "day1.nex", {str(u): np.rint(t * 10_000).astype(int).tolist() for u, t in enumerate(TRAINS)},
+            10_000,
+        ),
+        [],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_each_format_becomes_a_data_set_by_one_command(script, tmp_path, name):
+    write, options = FORMATS[name]
+    raw = tmp_path / "raw"
+    write(raw)
+    before = sorted((path, path.read_bytes()) for path in raw.rglob("*") if path.is_file())
+    kind = name.split()[0]
+    arguments = ["my-lab", "--from", kind, "--data_dir", raw, "--data_root", tmp_path / "sets", *options]
+    done = script("new_dataset.py", *arguments, "--species", "Mus musculus")
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = list(open_data_set(str(tmp_path / "build" / "my-lab")))
+    assert [(row.subject_id, row.session_id) for row in rows] == [("rat1", "day1")]
+    assert (rows[0].counts == EXPECTED).all()
+    assert "published" not in done.stdout
+    assert "nothing looks wrong in this session" in done.stdout
+    assert sorted((path, path.read_bytes()) for path in raw.rglob("*") if path.is_file()) == before
+    folder = tmp_path / "sets" / "my-lab"
+    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "dataset.toml", "preprocess.py"]
+    assert tomllib.loads((folder / "dataset.toml").read_text())["recording"]["species"] == ["Mus musculus"]
+    again = script(folder / "preprocess.py")  # the folder says where its recordings are
+    assert again.returncode == 0, again.stderr
+
+
+def test_what_the_files_state_is_in_the_folder(script, tmp_path):
+    path = write_units(tmp_path / "raw" / "rat1" / "day1.nwb", TRAINS, observed=[[0, 30]])
+    with h5py.File(path, "a") as file:
+        file["general/subject/species"] = 'Rattus "norvegicus"'
+        file["general/extracellular_ephys/electrodes/location"] = ["CA1", "CA1", "V1", "unknown"]
+        file["units/KSLabel"] = ["Good", "mua", "good", "mua"]
+    options = ["--from", "nwb", "--data_dir", tmp_path / "raw", "--data_root", tmp_path / "sets"]
+    done = script("new_dataset.py", "my-lab", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    recording = tomllib.loads((tmp_path / "sets" / "my-lab" / "dataset.toml").read_text())["recording"]
+    assert recording == {"species": ['Rattus "norvegicus"'], "area": "CA1, V1"}
+    built = script(tmp_path / "sets" / "my-lab" / "preprocess.py", "--min_quality", "good", "--mask_unobserved")
+    assert built.returncode == 0, built.stderr
+    assert "2 of 4 units below good left out" in built.stdout
+
+
+def test_flags_of_the_summary_are_printed(script, tmp_path):
+    late = [train + 100 for train in TRAINS]
+    write_units(tmp_path / "raw" / "rat1" / "day1.nwb", late)
+    done = script("new_dataset.py", "a", "--from", "nwb", "--data_dir", tmp_path / "raw", "--data_root", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "looks wrong: 1 of 1 rows begin with more than 10 s without any spike" in done.stdout
+    assert "to fill in: species" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["../x", "--from", "nwb"], "the name: expected letters"),
+        (["xiao", "--from", "nwb"], "a data set of this name"),
+        (["a", "--from", "nwb"], r"expected files \*\.nwb, found no such file in it"),
+        (["a", "--from", "table"], r"expected a column unit or .* found x, y; name it with --unit"),
+        (["a", "--from", "matlab"], r"expected files \*\.mat"),
+        (["a", "--from", "phy", "--time", "t"], "--time has no meaning with --from phy"),
+        (["a", "--from", "table", "--seconds_per", "days"], "--seconds_per: expected a unit of time"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_write_nothing(script, tmp_path, arguments, message):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "x.csv").write_text("x,y\n1,2\n")
+    done = script("new_dataset.py", *arguments, "--data_dir", tmp_path / "raw", "--data_root", tmp_path / "sets")
+    assert done.returncode == 2
+    assert re.search(message, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "sets").exists()
+
+
+def test_a_session_that_cannot_be_built_leaves_the_folder_and_says_so(script, tmp_path):
+    (tmp_path / "raw").mkdir()
+    lines = "".join(f"{i % 3},{i * 301}\n" for i in range(500))  # samples, taken for seconds
+    (tmp_path / "raw" / "x.csv").write_text(f"unit,time\n{lines}")
+    done = script("new_dataset.py", "a", "--from", "table", "--data_dir", tmp_path / "raw", "--data_root", tmp_path)
+    assert done.returncode == 1
+    assert "only whole numbers" in done.stdout + done.stderr
+    assert "could not be built" in done.stderr
+    assert (tmp_path / "a" / "preprocess.py").is_file()
+
+
+def test_the_script_of_the_page_reads_a_format_of_its_own(script, tmp_path):
+    """The example of docs/your-own-data.md, run as it stands there."""
+    page = (ROOT / "docs" / "your-own-data.md").read_text()
+    code, toml = re.search(r"```python\n(.*?)```", page, re.S)[1], re.search(r"```toml\n(.*?)```", page, re.S)[1]
+    session = tmp_path / "raw" / "rat1" / "day1"
+    session.mkdir(parents=True)
+    for unit, train in enumerate(TRAINS):
+        np.savetxt(session / f"unit{unit + 1:03d}.txt", train * 1000)
+    folder = tmp_path / "sets" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "preprocess.py").write_text(code)
+    (folder / "dataset.toml").write_text(toml.replace("/data/mine", str(tmp_path / "raw")))
+    done = script(folder / "preprocess.py")
+    assert done.returncode == 0, done.stderr
+    (row,) = open_data_set(str(tmp_path / "build" / "mine"))
+    assert (row.subject_id, row.session_id) == ("rat1", "day1")
+    assert (row.counts == EXPECTED).all()
