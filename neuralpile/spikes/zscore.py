@@ -184,8 +184,15 @@ def undo(trials: list[np.ndarray], blocks: np.ndarray) -> Undone:
     unsure = ~unknown & (due[runs, channels] < DUE)
     for trial, more in zip(counts, lift, strict=True):
         trial += more
-    seen = (is_finer, lift > 0, constant, off_lattice, unsure)
-    return Undone(np.concatenate(counts), *(int(np.count_nonzero(what)) for what in seen), no_lattice)
+    return Undone(
+        np.concatenate(counts),
+        finer=int(np.count_nonzero(is_finer)),
+        lifted=int(np.count_nonzero(lift)),
+        constant=int(np.count_nonzero(constant)),
+        off_lattice=int(np.count_nonzero(off_lattice)),
+        unsure=int(np.count_nonzero(unsure)),
+        no_lattice=no_lattice,
+    )
 
 
 def _lifts(means: np.ndarray, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
