@@ -386,9 +386,9 @@ def _splits(splits: Mapping[str, Split]) -> str:
 
 def _components(names: list[str], known: Mapping[str, DataSetInfo], splits: Mapping[str, Split]) -> str:
     header = (
-        "| component | source | version | species | area | task | subjects | sessions | "
+        "| component | source | version | species | area | task | signal | subjects | sessions | "
         + " | ".join(f"{split} rows" for split in splits)
-        + " | tokens | licence | paper |\n|---|---|---|---|---|---|--:|--:|"
+        + " | tokens | licence | paper |\n|---|---|---|---|---|---|---|--:|--:|"
         + "--:|" * len(splits)
         + "--:|---|---|"
     )
@@ -398,12 +398,12 @@ def _components(names: list[str], known: Mapping[str, DataSetInfo], splits: Mapp
         numbers = [len(part.subjects), len(part.sessions), *(s.parts.get(name, Part()).rows for s in splits.values())]
         d = known.get(name)
         if d is None:
-            lines.append([_text(name), "", "", "", "", "", *numbers, part.tokens, "", ""])
+            lines.append([_text(name), "", "", "", "", "", "", *numbers, part.tokens, "", ""])
             continue
         source = _link(f"{d.archive} {d.id}", d.url) if d.url else _text(d.archive)
         paper = _link(d.paper, f"https://doi.org/{quote(d.paper_doi)}") if d.paper_doi else _text(d.paper)
         licence = _text(d.licence) + (" ⚠" if d.caveat else "")
-        what = [_text(name), source, *map(_text, (d.version, ", ".join(d.species), d.area, d.task))]
+        what = [_text(name), source, *map(_text, (d.version, ", ".join(d.species), d.area, d.task, d.signal))]
         lines.append([*what, *numbers, part.tokens, licence, paper])
     return "## Components\n\nSubjects and sessions as their rows name them.\n\n" + _table(header, lines)
 

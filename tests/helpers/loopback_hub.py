@@ -129,6 +129,7 @@ class LoopbackHub:
         self.requests: list[tuple[str, str]] = []
         self.sent = 0
         self.faults: list[Fault] = []
+        self.spoil: Callable[[str, str, bytes], bytes] | None = None  # changes an answer in JSON: method, path, content
         self.errors: list[Exception] = []  # of this stand-in itself; raised on exit
         self.key = secrets.token_hex(8)  # signs the upload links, which are followed without the token
         self.lock = threading.Lock()
@@ -307,7 +308,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self.authorize(write)
                 result = getattr(self, name)(**{key: unquote(text) for key, text in match.groupdict("").items()})
                 if result is not None:
-                    self.reply(200, json.dumps(result).encode(), **{"Content-Type": "application/json"})
+                    content = json.dumps(result).encode()
+                    if self.hub.spoil:
+                        content = self.hub.spoil(self.command, unquote(path), content)
+                    self.reply(200, content, **{"Content-Type": "application/json"})
                 return
         raise _Refused(404, f"the stand-in has no route for {method} {path}")
 

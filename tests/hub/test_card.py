@@ -66,7 +66,7 @@ def test_metadata(written):
 def test_text(written):
     assert "Spike counts of 4 sessions of 3 subjects: 264 tokens in 5 rows." in written
     assert "| train | 3 | 3 | 150 | 1 | 100 |" in written
-    table = {line.split(" | ")[0]: line for line in written.splitlines() if line.count("|") == 14}
+    table = {line.split(" | ")[0]: line for line in written.splitlines() if line.count("|") == 15}
     assert "| 1 | 2 | 2 | 1 | 240 | CC-BY-4.0 |" in table["| xiao"]  # subjects, sessions, rows in splits, tokens
     assert "[DANDI 000628](https://dandiarchive.org/dandiset/000628/0.240501.1912) | 0.240501.1912 |" in table["| xiao"]
     assert "https://doi.org/10.1038/s41593-024-01631-5" in table["| xiao"]
