@@ -21,7 +21,8 @@ from pathlib import Path
 import psutil
 
 from neuralpile.build.record import SessionFacts
-from neuralpile.build.session import Read, Task, build_session
+from neuralpile.build.script import Read
+from neuralpile.build.session import Task, build_session
 from neuralpile.errors import BadInput
 
 # Seconds of processor time without any reading or writing after which a worker counts as stuck. The longest such
