@@ -8,17 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from neuralpile import catalog, cli
-from neuralpile.build import compare
-from neuralpile.build.loop import build
-from neuralpile.build.record import REPORT, Report
-from neuralpile.build.session import Read, Script
-from neuralpile.build.sessions import find_remote, find_sessions
+from neuralpile.build.script import Read, Script
 from neuralpile.catalog import DataSetInfo
 from neuralpile.hub import options as hub_options
-from neuralpile.recordings.hdf5 import Recording
 from neuralpile.spikes.session import TOKEN_COUNT_LIMIT, Options
+
+if TYPE_CHECKING:
+    from neuralpile.build.record import Report
+    from neuralpile.recordings.hdf5 import Recording
 
 STREAMED = ("DANDI",)  # archives whose files are HDF5, of which parts can be read in place
 NOTES_SHOWN = 20
@@ -65,6 +65,11 @@ def _main(script: Script) -> int:
     folder = script.path.parent
     data_set = catalog.parse(folder.name, folder / "dataset.toml")
     given = _arguments(data_set, script)
+    # Imported late: `--help` and wrong options need not wait for libraries.
+    from neuralpile.build.loop import build
+    from neuralpile.build.record import REPORT
+    from neuralpile.build.sessions import find_remote, find_sessions
+
     hub = hub_options.hub(given)
     options = Options(**{field.name: getattr(given, field.name) for field in fields(Options) if field.name in given})
     found: Mapping[str, Recording]
@@ -133,8 +138,11 @@ def _arguments(data_set: DataSetInfo, script: Script) -> argparse.Namespace:
     return given
 
 
-def summary(report: Report, data_set: DataSetInfo, out_dir: Path) -> str:
+def summary(report: "Report", data_set: DataSetInfo, out_dir: Path) -> str:
     """The table at the end of a build: totals, beside the published numbers if these compare, and notes."""
+    from neuralpile.build import compare
+    from neuralpile.build.record import REPORT
+
     built = asdict(report.totals)
     published: dict[str, int | tuple[int, int] | None] = {}
     differs: Mapping[str, str] = {}
@@ -162,6 +170,8 @@ def summary(report: Report, data_set: DataSetInfo, out_dir: Path) -> str:
 
 
 def _show(value: float | tuple[int, int] | None) -> str:
+    from neuralpile.build import compare
+
     if value is None:
         return ""
     if isinstance(value, tuple):

@@ -8,7 +8,7 @@ from neuralpile import files
 from neuralpile.acquire import archives
 from neuralpile.acquire.range_file import RemoteRecording
 from neuralpile.catalog import DataSetInfo
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, printable
 from neuralpile.recordings import nwb
 
 UNITS = "Units"  # the type of NWB object that holds spike times
@@ -43,7 +43,7 @@ def find_sessions(
         what = "no such file in it" if data_dir.is_dir() else "a file" if data_dir.exists() else "no such folder"
         do = f"get the files as data/{data_set.name}/README.md says, or give their folder with --data_dir"
         raise BadInput(data_dir, f"session files {wanted}", what, do)
-    return {path.relative_to(data_dir).as_posix(): path for path in sorted(found, key=str)}
+    return {printable(path.relative_to(data_dir).as_posix()): path for path in sorted(found, key=str)}
 
 
 def find_remote(data_set: DataSetInfo, duplicates: bool = True) -> dict[str, RemoteRecording]:
