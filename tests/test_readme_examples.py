@@ -21,8 +21,7 @@ from neuralpile.open import open_data_set
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 DATA_PAGES = [*sorted((ROOT / "data").glob("*/README.md")), ROOT / "benchmarks" / "README.md"]
 # Pages and scripts that are being written.
-PENDING = {"docs/build.md", "docs/corpus.md", "docs/dataset-toml.md"}
-PENDING |= {"docs/hub.md"}
+PENDING = {"docs/build.md", "docs/hub.md"}
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 
 
@@ -100,7 +99,7 @@ LOCAL = [p for p in examples() if '"me/' not in p.values[0] and "build.main" not
 
 @pytest.mark.parametrize("code", LOCAL)
 def test_an_example_runs_on_a_local_corpus(code, printed):
-    assert printed(code)
+    assert printed(code) or "print(" not in code
 
 
 def test_the_first_example_shows_the_training_rows_and_no_others(printed, corpus):

@@ -413,3 +413,51 @@ def alive(pid):
         return False
     with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
         return stat.read().split()[2] != "Z"
+
+
+def test_a_broken_link_after_a_build_leaves_the_others_built(raw, script, tmp_path):
+    kept = tmp_path / "annex" / "a1.nwb"
+    kept.parent.mkdir()
+    (raw / "sub-A" / "a1.nwb").rename(kept)
+    (raw / "sub-A" / "a1.nwb").symlink_to(kept)
+    assert script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out").returncode == 0
+    kept.unlink()
+    done = script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out")
+    assert done.returncode == 1
+    assert f"NOT BUILT: {raw / 'sub-A' / 'a1.nwb'}" in done.stdout
+    assert len(open_data_set(str(tmp_path / "out"))) == 4
+
+
+def test_a_copy_of_a_recording_is_noted(raw, script, tmp_path):
+    shutil.copy(raw / "sub-A" / "a1.nwb", raw / "sub-A" / "a1 (1).nwb")
+    done = script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out")
+    assert done.returncode == 0
+    assert "sub-A/a1.nwb has exactly the counts of sub-A/a1 (1).nwb: is it a copy?" in done.stdout
+    assert done.stdout.count("is it a copy?") == 1
+
+
+def test_trim_notes_only_what_it_trimmed(raw, script, tmp_path):
+    write_units(raw / "sub-A" / "a1.nwb", [[0.001, 1.0]])
+    done = script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out", "--trim", "--sessions", "*a1*")
+    assert done.returncode == 0, done.stderr
+    assert "trimmed" not in done.stdout
+
+
+def test_a_session_that_spins_is_stopped(raw, script, tmp_path, monkeypatch):
+    """A file that keeps its reader computing is one line; the others are built."""
+    from neuralpile.build import workers
+
+    monkeypatch.setattr(workers, "STUCK_AFTER", 1.0)
+    folder = tmp_path / "my-lab"
+    folder.mkdir()
+    shutil.copy(ROOT / "data" / "dmfc-rsg" / "dataset.toml", folder)
+    (folder / "preprocess.py").write_text(
+        "import numpy as np\nfrom neuralpile import build\nfrom neuralpile.spikes.session import Session\n"
+        "def read(path, options):\n    while path.stem == 'a2':\n        pass\n"
+        "    return Session('me', path.stem, np.ones((2, 3), np.uint8))\n"
+        "if __name__ == '__main__':\n    build.main(__file__, read)\n"
+    )
+    done = script(folder / "preprocess.py", "--data_dir", raw)
+    assert done.returncode == 1
+    assert "sub-A/a2.nwb: expected a file that can be read, found 1 s of computing without reading" in done.stderr
+    assert len(open_data_set(str(tmp_path / "build" / "my-lab"))) == 4
