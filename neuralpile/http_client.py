@@ -197,7 +197,7 @@ class HttpClient:
                 return msgspec.json.decode(body, type=kind)
             except msgspec.ValidationError as error:
                 raise malformed(str(error)).at(plain(url), ANSWERS_CHANGED) from None
-            except (msgspec.DecodeError, RecursionError):
+            except (ValueError, RecursionError):  # msgspec.DecodeError among them
                 raise BadInput(plain(url), "an answer in JSON", _type_of(response), ANSWERS_CHANGED) from None
 
         return self.retry(plain(url), attempt, quiet=False)

@@ -21,7 +21,7 @@ from neuralpile.open import open_data_set
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 DATA_PAGES = [*sorted((ROOT / "data").glob("*/README.md")), ROOT / "benchmarks" / "README.md"]
 # Pages and scripts that are being written.
-PENDING = {"docs/build.md", "docs/hub.md"}
+PENDING = {"docs/hub.md"}
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 
 

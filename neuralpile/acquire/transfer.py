@@ -21,7 +21,7 @@ from neuralpile.errors import BadInput
 from neuralpile.http_client import WEB_PAGE, HttpClient, Stopped, TemporaryFailure, host_of, web_page
 
 PART = ".part"  # suffix of a file that is on its way
-BLOCK = 1 << 18  # bytes that are written at a time
+BLOCK = 1 << 14  # bytes that are written at a time; a block that a lost connection cuts short is lost
 DAMAGED = 2  # times that a file may arrive with a wrong checksum
 _PAGE_START = re.compile(rb"\s*(<!doctype html|<html)", re.IGNORECASE)
 

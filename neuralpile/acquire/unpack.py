@@ -174,4 +174,5 @@ def _is_damage(error: Exception) -> bool:
 def _words(error: Exception) -> str:
     """What the reader of an archive says is wrong with it; no words of Python's own errors."""
     own = isinstance(error, zipfile.BadZipFile | tarfile.TarError | gzip.BadGzipFile | EOFError | NotImplementedError)
-    return str(error) if own or "password" in str(error) else "damaged content"
+    words = str(error)
+    return words if (own or "password" in words) and "rror" not in words else "damaged content"

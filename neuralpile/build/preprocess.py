@@ -28,6 +28,7 @@ OFFERS = {
     "drop_duplicates": "skip the files that repeat others",  # where dataset.toml lists some
     "mask_unobserved": "cut out the bins in which, by the file, nothing was observed",  # where the script offers it
     "epochs": "lay out the epochs of a restarted clock one after the other",  # where the script offers it
+    "poisson": "draw counts from a Poisson process with the rates of the recordings, by this seed",  # as above
     "min_quality": "leave out units of a lower quality",  # where the script lists qualities
 }
 
@@ -123,13 +124,18 @@ def _arguments(data_set: DataSetInfo, script: Script) -> argparse.Namespace:
     parser.set_defaults(own_bin=data_set.own_bin)
     own = ["trim", *(["drop_duplicates"] if data_set.duplicates else []), *script.offers]
     for name in own:
-        parser.add_argument(f"--{name}", action="store_true", help=OFFERS[name])
+        if name == "poisson":
+            parser.add_argument("--poisson", type=cli.seed, metavar="SEED", help=OFFERS[name])
+        else:
+            parser.add_argument(f"--{name}", action="store_true", help=OFFERS[name])
     if script.qualities:
         own.append("min_quality")
         parser.add_argument("--min_quality", choices=script.qualities, help=OFFERS["min_quality"])
     given = parser.parse_args()
-    if given.as_published and (chosen := [f"--{name}" for name in own if getattr(given, name)]):
-        parser.error(f"--as_published: expected none of the options that change the shape, found {' '.join(chosen)}")
+    if given.as_published and (
+        chosen := [f"--{name}" for name in own if getattr(given, name) != parser.get_default(name)]
+    ):
+        parser.error(f"--as_published: expected none of the options that change the rows, found {' '.join(chosen)}")
     bins = given.bin_size / given.own_bin if given.own_bin else 1
     if not math.isclose(bins, max(1, round(bins)), rel_tol=1e-5):
         parser.error(

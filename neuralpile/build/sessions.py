@@ -9,9 +9,10 @@ from neuralpile.acquire import archives
 from neuralpile.acquire.range_file import RemoteRecording
 from neuralpile.catalog import DataSetInfo
 from neuralpile.errors import BadInput, printable
-from neuralpile.recordings import nwb
+from neuralpile.recordings import npy, nwb
 
 UNITS = "Units"  # the type of NWB object that holds spike times
+RATES = "Rates"  # .npy arrays of firing rates, (trials, units, samples)
 
 
 def find_sessions(
@@ -36,6 +37,8 @@ def find_sessions(
     found = [path for path in _files(data_dir) if data_set.wants(path.name, duplicates)]
     if data_set.measured == UNITS:
         found = [path for path in found if nwb.has_spike_times(path)]
+    if data_set.measured == RATES:
+        found = [path for path in found if npy.has_rates(path)]
     if not found:
         wanted = " or ".join(data_set.include)
         if data_set.exclude:

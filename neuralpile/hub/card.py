@@ -109,8 +109,8 @@ def metadata(
     return DatasetCardData(
         license=identifiers[0] if len(identifiers) == 1 else identifiers or None,
         license_name=_slug(others[0] if len(others) == 1 else "see the components") if others else None,
-        license_link=link if others and _is_web(link) else None,
-        license_details=" ".join(f"{name}: {_line(caveat)}" for name, caveat in caveats.items()) or None,
+        license_link=_quoted(link) if others and _is_web(link) else None,
+        license_details=" ".join(f"{_line(name)}: {_line(caveat)}" for name, caveat in caveats.items()) or None,
         pretty_name=_line(name),
         size_categories=SIZES[bisect_right([10**n for n in range(3, 9)], n_rows)],
         tags=list(tags),
@@ -333,7 +333,12 @@ def _link(text: str, address: str) -> str:
     """A link in Markdown; the text alone if the address is not one of the web."""
     if not _is_web(address):
         return _text(text)
-    return f"[{_text(text)}]({quote(_line(address), safe=':/?#@!$&*+,;=%~')})"
+    return f"[{_text(text)}]({_quoted(address)})"
+
+
+def _quoted(address: str) -> str:
+    """An address in which what could end a link is percent-encoded."""
+    return quote(_line(address), safe=":/?#@!$&*+,;=%~")
 
 
 def _slug(text: str) -> str:

@@ -19,7 +19,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import PurePosixPath
@@ -52,6 +52,7 @@ class Seen:
     line: str  # "GET /path", unquoted, without the query
     range: str | None
     authorised: bool
+    agent: str
     sent: int = 0  # bytes of the body
 
 
@@ -71,6 +72,7 @@ class LoopbackArchives:
     versions: Mapping[int, str] = field(default_factory=lambda: {2: "2024-11-12", 10: "2025-03-01", 9: "2024-12-24"})
     minimal_version: str = "0.74.0"  # of the client, that DANDI asks for
     bad_versions: tuple[str, ...] = ()  # of the client, that DANDI refuses
+    mutate: Callable[[bytes], bytes] | None = None  # changes the answers of the interfaces
     latency: float = 0.0  # seconds before each answer
     uses: int = 1_000_000  # how often a signed address can be used
     rate: float = 0.0  # bytes of a body in a second; 0: as fast as can be
@@ -122,7 +124,8 @@ class LoopbackArchives:
     def fail(self, match: str, failure: object, times: float = 1, skip: int = 0) -> None:
         """Fail requests whose "GET /path" has a match.
 
-        `failure` is a status; (status, headers); "reset" before an answer, "reset headers" or "reset body" within it;
+        `failure` is a status; (status, headers) or (status, headers, body); a fraction of the body, after which the
+        connection is closed; "reset" before an answer, "reset headers" or "reset body" within it;
         "cut" (a body too short), "long" (too long), "wrong" (another byte in it), "whole" (ranges ignored), "html",
         "stall", "shifted" (another range than was asked for); bytes, which are then the body of a 200; or a dictionary,
         which is then the answer, as JSON.
@@ -168,7 +171,8 @@ class Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         self.place, self.query = unquote(parts.path), {k: v[0] for k, v in parse_qs(parts.query).items()}
         line = f"{self.command} {self.place}"
-        self.seen = Seen(line, self.headers.get("Range"), "Authorization" in self.headers)
+        agent = self.headers.get("User-Agent", "")
+        self.seen = Seen(line, self.headers.get("Range"), "Authorization" in self.headers, agent)
         self.archives.seen.append(self.seen)
         time.sleep(self.archives.latency)
         self.failure = None
@@ -186,8 +190,8 @@ class Handler(BaseHTTPRequestHandler):
             elif self.failure == "stall":
                 self.archives.stopped.wait(20)
             elif isinstance(self.failure, int | tuple):
-                status, headers = self.failure if isinstance(self.failure, tuple) else (self.failure, {})
-                self.answer(b"", status, **headers)
+                status, headers, *body = self.failure if isinstance(self.failure, tuple) else (self.failure, {})
+                self.answer(b"".join(body), status, **headers)
             elif isinstance(self.failure, dict):
                 self.json(self.failure)
             elif isinstance(self.failure, bytes):
@@ -223,6 +227,8 @@ class Handler(BaseHTTPRequestHandler):
             body = bytes([body[0] ^ 1]) + body[1:]
         elif self.failure in ("cut", "reset body"):
             body = body[: len(body) // 2]
+        elif isinstance(self.failure, float):
+            body = body[: int(len(body) * self.failure)]
         self.send_response(status)
         for name, value in {"Content_Length": str(length), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
@@ -237,11 +243,13 @@ class Handler(BaseHTTPRequestHandler):
                 time.sleep(0.02)
         if self.failure == "reset body":
             self.reset()
-        elif self.failure == "cut":
+        elif self.failure == "cut" or isinstance(self.failure, float):
             self.close_connection = True
 
     def json(self, content: object, status: int = 200, **headers: str) -> None:
-        self.answer(json.dumps(content).encode(), status, Content_Type="application/json", **headers)
+        body = json.dumps(content).encode()
+        body = self.archives.mutate(body) if self.archives.mutate else body
+        self.answer(body, status, Content_Type="application/json", **headers)
 
     def content(self, body: bytes) -> None:
         """A file, or the range of it that is asked for."""
@@ -474,10 +482,13 @@ class Api(Handler):
             "SERVER_PROTOCOL": "HTTP/1.0",
         }
         answer = io.BytesIO()
-        handler = SimpleHandler(body, answer, answer, environ, multithread=True)
+        handler = SimpleHandler(body, answer, io.StringIO(), environ, multithread=True)  # its errors become a 500
         handler.http_version = "1.0"
         handler.run(self.archives.git)
         content = answer.getvalue()
+        if self.archives.mutate:
+            head, _, body = content.partition(b"\r\n\r\n")
+            content = head + b"\r\n\r\n" + self.archives.mutate(body)
         self.wfile.write(content[: len(content) * 3 // 4] if self.failure == "cut" else content)
         self.close_connection = True
 

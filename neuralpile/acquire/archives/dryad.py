@@ -10,7 +10,7 @@ import requests
 from neuralpile.acquire.archives import RemoteFile
 from neuralpile.catalog import DataSetInfo
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.http_client import SILENT_SECONDS, USER_AGENT, HttpClient, check_token, lost, status_text
+from neuralpile.http_client import SILENT_SECONDS, USER_AGENT, HttpClient, check_token, lost, malformed, status_text
 
 BASE = os.environ.get("NEURALPILE_DRYAD_API", "https://datadryad.org").rstrip("/")
 PAGE = 100  # entries, the most that Dryad gives at once
@@ -115,12 +115,12 @@ def list_files(data_set: DataSetInfo, web: HttpClient) -> Iterator[RemoteFile]:
         Mismatch: it has no such version.
     """
     web = HttpClient(if_refused=HOW)  # without the token: with one that has expired, Dryad refuses even its listing
-    first = urljoin(BASE, _version(data_set, web).links.files.href)
+    first = _absolute(_version(data_set, web).links.files.href)
     for page in web.pages(first, _FilePage, lambda page: _following(page.links), per_page=PAGE):
         for file in page.embedded.entries:
             algorithm = ALGORITHMS.get((file.algorithm or "").lower())
             checksum = f"{algorithm}:{file.digest}" if algorithm and file.digest else ""
-            address = file.links.download and urljoin(BASE, file.links.download.href)
+            address = file.links.download and _absolute(file.links.download.href)
             yield RemoteFile(file.path, file.size, checksum, address or "")
 
 
@@ -144,4 +144,12 @@ def _version(data_set: DataSetInfo, web: HttpClient) -> _Version:
 
 
 def _following(links: _Next) -> str | None:
-    return urljoin(BASE, links.next.href) if links.next else None
+    return _absolute(links.next.href) if links.next else None
+
+
+def _absolute(href: str) -> str:
+    """An address; Dryad's are relative to its host."""
+    try:
+        return urljoin(BASE, href)
+    except ValueError:
+        raise malformed("an address that cannot be read") from None
