@@ -430,3 +430,31 @@ WRITERS = {
     "m2": m2,
     "area2-bump": area2_bump,
 }
+
+
+BIN = 0.02
+
+
+BINNED = ("xiao", "temmar", "h2", "athalye")
+
+
+def fine_bins(name, path):
+    """How many bins of the file make one of 20 ms, where it comes binned."""
+    return {"xiao": 20, "athalye": 4 if "monk-j" in path.name else 1}.get(name, 1)
+
+
+def counted(trains, as_published=False):
+    """Histograms (units, bins) of spike trains with the published edges, not yet bytes."""
+    last = max(np.max(train, initial=0) for train in trains)
+    edges = np.arange(0, last + BIN, BIN)
+    if not as_published:
+        edges[-1] = max(edges[-1], last)
+    return np.stack([np.histogram(train, edges)[0] for train in trains])
+
+
+def expected_counts(name, path, content, as_published=False):
+    """Counts (units, bins) of a miniature's session, not yet bytes."""
+    if name not in BINNED:
+        return counted(content, as_published)
+    n = fine_bins(name, path)
+    return np.stack([content[i : i + n].sum(axis=0, dtype=int) for i in range(0, len(content) - n + 1, n)], axis=1)

@@ -1,4 +1,4 @@
-"""The scripts of the data sets, on miniatures with the names and the layout of their real files."""
+"""Data sets that are a units table of spike times, on miniatures with the names and the layout of their real files."""
 
 import numpy as np
 import pytest
@@ -53,19 +53,3 @@ def test_units_table(name, script, tmp_path):
         assert (row.subject_id, row.session_id, row.segment_id) == (subject, stem, "segment_0")
         assert (row.counts == counts).all()
     assert {row.subject_id for row in rows} <= set(catalog.load(name).subject_ids)
-
-
-@pytest.mark.parametrize("name", ["simulated-motor", "simulated-visual"])
-def test_simulated(name, script, tmp_path):
-    """From the download to the table: what was simulated is what dataset.toml says, so nothing "differs"."""
-    assert script(f"data/{name}/download.py", "--data_dir", tmp_path / "raw").returncode == 0
-    done = script(f"data/{name}/preprocess.py", "--data_dir", tmp_path / "raw")
-    assert done.returncode == 0, done.stderr
-    data_set = catalog.load(name)
-    table = {line[:16].strip(): line[16:].split() for line in done.stdout.splitlines()}
-    assert table["tokens"] == [f"{data_set.tokens:,}"] * 2
-    assert table["sessions"] == [str(data_set.sessions)] * 2
-    assert "differs" not in done.stdout
-    rows = list(open_data_set(str(tmp_path / "build" / name)))
-    assert {row.subject_id for row in rows} == set(data_set.subject_ids)
-    assert all(not row.counts[simulation.SILENT].any() for row in rows)

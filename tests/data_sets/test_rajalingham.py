@@ -1,0 +1,56 @@
+"""rajalingham: averages over trials, rounded to counts."""
+
+import numpy as np
+import pytest
+from helpers.data_files import MATLAB_FILES, save_mat, write_rajalingham
+from helpers.data_sets import one_line, read
+
+from neuralpile.errors import BadInput
+from neuralpile.spikes.session import Options
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4"])
+def test_rajalingham_values(tmp_path, rates, dtype):
+    rates = rates.astype(dtype)
+    path = write_rajalingham(tmp_path / "perle_hand_dmfc_dataset_50ms.mat", rates)
+    for options in (Options(0.05), Options(0.05, as_published=True)):
+        session = read("rajalingham", path, options)
+        for neuron in range(5):
+            flat = [0 if np.isnan(rate) else rate * 50 for condition in rates[neuron] for rate in condition]
+            assert session.counts[neuron].tolist() == [round(float(value)) for value in flat]
+        assert (session.subject_id, session.session_id) == ("Perle", "P_0")
+        assert session.whole == options.as_published
+        assert "395 bins without a value count as 0" in session.notes
+
+
+def test_rajalingham_longer_bins_are_added_up_before_rounding(tmp_path, rates):
+    path = write_rajalingham(tmp_path / MATLAB_FILES["rajalingham"], rates)
+    counts = read("rajalingham", path, Options(0.1)).counts
+    assert counts.shape == (5, 79 * 50)
+    assert counts[2, 50] == round((rates[2, 1, 0] + rates[2, 1, 1]) * 50)
+    with pytest.raises(BadInput) as error:
+        read("rajalingham", path, Options(0.15))  # would mix conditions
+    one_line(error)
+
+
+def test_rajalingham_above_255(tmp_path, rates):
+    rates[1, 2, 3] = 6.0  # 300 spikes in a bin
+    path = write_rajalingham(tmp_path / MATLAB_FILES["rajalingham"], rates)
+    session = read("rajalingham", path, Options(0.05))
+    assert session.counts[1, 203] == 255
+    assert any("above 255" in note for note in session.notes)
+    assert read("rajalingham", path, Options(0.05, as_published=True)).counts[1, 203] == 300 - 256
+
+
+@pytest.mark.parametrize("kind", ["other variable", "no struct", "orientation", "negative"])
+def test_rajalingham_wrong_file(tmp_path, rates, kind):
+    path = tmp_path / MATLAB_FILES["rajalingham"]
+    if kind == "other variable":
+        write_rajalingham(path, rates, "neural_responses")
+    elif kind == "no struct":
+        save_mat(path, {"neural_responses_reliable": rates})
+    else:
+        write_rajalingham(path, -rates if kind == "negative" else rates.transpose(2, 1, 0))
+    with pytest.raises(BadInput) as error:
+        read("rajalingham", path, Options(0.05))
+    one_line(error)

@@ -1,0 +1,52 @@
+"""willett: threshold crossings that come binned, in any number type."""
+
+import numpy as np
+import pytest
+from helpers.data_files import MATLAB_FILES, save_mat
+from helpers.data_sets import one_line, read
+
+from neuralpile.errors import BadInput
+from neuralpile.spikes.session import Options
+
+PUBLISHED = Options(as_published=True)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i4", "u8", "f4", "f8"])
+@pytest.mark.parametrize("options", [Options(), PUBLISHED])
+def test_willett_counts_of_any_type(tmp_path, dtype, options):
+    """tx1, not the stricter thresholds; above 255 nothing wraps, published or not, because the published column is
+    uint8 without a cast."""
+    tx1 = np.random.default_rng(0).integers(0, 9, (40, 256))
+    tx1[7, 255] = 255 if dtype == "u1" else 700
+    variables = {"tx2": tx1 * 0, "tx1": tx1.astype(dtype), "tx3": tx1 * 0, "blockNum": np.ones((40, 1))}
+    session = read("willett", save_mat(tmp_path / MATLAB_FILES["willett"], variables, compressed=True), options)
+    for channel, bin_ in [(0, 0), (17, 39), (255, 7), (128, 20)]:
+        assert session.counts[channel, bin_] == min(255, tx1[bin_, channel])
+    assert session.counts.shape == (256, 40)
+    assert session.counts.sum(dtype=int) == np.minimum(tx1, 255).sum()
+    assert any("445 spikes above 255" in note for note in session.notes) == (dtype != "u1")
+    assert session.subject_id == ("sentences" if options.as_published else "T12")
+    assert session.session_id == "t12.2022.04.28_sentences"
+
+
+def test_willett_in_longer_bins(tmp_path):
+    tx1 = np.random.default_rng(0).integers(0, 9, (41, 256)).astype("u1")
+    session = read("willett", save_mat(tmp_path / MATLAB_FILES["willett"], {"tx1": tx1}), Options(bin_size=0.1))
+    assert session.counts[3].tolist() == [sum(tx1[start : start + 5, 3]) for start in range(0, 40, 5)]
+    assert any("in fine bins at the end" in note for note in session.notes)
+
+
+@pytest.mark.parametrize(
+    ("tx1", "said"),
+    [
+        (np.full((9, 256), 0.5), "whole numbers"),
+        (np.full((9, 256), np.nan), "whole numbers"),
+        (np.full((9, 256), -1, "i2"), "none negative"),
+        (np.ones((256, 9), "u1"), "bins × 256 channels"),
+        (np.array([[np.ones((9, 256))]], object), "expected"),  # a cell, as in competitionData.tar.gz
+    ],
+)
+def test_willett_no_counts(tmp_path, tx1, said):
+    with pytest.raises(BadInput) as error:
+        read("willett", save_mat(tmp_path / MATLAB_FILES["willett"], {"tx1": tx1}))
+    assert said in one_line(error)
