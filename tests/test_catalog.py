@@ -219,7 +219,7 @@ def test_recordings_can_be_anywhere(tmp_path):
         assert str(catalog.parse("x", path).recordings) == expected
 
 
-def test_which_files_are_wanted(tmp_path):
+def test_only_session_files_are_wanted(tmp_path):
     path = tmp_path / "dataset.toml"
     path.write_text(TOML)
     data_set = catalog.parse("x", path)
@@ -228,7 +228,7 @@ def test_which_files_are_wanted(tmp_path):
     assert not data_set.wants("sub-A/notes.txt")
 
 
-def test_unknown_data_set():
+def test_an_unknown_data_set_is_refused_with_the_known_names():
     with pytest.raises(BadInput, match=r"choose from .*dmfc-rsg"):
         catalog.load("nope")
 

@@ -39,7 +39,7 @@ from neuralpile.errors import BadInput
         ("card", {PACKED: zipped({MEMBER: b"1", "o.pkl": b"2"}), "R.md": b"x"}, [f"{PACKED[:-4]}/{MEMBER}"]),
     ],
 )
-def test_every_archive(tmp_path, name, there, here):
+def test_every_archive_yields_the_wanted_files(tmp_path, name, there, here):
     """What is wanted, of listings of several pages; the second run asks nobody."""
     here = [f"sub-A/a{i}.nwb" for i in here] if isinstance(here, range) else here
     with LoopbackArchives(there) as archives:
@@ -60,7 +60,7 @@ def test_every_archive(tmp_path, name, there, here):
             assert (tmp_path / path).read_bytes() == there[path]
 
 
-def test_dry_run_and_choice(tmp_path):
+def test_a_dry_run_lists_the_chosen_files(tmp_path):
     files = {f"sub-{s}/s_{d}.nwb": bytes(n) for s, d, n in [("A", 1, 10), ("A", 2, 200), ("B", 1, 3_000)]}
     with LoopbackArchives(files) as archives:
         said = download("m1-a", tmp_path, archives, "--dry_run").stdout
@@ -124,7 +124,7 @@ PASSING = {
 
 
 @pytest.mark.parametrize("fault", PASSING)
-def test_faults_that_pass(tmp_path, fault):
+def test_temporary_failures_are_retried(tmp_path, fault):
     match, failure, times = PASSING[fault]
     with LoopbackArchives({NAME: BODY}) as archives:
         if isinstance(failure, str) and " then " in failure:
@@ -163,7 +163,7 @@ STAYING = {
 
 
 @pytest.mark.parametrize("fault", STAYING)
-def test_faults_that_stay(tmp_path, fault):
+def test_permanent_failures_are_reported(tmp_path, fault):
     match, failure, message = STAYING[fault]
     with LoopbackArchives({NAME: BODY}) as archives:
         archives.fail(match, failure, EVER)
@@ -178,7 +178,7 @@ def test_faults_that_stay(tmp_path, fault):
     assert (tmp_path / NAME).read_bytes() == BODY
 
 
-def test_connection_refused(tmp_path):
+def test_a_refused_connection_is_reported(tmp_path):
     with socket.socket() as closed, LoopbackArchives({NAME: BODY}) as archives:
         closed.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{closed.getsockname()[1]}/api"
@@ -188,7 +188,7 @@ def test_connection_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["m1-a", "card", "makin", "lanzarini", "papale"])
-def test_server_that_never_answers(tmp_path, name):
+def test_a_server_that_never_answers_is_given_up_after_the_timeout(tmp_path, name):
     """It takes the connection and says nothing: given up after NEURALPILE_TIMEOUT, in each of the archives."""
     with socket.socket() as silent, LoopbackArchives({NAME: BODY}) as archives:
         silent.bind(("127.0.0.1", 0))
@@ -221,7 +221,7 @@ def test_failing_page_of_a_listing(tmp_path):
 
 @pytest.mark.parametrize("answer", [{}, {"results": None, "files": 1, "data": [], "_embedded": "x"}])
 @pytest.mark.parametrize("name", ["m1-a", "card", "makin", "lanzarini", "papale"])
-def test_listing_of_another_form(tmp_path, name, answer):
+def test_a_listing_of_another_form_is_reported_in_one_line(tmp_path, name, answer):
     """JSON, and no page for browsers, but without what is known to be in it: one line, in each of the archives."""
     with LoopbackArchives({NAME: BODY}) as archives:
         archives.fail("GET", answer, EVER)
@@ -231,7 +231,7 @@ def test_listing_of_another_form(tmp_path, name, answer):
     assert ": expected a listing, found " in line
 
 
-def test_git_that_fails(tmp_path):
+def test_temporary_failures_of_git_are_retried_and_permanent_ones_reported(tmp_path):
     """GIN's listing is a git repository: what passes is tried again; what stays is told."""
     files = {"monkeyF/THINGS_MUA_trials.mat": BODY}
     with LoopbackArchives(files) as archives:
@@ -273,7 +273,7 @@ def test_one_bad_file_does_not_end_the_others(tmp_path):
     assert files_in(tmp_path) == sorted(files)
 
 
-def test_changed_between_two_runs(tmp_path):
+def test_a_file_that_changed_between_two_runs_is_fetched_anew(tmp_path):
     """A draft: the file that was here is fetched anew; the part of an old version is not gone on with."""
     with LoopbackArchives({NAME: BODY}) as archives:
         assert download("m1-b", tmp_path, archives).returncode == 0
@@ -318,7 +318,7 @@ def test_paths_that_leave_the_folder(tmp_path, path):
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
-def test_killed_in_mid_file(tmp_path, kill):
+def test_a_download_killed_in_mid_file_resumes_to_the_byte(tmp_path, kill):
     """The second run asks for what is missing, to the byte."""
     body = random.Random(1).randbytes(3_000_000)
     with LoopbackArchives({NAME: body}, rate=3_000_000) as archives:
@@ -348,7 +348,7 @@ def test_killed_in_mid_file(tmp_path, kill):
     assert (tmp_path / NAME).read_bytes() == body
 
 
-def test_disk(tmp_path):
+def test_a_disk_that_is_too_small_is_reported(tmp_path):
     """Too small for all: nothing is begun. Full within a file: told, and gone on with when there is room."""
     with LoopbackArchives({NAME: BODY}) as archives:
         archives.sizes[NAME] = 10**15
@@ -387,7 +387,7 @@ def test_disk_with_room_for_the_rest(tmp_path):
         assert "bytes free" in download("m1-a", tmp_path, archives).stderr
 
 
-def test_two_downloads_at_once(tmp_path):
+def test_a_second_download_into_a_folder_is_refused(tmp_path):
     with LoopbackArchives({NAME: BODY}, rate=200_000) as archives:
         command = [sys.executable, "data/m1-a/download.py", "--data_dir", str(tmp_path)]
         first = subprocess.Popen(command, cwd=ROOT, env=os.environ | archives.environment(), stdout=subprocess.DEVNULL)
@@ -404,7 +404,7 @@ def test_two_downloads_at_once(tmp_path):
 
 
 @pytest.mark.parametrize("token", ["", "an-old-token"])
-def test_dryad_without_a_token(tmp_path, token):
+def test_dryad_without_a_valid_token_lists_files_and_asks_for_an_account(tmp_path, token):
     """The listing is to be had without one, or with an old one; for the files, what to do is said."""
     with LoopbackArchives({PACKED: zipped({MEMBER: b"1"})}) as archives:
         environment = {"DRYAD_TOKEN": token}
@@ -489,7 +489,7 @@ BAD_ZIPS = {
 
 
 @pytest.mark.parametrize("kind", BAD_ZIPS)
-def test_bad_zips(tmp_path, kind):
+def test_bad_zips_are_refused(tmp_path, kind):
     folder = tmp_path / "deep" / "raw"
     with LoopbackArchives({PACKED: BAD_ZIPS[kind]}) as archives:
         done = download("card", folder, archives)
@@ -498,7 +498,7 @@ def test_bad_zips(tmp_path, kind):
     assert files_in(tmp_path) in ([], [f"deep/raw/{PACKED}"])
 
 
-def test_tars(tmp_path):
+def test_only_the_wanted_members_of_tars_are_unpacked(tmp_path):
     """willett: three of several archives; links, other files and what macOS adds are passed over."""
     files = {
         name: tarred(
@@ -523,7 +523,7 @@ def test_tars(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../t12.x.mat", "/tmp/t12.x.mat"])
-def test_bad_tars(tmp_path, name):
+def test_bad_tars_are_refused(tmp_path, name):
     files = {archive: tarred({"t12.a.mat": b"1"}) for archive in TARS} | {
         TARS[1]: tarred({"t12.a.mat": b"1", name: b"2"})
     }
@@ -537,7 +537,7 @@ def test_bad_tars(tmp_path, name):
     ]
 
 
-def test_damaged_gzip(tmp_path):
+def test_damaged_gzip_files_are_reported(tmp_path):
     whole = tarred({"t12.a.mat": BODY})
     bad = gzip.compress(b"no tar" * 1000)
     files = {TARS[0]: whole, TARS[1]: whole[: len(whole) // 2], TARS[2]: bad}
@@ -557,7 +557,7 @@ def test_list_that_is_no_list(tmp_path, content):
     assert "downloads.json: expected a list that download.py wrote" in done.stderr
 
 
-def test_downloaded_and_built(tmp_path, script):
+def test_downloaded_recordings_are_built(tmp_path, script):
     """A real way: simulated recordings from the stand-in for DANDI, built with the script of a data set."""
     made = script("data/simulated-motor/download.py", "--data_dir", tmp_path / "made")
     assert made.returncode == 0, made.stderr

@@ -78,7 +78,7 @@ def test_sessions_are_those_of_the_files(name, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "option"), [("xiao", []), ("m1-a", ["--drop_duplicates"]), ("chen", [])])
-def test_from_the_command_line(name, option, script, tmp_path):
+def test_a_streamed_build_has_the_rows_of_downloaded_files(name, option, script, tmp_path):
     """Rows and report as of downloaded files, and again nothing but the listing is asked for."""
     written = WRITERS[name](tmp_path / "raw")
     base = tmp_path / "raw" if name == "chen" else next(iter(written)).parent.parent
@@ -103,7 +103,7 @@ def test_from_the_command_line(name, option, script, tmp_path):
         assert archives.sent(BLOBS) == sent
 
 
-def test_choice_and_growth(tmp_path):
+def test_sessions_already_built_stay_when_more_are_wanted(tmp_path):
     """--max_files and --sessions: what was built before stays when more, or others, are wanted."""
     for subject in "AB":
         for day in (1, 2):
@@ -171,7 +171,7 @@ def test_bytes_and_requests_for_rasters(n_bins, dtype, storage, tmp_path):
     np.testing.assert_array_equal(session.counts, fine.reshape(-1, 20, 100).sum(axis=1).T)
 
 
-def test_chunks_that_lie_apart(tmp_path):
+def test_no_more_than_the_chunks_that_lie_apart_is_fetched(tmp_path):
     """Chunks with others between: listed, and no more than they are fetched."""
     import h5py
 
@@ -227,7 +227,7 @@ WHEN = [(fault, skip) for fault in PASSING for skip in (0, 2, 5) if (fault, skip
 
 
 @pytest.mark.parametrize(("fault", "skip"), WHEN)
-def test_faults_that_pass(fault, skip, tmp_path, monkeypatch):
+def test_temporary_failures_are_retried(fault, skip, tmp_path, monkeypatch):
     """At the first request, within the structure, and while eight ranges come at a time."""
     monkeypatch.setattr(range_file, "LEAST", 1 << 17)
     times, ends = spike_times(300_000)
@@ -255,7 +255,7 @@ STAYING = {
 
 
 @pytest.mark.parametrize("fault", STAYING)
-def test_faults_that_stay(fault, tmp_path):
+def test_permanent_failures_are_reported(fault, tmp_path):
     times, ends = spike_times(300)
     write_large(tmp_path / "a.nwb", "units/spike_times", times, 3_200_000, ends)
     good = write_units(tmp_path / "b.nwb", [[0.1], [0.7]])
@@ -283,14 +283,14 @@ def test_a_file_that_changes_while_it_is_read(same_size, tmp_path):
                 hdf5.prefetch(recording, file["units/spike_times"])
 
 
-def test_a_damaged_file(tmp_path):
+def test_a_damaged_file_is_refused(tmp_path):
     with LoopbackArchives({NAME: b"not HDF5" * 1000}) as archives:
         done = stream("perich", archives, tmp_path / "out")
     assert done.returncode == 2
     assert f"{NAME}: expected a whole NWB file (HDF5)" in done.stderr
 
 
-def test_a_failing_listing(tmp_path):
+def test_a_failing_listing_ends_the_stream(tmp_path):
     with LoopbackArchives({NAME: b"x"}) as archives:
         archives.fail("GET /api/dandisets", 500, float("inf"))
         done = stream("perich", archives, tmp_path / "out")
@@ -298,7 +298,7 @@ def test_a_failing_listing(tmp_path):
     assert "expected an answer, found 500" in done.stderr
 
 
-def test_killed_and_run_again(tmp_path):
+def test_a_stream_killed_and_run_again_skips_sessions_that_are_done(tmp_path):
     """Sessions that were done are not asked for again."""
     paths = [write_units(tmp_path / f"{i}.nwb", [[0.1 * i, 3.0]]) for i in range(8)]
     files = {f"sub-A/sub-A_ses-{i}.nwb": path.read_bytes() for i, path in enumerate(paths)}

@@ -159,7 +159,7 @@ def test_silent_session_has_no_row_and_is_reported(raw, script, tmp_path):
 
 
 @pytest.mark.parametrize("where", ["absent", "empty"])
-def test_no_session_files(script, tmp_path, where):
+def test_a_folder_without_session_files_is_refused(script, tmp_path, where):
     (tmp_path / "empty").mkdir()
     done = script(SCRIPT, "--data_dir", tmp_path / where, "--out_dir", tmp_path / "out")
     assert done.returncode == 2
@@ -178,7 +178,7 @@ def test_no_session_files(script, tmp_path, where):
         ("--jobs", "x"),
     ],
 )
-def test_wrong_options(script, option):
+def test_wrong_options_are_refused(script, option):
     done = script(SCRIPT, *option)
     assert done.returncode == 2
     assert f"argument {option[0]}: expected a" in done.stderr
@@ -238,7 +238,7 @@ def test_folders_of_others_are_left_alone(raw, script, tmp_path):
     assert len(open_data_set(str(tmp_path / "out"))) == 5
 
 
-def test_report_that_is_damaged(raw, script, tmp_path):
+def test_a_damaged_report_is_made_anew(raw, script, tmp_path):
     """It is made anew, as the rows' folder is a build still."""
     assert script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out").returncode == 0
     before = content(tmp_path / "out")
@@ -271,7 +271,7 @@ def test_token_limit_below_the_units(raw, script, tmp_path):
     assert "b1.nwb: expected at most 5 units" in done.stderr
 
 
-def test_published_values(raw, script, tmp_path):
+def test_published_counts_wrap_and_are_cut_as_published(raw, script, tmp_path):
     """Counts wrap, and the cut is the published one."""
     write_units(raw / "sub-A" / "a1.nwb", [[0.001] * 300 + [10.0], [5.0], [5.0]])
     options = ["--data_dir", raw, "--token_count_limit", "100"]

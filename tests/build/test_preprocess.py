@@ -20,7 +20,7 @@ def rows_of(script, tmp_path, name, *options):
     return list(open_data_set(str(out))), done.stdout
 
 
-def test_trim(script, tmp_path):
+def test_trim_leaves_out_bins_before_the_first_and_after_the_last_spike(script, tmp_path):
     """Kim's blocks start late on the clock of the whole penetration."""
     write_units(tmp_path / "raw" / "sub-Z" / "late.nwb", [[100.0, 100.5], [101.0]])
     rows, _ = rows_of(script, tmp_path, "kim")
@@ -48,7 +48,7 @@ QUALITIES = [
 
 
 @pytest.mark.parametrize(("name", "column", "values", "kept"), QUALITIES)
-def test_min_quality(script, tmp_path, name, column, values, kept):
+def test_min_quality_leaves_out_units_of_lower_quality(script, tmp_path, name, column, values, kept):
     place = "processing/ecephys/units" if name.startswith("neupane") else "units"
     suffix = "_behavior+ecephys" if name.startswith("neupane") else ""
     path = tmp_path / "raw" / "sub-A" / f"s{suffix}.nwb"
@@ -69,7 +69,7 @@ def test_min_quality_without_the_column(script, tmp_path):
     assert "argument --min_quality: invalid choice: 'best'" in done.stderr
 
 
-def test_mask_unobserved(script, tmp_path):
+def test_mask_unobserved_leaves_out_bins_not_wholly_observed(script, tmp_path):
     """dmfc-rsg: bins that are not wholly in an observed interval; between two that touch none is lost."""
     trains = [np.arange(0.01, 2, 0.02), [0.5]]
     write_units(tmp_path / "raw" / "sub-A" / "s.nwb", trains, observed=[[0.2, 0.4], [0.4, 0.61], [1.01, 5.0]])
@@ -81,7 +81,7 @@ def test_mask_unobserved(script, tmp_path):
     assert "31 of 100 bins not observed, cut out" in said
 
 
-def test_mask_dropouts(script, tmp_path):
+def test_mask_unobserved_leaves_out_dropouts(script, tmp_path):
     """moore says when the recording dropped out."""
     path = write_units(tmp_path / "raw" / "sub-MG" / "sub-MG_ecephys.nwb", [np.arange(0.01, 2, 0.02)])
     with h5py.File(path, "a") as file:
@@ -95,7 +95,7 @@ intervals = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), max_size
 
 
 @given(intervals, st.integers(0, 50))
-def test_observed_bins(spans, n_bins):
+def test_a_bin_is_observed_where_both_its_halves_are(spans, n_bins):
     """In steps of half a bin: a bin is observed just where both its halves are."""
     halves = np.zeros(200, bool)
     for start, length in spans:
@@ -106,7 +106,7 @@ def test_observed_bins(spans, n_bins):
 
 
 @pytest.mark.parametrize("name", ["m1-a", "m1-b", "m2", "h1"])
-def test_drop_duplicates(script, tmp_path, name):
+def test_drop_duplicates_leaves_out_minival_files(script, tmp_path, name):
     for split in ("held-in-calib", "held-in-minival", "held-out-calib"):
         folder = f"sub-Monkey-{split}"
         write_units(tmp_path / "raw" / folder / f"{folder}_ses-20120924_behavior+ecephys.nwb", [[1.0]])
@@ -131,7 +131,7 @@ def write_restarted(path):
         file["intervals/trials/stop_time"] = [0.2, 0.6, 1.2, 0.2, 0.4, 0.8]
 
 
-def test_epochs(script, tmp_path):
+def test_epochs_are_laid_one_after_the_other(script, tmp_path):
     """The second epoch begins at 0.1 s of its clock, and is laid into the bin after the end of the first, at 1.2 s."""
     write_restarted(tmp_path / "raw" / "sub-J" / "s.nwb")
     rows, said = rows_of(script, tmp_path, "churchland", "--epochs")
@@ -183,7 +183,7 @@ def test_epochs_are_found_again(lengths, seed):
     assert (np.diff(relaid) > 0).all()
 
 
-def test_athalye_rates(script, tmp_path):
+def test_rows_of_200_hz_are_summed_by_fours_and_rows_of_60_hz_stay(script, tmp_path):
     """Monkey J's 200 Hz are summed by fours, monkey G's 60 Hz stay."""
     data = np.random.default_rng(0).integers(0, 100, (43, 3), np.uint8)
     for monkey, rate in [("g", 60.0), ("j", 200.0)]:
@@ -218,7 +218,7 @@ def test_counts_as_they_are(script, tmp_path, name, place, dtype):
     assert (rows[0].counts == data.T).all()
 
 
-def test_xiao(script, tmp_path):
+def test_twenty_rows_of_1_ms_make_a_bin_and_the_tail_is_left_out(script, tmp_path):
     """Only the file without a suffix is a session; 20 rows of 1 ms are a bin, the tail is left out."""
     raster = (np.random.default_rng(0).random((1013, 5)) < 0.2).astype(np.uint8)
     stem = tmp_path / "raw" / "000628" / "sub-An" / "sub-An_ses-20220105T173929"

@@ -13,7 +13,7 @@ def write(folder, made):
     arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
 
 
-def test_differences(script, tmp_path):
+def test_differences_from_the_published_counts_are_listed(script, tmp_path):
     """area2-bump with one bin too few, and moore exactly as published, in segments."""
     build = tmp_path / "build"
     published = catalog.load("area2-bump")
@@ -32,7 +32,7 @@ def test_differences(script, tmp_path):
     assert done.stdout.splitlines()[-1] == "2 built, 1 differ; 23 of the 25 recorded data sets are not built"
 
 
-def test_fewer_sessions(script, tmp_path):
+def test_missing_sessions_are_listed_as_differences(script, tmp_path):
     write(tmp_path / "build" / "dmfc-rsg", [(np.zeros((54, 240_467), np.uint8), "sub-Haydn", "train")])
     done = script("-m", "neuralpile.build.verify")
     assert done.returncode == 1
@@ -66,7 +66,7 @@ def test_units_that_were_seen_in_part():
     assert said((11, 97)) == {"units": "11 to 97 units instead of 9 to 97"}
 
 
-def test_nothing_built(script):
+def test_verify_without_builds_is_refused(script):
     done = script("-m", "neuralpile.build.verify")
     assert done.returncode == 2
     assert "expected built data sets, found none" in done.stderr

@@ -78,7 +78,7 @@ def test_merge_everything_that_is_built(components, script, tmp_path):
     assert sorted([*missing, *components]) == sorted(d.name for d in catalog.published())
 
 
-def test_same_seed_same_bytes(components, script, tmp_path):
+def test_the_same_seed_yields_the_same_bytes(components, script, tmp_path):
     for out, order, seed in [
         ("a", ["m1-a", "dmfc-rsg"], 1),
         ("b", ["dmfc-rsg", "m1-a"], 1),
@@ -98,7 +98,7 @@ def test_rows_are_shuffled(components, tmp_path):
     assert sorted(order) == sorted(row.session_id for row in opened)
 
 
-def test_shards(components, tmp_path, monkeypatch):
+def test_rows_and_their_order_do_not_depend_on_the_shard_size(components, tmp_path, monkeypatch):
     """However small the files, the rows are the same in the same order."""
     opened = open_data_set(str(tmp_path / "build" / "m1-a"))
     merge.merge([opened], tmp_path / "one", 0.1, 0)
@@ -174,7 +174,7 @@ def test_the_table_has_room_for_long_names(components, script, tmp_path):
     assert len({len(line) for line in lines}) == 1
 
 
-def test_killed_and_run_again(components, tmp_path):
+def test_a_merge_killed_and_run_again_yields_the_same_bytes(components, tmp_path):
     """In the midst of a file: those that were complete are kept, and the corpus is the same to the last byte."""
     source = str(tmp_path / "build" / "m1-a")
     command = [sys.executable, "-c", SLOWLY, source]
@@ -199,7 +199,7 @@ def test_killed_and_run_again(components, tmp_path):
     assert not partial.exists()
 
 
-def test_check(components, script, tmp_path):
+def test_check_proves_a_corpus_or_names_what_is_wrong(components, script, tmp_path):
     """The corpus is proved, or what is wrong with it is told."""
     assert script(SCRIPT).returncode == 0
     done = script(SCRIPT, "--check")
@@ -226,7 +226,7 @@ def test_check_needs_no_recorded_builds(components, script, tmp_path):
     assert (done.returncode, done.stdout) == (0, "4 rows: exactly those of simulated-motor\n"), done.stderr
 
 
-def test_manifest(components, script, tmp_path):
+def test_the_manifest_states_options_and_components(components, script, tmp_path):
     assert script(SCRIPT, "--seed", 3, "--split_by", "session").returncode == 0
     manifest = json.loads((tmp_path / "build" / catalog.PILE / "manifest.json").read_text())
     assert manifest["options"] == {"seed": 3, "test_size": 0.01, "split_by": "session"}
@@ -244,7 +244,7 @@ def test_one_row_is_for_training(script, tmp_path):
     assert (len(loaded["train"]), len(loaded["test"])) == (1, 0)
 
 
-def test_a_component_without_rows(components, script, tmp_path):
+def test_a_component_without_rows_is_skipped_and_a_corpus_without_rows_refused(components, script, tmp_path):
     write_component(tmp_path / "build" / "kim", 0, 5)
     done = script(SCRIPT, "--components", "kim", "m1-a")
     assert done.returncode == 0, done.stderr
@@ -332,7 +332,7 @@ def test_merge_again_replaces_the_corpus(components, script, tmp_path):
         (["--check", "--exclude_restricted"], "unrecognized arguments: --exclude_restricted"),
     ],
 )
-def test_wrong_arguments(components, script, arguments, message):
+def test_wrong_arguments_are_refused_in_one_line(components, script, arguments, message):
     done = script(SCRIPT, *arguments)
     assert done.returncode == 2
     assert message in done.stderr
@@ -378,7 +378,7 @@ def test_other_data_sets_are_not_replaced(components, script, tmp_path):
         assert contents(folder) == before
 
 
-def test_damaged_reports_are_told(components, script, tmp_path):
+def test_damaged_reports_are_reported(components, script, tmp_path):
     for name, report in zip(components, ("{", "[]", '{"failed": {}, "options": 3}'), strict=True):
         (tmp_path / "build" / name / "report.json").write_text(report)
     done = script(SCRIPT)
@@ -388,7 +388,7 @@ def test_damaged_reports_are_told(components, script, tmp_path):
         assert f"warning: {report}: expected the report of a build, found" in done.stderr
 
 
-def test_doubts_are_told(components, script, tmp_path):
+def test_doubts_are_reported(components, script, tmp_path):
     write_report(tmp_path / "build" / "m1-a", bin_size=0.1)
     write_report(tmp_path / "build" / "dmfc-rsg", {"x.nwb": "bad"})
     write_report(tmp_path / "build" / "area2-bump", as_published=True)
@@ -399,7 +399,7 @@ def test_doubts_are_told(components, script, tmp_path):
     assert "warning: some of the data sets were built with --as_published, others without" in done.stderr
 
 
-def test_linked_folder(components, script, tmp_path):
+def test_a_link_to_another_disk_stays_a_link(components, script, tmp_path):
     """A link to another disk stays a link."""
     (tmp_path / "disk").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "disk")
@@ -409,7 +409,7 @@ def test_linked_folder(components, script, tmp_path):
     assert len(open_data_set(str(tmp_path / "disk"))) == 125
 
 
-def test_two_merges_at_once(components, tmp_path):
+def test_a_second_merge_into_a_folder_is_refused(components, tmp_path):
     opened = [open_data_set(str(tmp_path / "build" / "m1-a"))]
     with (
         whole_folder(tmp_path / "out"),

@@ -73,7 +73,7 @@ def identity(row):
     return (*row[1:], row.counts.shape, row.counts.tobytes())
 
 
-def test_mix(hub, mix, script, tmp_path):
+def test_a_mix_of_local_and_hub_components_has_exactly_their_rows(hub, mix, script, tmp_path):
     """Exactly their rows; tokens told exactly; the same bytes when it is merged anew; proved by --check."""
     done = script(SCRIPT, "--components", *mix, "--test_size", 0.2, **hub.environment())
     assert done.returncode == 0, done.stderr
@@ -122,7 +122,7 @@ merge.merge([open_data_set(name) for name in ("me/one", "m1-a")], Path(sys.argv[
 """
 
 
-def test_killed_while_it_fetches(hub, mix, tmp_path):
+def test_a_merge_killed_while_it_fetches_does_not_fetch_again(hub, mix, tmp_path):
     """What was fetched is not fetched again, and the corpus is the same to the last byte."""
     environment = os.environ | hub.environment() | {"NEURALPILE_BUILD": str(tmp_path / "build")}
     command = [sys.executable, "-c", SLOWLY]

@@ -29,7 +29,7 @@ def test_segments_hold_the_session(session):
 
 
 @given(sessions)
-def test_published_cut(session):
+def test_our_cut_is_the_published_one_wherever_that_keeps_to_the_limit(session):
     """k = ceil(tokens / limit) segments of ceil(bins / k) bins; the same as ours wherever that keeps to the limit."""
     n_units, n_bins, more = session
     limit = n_units + more

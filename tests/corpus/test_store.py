@@ -48,7 +48,7 @@ def test_opening_reads_no_counts(tmp_path):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kB
 
 
-def test_references(tmp_path, monkeypatch):
+def test_a_data_set_is_opened_by_name_or_by_path(tmp_path, monkeypatch):
     monkeypatch.setattr(catalog, "BUILD", tmp_path / "build")
     write(tmp_path / "build" / "mine", MATRICES)
     assert open_data_set("mine").name == "mine"
@@ -70,7 +70,7 @@ def test_unfinished_builds_are_no_data_sets(tmp_path):
         open_data_set(str(tmp_path / "x"))
 
 
-def test_data_sets_of_others(tmp_path):
+def test_data_sets_without_the_columns_are_refused(tmp_path):
     datasets.Dataset.from_dict({"text": ["a"]}).save_to_disk(str(tmp_path / "text"))
     with pytest.raises(BadInput, match="expected a column spike_counts of lists of lists of uint8, found None"):
         open_data_set(str(tmp_path / "text"))
@@ -93,7 +93,7 @@ def test_data_sets_of_others(tmp_path):
         ([[1, 2], [3, 4]], None, "a session_id of every row, found null"),
     ],
 )
-def test_bad_rows_of_others(tmp_path, counts, session, said):
+def test_bad_rows_of_other_data_sets_are_refused(tmp_path, counts, session, said):
     row = {"spike_counts": counts, "subject_id": "a", "session_id": session, "segment_id": "c"}
     data = datasets.Dataset.from_list([row], features=datasets.Features.from_arrow_schema(rows.SCHEMA))
     data.save_to_disk(str(tmp_path / "x"))

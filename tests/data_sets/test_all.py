@@ -68,7 +68,7 @@ def write_all(raw):
 
 
 @pytest.mark.slow
-def test_all_25(script, tmp_path):
+def test_all_25_data_sets_are_built_merged_drawn_and_searched_for_motifs(script, tmp_path):
     write_all(lambda name: tmp_path / "raw" / name)
     names = [data_set.name for data_set in catalog.published()]
     for name in names:

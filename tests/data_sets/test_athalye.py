@@ -5,7 +5,7 @@ from helpers.nwb_miniatures import (
 )
 
 
-def test_athalye_widths(here, raw):
+def test_bins_of_monkey_g_last_a_sixtieth_of_a_second_and_the_report_says_so(here, raw):
     """Monkey G's bins last 1/60 s, and the report says so; bins of 50 ms are the same for both."""
     sessions = WRITERS["athalye"](raw)
     data_g, data_j = sessions.values()

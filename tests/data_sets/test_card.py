@@ -82,7 +82,7 @@ def wrong(found, counts):
     ("rate", "drift", "ours", "theirs"),
     [(0.5, 0, 0, 0), (1.5, 0.03, 0, 0), (4, 0.03, 0, 0.05), (8, 0, 0.02, 0.7), (8, 0.03, 0.2, 0.6)],
 )
-def test_card_error_rates(rate, drift, ours, theirs):
+def test_few_counts_are_wrong_and_every_wrong_one_is_reported_as_unsure(rate, drift, ours, theirs):
     """Wrong trials of a channel, at rates in spikes a bin, with rates that drift: at most `ours`, at least `theirs`."""
     counts, scored = simulate(rate, drift)
     undone = zscore.undo(scored, np.zeros(len(scored), int))
@@ -94,7 +94,7 @@ def test_card_error_rates(rate, drift, ours, theirs):
     assert too_high == 0
 
 
-def test_card_what_cannot_be_told_is_told():
+def test_counts_that_cannot_be_recovered_are_reported():
     """At 15 spikes a bin no bin is ever empty: counts come out too low, and nearly all are reported."""
     counts, scored = simulate(15)
     undone = zscore.undo(scored, np.zeros(len(scored), int))
@@ -104,7 +104,7 @@ def test_card_what_cannot_be_told_is_told():
     assert undone.unsure >= share * 60 * 16
 
 
-def test_card_a_burst_does_not_lift_its_neighbours():
+def test_a_burst_does_not_lift_the_counts_of_its_neighbours():
     """After a burst the mean jumps by whole numbers; trials with many empty bins due keep a smallest count of 0."""
     rng = np.random.default_rng(0)
     counts = [rng.poisson(0.5, (300, 4)) for _ in range(50)]
@@ -117,7 +117,7 @@ def test_card_a_burst_does_not_lift_its_neighbours():
             assert (found[t - 20] == counts[t]).all()
 
 
-def test_card_half_means_and_doubled_steps():
+def test_counts_are_recovered_from_half_means_and_from_doubled_steps():
     """A mean of 1.5: rounding first merges counts. Only 0 and 2: the step is that of the trials around."""
     counts = np.array([0, 1, 2, 3, 4, 5] * 4)[:, None]
     half = ((counts - 1.5) / 0.9).astype(np.float32)
@@ -131,7 +131,7 @@ def test_card_half_means_and_doubled_steps():
     assert zscore.undo_as_published(trials[2])[:, 0].tolist() == [0, 1, 1, 0, 0, 1]
 
 
-def test_card_step_of_one_trial_and_blocks():
+def test_a_trial_can_yield_its_own_step_and_another_block_does_not_lift_it():
     """0, 2 and 5 tell their step by themselves. A mean that another block has does not lift the trials of this one."""
     alone = np.array([0, 2, 5, 2, 0])[:, None]
     z = ((alone - 1.2) / 0.9).astype(np.float32)
@@ -141,7 +141,7 @@ def test_card_step_of_one_trial_and_blocks():
     assert zscore.undo(scored, np.array([0, 1])).counts[:, 0].tolist() == [0, 1, 2, 3] * 2
 
 
-def test_card_constant_channel_and_values_on_no_lattice():
+def test_constant_channels_and_values_on_no_lattice_are_counted_in_the_notes():
     trials = [((np.array(n)[:, None] - 1) / 0.7).astype(np.float32) for n in ([0, 1, 2, 1], [1, 1, 1, 1])]
     undone = zscore.undo(trials, np.zeros(2, int))
     assert undone.counts[:, 0].tolist() == [0, 1, 2, 1, 1, 1, 1, 1]
@@ -151,7 +151,7 @@ def test_card_constant_channel_and_values_on_no_lattice():
     assert zscore.undo([noise], np.zeros(1, int)).off_lattice == 1
 
 
-def test_card_from_the_command_line(script, tmp_path):
+def test_the_command_builds_the_train_and_val_files_of_a_day(script, tmp_path):
     """Train and val of a day (no test); 256 of 512 columns; a dead channel; counts above 20 and above 255."""
     rng = np.random.default_rng(0)
     expected, scores = {}, {}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from neuralpile.spikes import binning, clock_restarts
 
 
-def test_churchland_clocks_lie_on_one_another(here, raw):
+def test_clocks_of_epochs_lie_on_one_another_without_the_option(here, raw):
     """As published, three epochs are added up: the bins of the shorter clocks hold up to three trials."""
     sessions = WRITERS["churchland"](raw)
     built, _ = here("churchland")
@@ -23,7 +23,7 @@ def test_churchland_clocks_lie_on_one_another(here, raw):
         assert row.counts.shape[1] <= np.ceil(longest / BIN)
 
 
-def test_churchland_epochs(here, raw):
+def test_every_spike_is_where_its_epoch_was_laid(here, raw):
     """With --epochs, every spike is where its epoch was laid: worked out from the spikes of each epoch and trial."""
     WRITERS["churchland"](raw)
     built, said = here("churchland", "--epochs")

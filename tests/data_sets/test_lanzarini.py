@@ -22,7 +22,7 @@ def published_by_hand(trains, bin_size=0.02):
     return rows
 
 
-def test_lanzarini_published_values(tmp_path):
+def test_published_counts_wrap_and_ours_stay_at_255(tmp_path):
     rng = np.random.default_rng(0)
     random = {channel: [np.sort(rng.uniform(-0.1, 11.9, 300))] for channel in range(0, 128, 3)}
     edges = {1: [np.arange(600) * 0.02], 2: [np.arange(600) / 50], 4: [[12.0] * 3], 5: [[0.3] * 700]}
@@ -49,7 +49,7 @@ def test_lanzarini_published_values(tmp_path):
 
 
 @pytest.mark.parametrize("last", [2.0, 2.001, 2.0199, 2.02, np.nextafter(0.06, 1)])
-def test_lanzarini_number_of_bins(tmp_path, last):
+def test_the_last_spike_is_in_the_last_of_the_published_number_of_bins(tmp_path, last):
     """As published, and the last spike is in the last bin; 0.06 and a rounding error is beyond 3 bins' edges."""
     path = tmp_path / MATLAB_FILES["lanzarini"]
     save_mat(path, {f"Spk_{channel:03d}a_sh": np.array([[last]]) for channel in range(128)})
@@ -58,14 +58,14 @@ def test_lanzarini_number_of_bins(tmp_path, last):
     assert read("lanzarini", path).counts[0].tolist() == [0] * (n_bins - 1) + [1]
 
 
-def test_lanzarini_two_rows(tmp_path):
+def test_only_the_first_row_of_a_matrix_is_read(tmp_path):
     """Of a matrix the first row, published or not: what a second would be is not known."""
     path = write_lanzarini(tmp_path / MATLAB_FILES["lanzarini"], {3: [[0.1, 0.3], [0.2, 0.4]]})
     assert np.flatnonzero(read("lanzarini", path).counts[3]).tolist() == [5, 15]
     assert np.flatnonzero(read("lanzarini", path, PUBLISHED).counts[3]).tolist() == [5, 15]
 
 
-def test_lanzarini_whole_seconds_are_seconds(tmp_path):
+def test_whole_seconds_in_narrow_integers_are_seconds(tmp_path):
     """MATLAB stores whole numbers in the narrowest integer type, and scipy gives them in it."""
     path = tmp_path / MATLAB_FILES["lanzarini"]
     save_mat(path, {f"Spk_{channel:03d}a_sh": np.array([[1, 200]], "u1") for channel in range(128)})
@@ -75,7 +75,7 @@ def test_lanzarini_whole_seconds_are_seconds(tmp_path):
         assert counts[0].nonzero()[0].tolist() == ([50] if options.as_published else [50, 9_999])
 
 
-def test_lanzarini_cut_off(tmp_path):
+def test_a_file_that_ends_early_is_refused(tmp_path):
     """A file that ends early is an error: its last channels are not silent."""
     path = write_lanzarini(tmp_path / MATLAB_FILES["lanzarini"], {})
     path.write_bytes(path.read_bytes()[:-2000])

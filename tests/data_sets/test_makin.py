@@ -13,7 +13,7 @@ PUBLISHED = Options(as_published=True)
 
 @pytest.mark.parametrize("n_channels", [96, 192])
 @pytest.mark.parametrize("options", [Options(), PUBLISHED])
-def test_makin_all_units_of_all_channels(tmp_path, n_channels, options):
+def test_all_units_of_a_channel_are_counted_together(tmp_path, n_channels, options):
     """S1 (channels 97 to 192) is included where it is in the file."""
     cells = makin_cells(n_channels)
     session = read("makin", save_73(tmp_path / "raw" / "loco_20170210_03.mat", cells), options)
@@ -28,7 +28,7 @@ def test_makin_all_units_of_all_channels(tmp_path, n_channels, options):
     assert session.subject_id == "loco"
 
 
-def test_makin_last_spike_beyond_the_last_edge(tmp_path):
+def test_a_last_spike_beyond_the_last_edge_is_dropped_only_as_published(tmp_path):
     """Rounding leaves the last published edge below it: published, it is dropped, in the same number of bins."""
     path = save_73(tmp_path / MATLAB_FILES["makin"], [[[5.03], [9.31]]])
     session, published = read("makin", path), read("makin", path, PUBLISHED)
@@ -38,14 +38,14 @@ def test_makin_last_spike_beyond_the_last_edge(tmp_path):
     assert any("1 spikes after the last published bin edge" in note for note in published.notes)
 
 
-def test_makin_above_255(tmp_path):
+def test_counts_above_255_stay_at_255_and_wrap_only_as_published(tmp_path):
     path = save_73(tmp_path / MATLAB_FILES["makin"], [[[1.0] + [1.005] * 199, [2.0]], [[1.01] * 100, []]])
     session, published = read("makin", path), read("makin", path, PUBLISHED)
     assert (session.counts[0, 0], published.counts[0, 0]) == (255, 300 - 256)
     assert any("45 spikes above 255" in note for note in session.notes)
 
 
-def test_makin_without_spikes_and_in_another_unit(tmp_path):
+def test_a_session_without_spikes_is_empty_and_times_in_another_unit_are_refused(tmp_path):
     path = save_73(tmp_path / MATLAB_FILES["makin"], [[[], [], []]] * 5)
     assert read("makin", path).counts.shape == (3, 0)
     path = save_73(tmp_path / MATLAB_FILES["makin"], [[[1.0, 3e9], []]])
@@ -54,7 +54,7 @@ def test_makin_without_spikes_and_in_another_unit(tmp_path):
     assert "seconds" in one_line(error)
 
 
-def test_makin_transposed(tmp_path):
+def test_a_transposed_cell_array_is_refused(tmp_path):
     with pytest.raises(BadInput) as error:
         read("makin", save_73(tmp_path / MATLAB_FILES["makin"], [[[1.0]] * 5] * 96))
     assert "5 units × channels" in one_line(error)

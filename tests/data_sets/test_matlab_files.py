@@ -15,7 +15,7 @@ from neuralpile.recordings import matlab
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_file_cut_off_in_a_variable_that_is_not_asked_for(tmp_path, compressed):
+def test_a_file_cut_off_in_a_variable_that_is_not_read_is_refused(tmp_path, compressed):
     """scipy skips by the length that a variable claims; what would follow it is missing then, without a word."""
     variables = {"first": np.arange(50.0), "other": np.random.default_rng(0).uniform(size=500), "second": np.ones(3)}
     path = save_mat(tmp_path / "x.mat", variables, compressed)
@@ -39,7 +39,7 @@ def test_version_4_and_big_endian_files_are_whole(tmp_path):
     assert matlab.cut_off(tmp_path / "big.mat")
 
 
-def test_one_version_given_for_the_other(tmp_path):
+def test_a_file_of_another_matlab_version_is_refused(tmp_path):
     with pytest.raises(BadInput) as error:
         matlab.read_variables(save_73(tmp_path / "a.mat", [[[1.0]]]), ["spikes"])
     assert "version 7 or earlier" in one_line(error)
@@ -49,7 +49,7 @@ def test_one_version_given_for_the_other(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["missing", "no cells", "null", "group", "text"])
-def test_cells_that_are_no_spike_trains(tmp_path, kind):
+def test_cells_that_are_no_spike_trains_are_refused(tmp_path, kind):
     path = save_73(tmp_path / "a.mat", [[[1.0], [2.0]]])
     with h5py.File(path, "r+") as file:
         if kind == "missing":
@@ -66,7 +66,7 @@ def test_cells_that_are_no_spike_trains(tmp_path, kind):
     one_line(error)
 
 
-def test_truncated_73_file(tmp_path):
+def test_a_truncated_matlab_73_file_is_refused(tmp_path):
     path = save_73(tmp_path / "a.mat", [[np.arange(5000.0)] * 4])
     path.write_bytes(path.read_bytes()[:-20_000])
     with pytest.raises(BadInput) as error:
@@ -75,7 +75,7 @@ def test_truncated_73_file(tmp_path):
 
 
 @pytest.mark.parametrize("name", MATLAB_FILES)
-def test_a_bad_file_beside_a_good_one(name, tmp_path, script, rates):
+def test_a_bad_file_is_reported_and_the_good_one_beside_it_is_built(name, tmp_path, script, rates):
     """The good one is built, the bad one is told of in one line, and the exit status says so."""
     data = tmp_path / "raw"
     good = data / MATLAB_FILES[name]

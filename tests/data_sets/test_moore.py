@@ -10,7 +10,7 @@ from neuralpile.corpus import rows
 from neuralpile.spikes import session
 
 
-def test_moore_is_cut_as_published(here, raw):
+def test_the_session_is_cut_as_published(here, raw):
     """81 units and 378,319 bins: three rows of 94,580 bins, and one of 94,579. A miniature is cut without a loss."""
     whole = np.zeros((81, 378_319), np.uint8)
     for as_published in (False, True):

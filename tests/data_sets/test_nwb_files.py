@@ -32,7 +32,7 @@ from neuralpile.spikes import binning, session
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_rows(name, script, raw, tmp_path):
+def test_every_session_file_is_a_row_in_the_order_of_the_paths(name, script, raw, tmp_path):
     """Exactly the session files, in the order of their paths, each a row; a bin stays at 255; a silent unit is kept."""
     sessions = WRITERS[name](raw)
     done = script(f"data/{name}/preprocess.py", "--data_dir", raw)
@@ -56,7 +56,7 @@ def test_rows(name, script, raw, tmp_path):
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_as_published(name, here, raw):
+def test_published_counts_wrap_at_256(name, here, raw):
     """Bytes wrap. (A sum of monkey J's above 255 ended the published build: there is no published value.)"""
     sessions = WRITERS[name](raw)
     built, _ = here(name, "--as_published")
@@ -114,7 +114,7 @@ def test_readme_says_where_sessions_are_cut(name):
 
 
 @pytest.mark.parametrize("name", ["kim", "xiao", "h2"])
-def test_trim(name, here, raw):
+def test_bins_before_the_first_and_after_the_last_spike_are_left_out_with_trim(name, here, raw):
     """Kim's second block begins 80 s late on the clock of its penetration."""
     sessions = WRITERS[name](raw)
     built, _ = here(name, "--trim")
@@ -128,7 +128,7 @@ def test_trim(name, here, raw):
 
 
 @pytest.mark.parametrize("name", ["m1-a", "m1-b", "h1", "h2", "m2"])
-def test_drop_duplicates(name, here, raw):
+def test_minival_files_are_left_out_with_drop_duplicates(name, here, raw):
     """The minival file holds what its calib file begins with: with the option it is left out, and nothing else."""
     WRITERS[name](raw)
     every, _ = here(name)
@@ -155,7 +155,7 @@ QUALITIES = [
 
 
 @pytest.mark.parametrize(("name", "lowest", "labels", "good"), QUALITIES)
-def test_min_quality(name, lowest, labels, good, here, raw):
+def test_units_of_lower_quality_are_left_out_with_min_quality(name, lowest, labels, good, here, raw):
     """Units of lower quality are left out; the session still ends with the last spike of any unit."""
     sessions = WRITERS[name](raw)
     built, said = here(name, "--min_quality", lowest)
@@ -175,7 +175,7 @@ MASKED = ["moore", "dmfc-rsg", "area2-bump", "m1-a", "m1-b", "m2"]
 
 
 @pytest.mark.parametrize("name", MASKED)
-def test_mask_unobserved(name, here, raw):
+def test_only_bins_observed_throughout_are_kept_with_mask_unobserved(name, here, raw):
     """A bin is kept where each of its 20 ms was observed."""
     sessions = WRITERS[name](raw)
     built, said = here(name, "--mask_unobserved")
@@ -217,7 +217,7 @@ spans = st.lists(st.tuples(st.integers(-50, 1200), st.integers(0, 400)), max_siz
 
 
 @given(spans, st.integers(0, 60), st.sampled_from([1, 7, 20, 50]))
-def test_observed_bins(spans, n_bins, bin_ms):
+def test_a_bin_is_observed_where_all_its_milliseconds_are(spans, n_bins, bin_ms):
     """A bin is observed just where all its milliseconds are; intervals overlap, touch, are empty, come in any order."""
     observed = {ms for start, length in spans for ms in range(start, start + length)}
     expected = [observed.issuperset(range(b * bin_ms, (b + 1) * bin_ms)) for b in range(n_bins)]

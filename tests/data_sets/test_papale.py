@@ -36,7 +36,7 @@ def loop_events(mua, bin_ms=20):
     return counts
 
 
-def test_papale_from_the_command_line(script, tmp_path):
+def test_the_command_builds_a_row_for_each_monkey(script, tmp_path):
     """Two monkeys, one told by the folder, one by the name; bins in the order of time, or as published."""
     expected = {}
     for i, place in enumerate(["monkeyF/THINGS_MUA_trials.mat", "monkeyN/THINGS_MUA_trials_N.mat"]):
@@ -57,7 +57,7 @@ def test_papale_from_the_command_line(script, tmp_path):
 
 
 @pytest.mark.parametrize("chunks", [None, (300, 1, 16), (1, 40, 16), (300, 40, 1), (60, 9, 5)])
-def test_papale_any_chunks(tmp_path, monkeypatch, chunks):
+def test_counts_do_not_depend_on_the_chunks_of_the_file(tmp_path, monkeypatch, chunks):
     """Parts of a few kilobytes, of one chunk or less: the same counts, bit for bit those of the whole array."""
     mua = envelopes()
     path = write_envelopes(tmp_path / "monkeyF" / "THINGS_MUA_trials.mat", mua, chunks=chunks)
@@ -74,7 +74,7 @@ def test_papale_any_chunks(tmp_path, monkeypatch, chunks):
 
 
 @pytest.mark.parametrize("chunks", [None, (300, 1, 1024), (300, 2000, 1), (30, 500, 64), (1, 25_248, 1024)])
-def test_tiles(chunks):
+def test_tiles_cover_every_presentation_and_electrode_once_within_the_limit(chunks):
     """Each presentation and electrode once, and never more at a time than is asked for, whatever the chunks."""
     mua = SimpleNamespace(shape=(300, 25_248, 1024), chunks=chunks, dtype=np.dtype("f8"))
     seen = np.zeros((25_248, 1024), np.uint8)
@@ -84,7 +84,7 @@ def test_tiles(chunks):
     assert (seen == 1).all()
 
 
-def test_papale_event_is_the_falling_edge():
+def test_an_event_is_the_falling_edge_of_an_excursion():
     """An excursion counts once, in the bin of its last sample; one that is not over at the end does not count."""
     mua = np.zeros((300, 3, 2))
     mua[15:25, 0, 0] = 1  # ends in bin 1
@@ -95,7 +95,7 @@ def test_papale_event_is_the_falling_edge():
     assert without == 0
 
 
-def test_papale_bins_of_other_widths(tmp_path):
+def test_events_are_counted_in_bins_of_any_width(tmp_path):
     mua = envelopes(4, 3)
     path = write_envelopes(tmp_path / "monkeyN" / "THINGS_MUA_trials.mat", mua)
     for ms in (1, 7, 300):
@@ -103,7 +103,7 @@ def test_papale_bins_of_other_widths(tmp_path):
         assert (found == loop_events(mua, ms).reshape(-1, 3).T).all()
 
 
-def test_papale_missing_samples_and_contradicting_names(tmp_path):
+def test_missing_samples_are_noted_and_contradicting_names_are_refused(tmp_path):
     mua = envelopes(4, 3)
     expected = loop_events(mua)
     mua[100, 2, 1], mua[200, 3, 0] = np.nan, np.inf
@@ -116,7 +116,7 @@ def test_papale_missing_samples_and_contradicting_names(tmp_path):
         read("papale", path)
 
 
-def test_papale_memory(tmp_path):
+def test_a_large_file_is_read_in_little_memory(tmp_path):
     """A file of 307 MB in chunks that each span all presentations: far less than the file is in memory."""
     path = tmp_path / "monkeyF" / "THINGS_MUA_trials.mat"
     path.parent.mkdir()

@@ -6,7 +6,7 @@ from helpers.nwb_miniatures import (
 )
 
 
-def test_perich_warning_is_passed_on(here, raw):
+def test_the_warning_of_a_file_is_printed(here, raw):
     """The description of some of monkey C's sessions warns; a user must come to know of it."""
     WRITERS["perich"](raw)
     _, said = here("perich")

@@ -10,7 +10,7 @@ from neuralpile.spikes.session import Options
 
 
 @pytest.mark.parametrize("dtype", ["f8", "f4"])
-def test_rajalingham_values(tmp_path, rates, dtype):
+def test_counts_are_averages_rounded_half_to_even(tmp_path, rates, dtype):
     rates = rates.astype(dtype)
     path = write_rajalingham(tmp_path / "perle_hand_dmfc_dataset_50ms.mat", rates)
     for options in (Options(0.05), Options(0.05, as_published=True)):
@@ -23,7 +23,7 @@ def test_rajalingham_values(tmp_path, rates, dtype):
         assert "395 bins without a value count as 0" in session.notes
 
 
-def test_rajalingham_longer_bins_are_added_up_before_rounding(tmp_path, rates):
+def test_longer_bins_are_added_up_before_rounding(tmp_path, rates):
     path = write_rajalingham(tmp_path / MATLAB_FILES["rajalingham"], rates)
     counts = read("rajalingham", path, Options(0.1)).counts
     assert counts.shape == (5, 79 * 50)
@@ -33,7 +33,7 @@ def test_rajalingham_longer_bins_are_added_up_before_rounding(tmp_path, rates):
     one_line(error)
 
 
-def test_rajalingham_above_255(tmp_path, rates):
+def test_counts_above_255_stay_at_255_and_wrap_only_as_published(tmp_path, rates):
     rates[1, 2, 3] = 6.0  # 300 spikes in a bin
     path = write_rajalingham(tmp_path / MATLAB_FILES["rajalingham"], rates)
     session = read("rajalingham", path, Options(0.05))
@@ -43,7 +43,7 @@ def test_rajalingham_above_255(tmp_path, rates):
 
 
 @pytest.mark.parametrize("kind", ["other variable", "no struct", "orientation", "negative"])
-def test_rajalingham_wrong_file(tmp_path, rates, kind):
+def test_a_file_of_another_layout_is_refused(tmp_path, rates, kind):
     path = tmp_path / MATLAB_FILES["rajalingham"]
     if kind == "other variable":
         write_rajalingham(path, rates, "neural_responses")

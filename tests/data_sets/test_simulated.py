@@ -7,7 +7,7 @@ from neuralpile.open import open_data_set
 
 
 @pytest.mark.parametrize("name", ["simulated-motor", "simulated-visual"])
-def test_simulated(name, script, tmp_path):
+def test_what_is_simulated_is_what_dataset_toml_states(name, script, tmp_path):
     """From the download to the table: what was simulated is what dataset.toml says, so nothing "differs"."""
     assert script(f"data/{name}/download.py", "--data_dir", tmp_path / "raw").returncode == 0
     done = script(f"data/{name}/preprocess.py", "--data_dir", tmp_path / "raw")

@@ -42,7 +42,7 @@ def write_miniature(path, n_units, seed):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_units_table(name, script, tmp_path):
+def test_spike_times_of_every_file_become_counts(name, script, tmp_path):
     expected = {file: write_miniature(tmp_path / "raw" / file, 5 + i, i) for i, file in enumerate(FILES[name])}
     done = script(f"data/{name}/preprocess.py", "--data_dir", tmp_path / "raw")
     assert done.returncode == 0, done.stderr

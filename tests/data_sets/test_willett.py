@@ -13,7 +13,7 @@ PUBLISHED = Options(as_published=True)
 
 @pytest.mark.parametrize("dtype", ["u1", "u2", "i4", "u8", "f4", "f8"])
 @pytest.mark.parametrize("options", [Options(), PUBLISHED])
-def test_willett_counts_of_any_type(tmp_path, dtype, options):
+def test_counts_of_any_number_type_are_read_and_stay_at_255(tmp_path, dtype, options):
     """tx1, not the stricter thresholds; above 255 nothing wraps, published or not, because the published column is
     uint8 without a cast."""
     tx1 = np.random.default_rng(0).integers(0, 9, (40, 256))
@@ -29,7 +29,7 @@ def test_willett_counts_of_any_type(tmp_path, dtype, options):
     assert session.session_id == "t12.2022.04.28_sentences"
 
 
-def test_willett_in_longer_bins(tmp_path):
+def test_counts_are_added_up_in_longer_bins(tmp_path):
     tx1 = np.random.default_rng(0).integers(0, 9, (41, 256)).astype("u1")
     session = read("willett", save_mat(tmp_path / MATLAB_FILES["willett"], {"tx1": tx1}), Options(bin_size=0.1))
     assert session.counts[3].tolist() == [sum(tx1[start : start + 5, 3]) for start in range(0, 40, 5)]
@@ -46,7 +46,7 @@ def test_willett_in_longer_bins(tmp_path):
         (np.array([[np.ones((9, 256))]], object), "expected"),  # a cell, as in competitionData.tar.gz
     ],
 )
-def test_willett_no_counts(tmp_path, tx1, said):
+def test_values_that_are_no_counts_are_refused(tmp_path, tx1, said):
     with pytest.raises(BadInput) as error:
         read("willett", save_mat(tmp_path / MATLAB_FILES["willett"], {"tx1": tx1}))
     assert said in one_line(error)

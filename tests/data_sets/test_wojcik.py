@@ -149,7 +149,7 @@ def test_files_without_rates_are_no_sessions_and_damaged_ones_are_reported(scrip
 PUBLISHED = Options(as_published=True)
 
 
-def test_wojcik_from_the_command_line(script, tmp_path):
+def test_the_command_counts_each_trial_to_within_one_spike_of_its_integral(script, tmp_path):
     """Trials of 3500 samples and of others; ours integrates to within one spike, the published counts round up."""
     rng = np.random.default_rng(0)
     expected = {}
@@ -179,7 +179,7 @@ def test_wojcik_from_the_command_line(script, tmp_path):
         assert not row.counts[5].any()
 
 
-def test_wojcik_published_bin_is_hard_coded(tmp_path):
+def test_the_published_bin_is_20_ms_whatever_the_option(tmp_path):
     """55 Hz for 40 ms are 2.2 spikes; published, 0.02 s are taken whatever the bin is: 1.1, rounded up."""
     path = save_rates(tmp_path / "M1" / "a.npy", np.full((1, 1, 400), 55.0))
     ours = read("wojcik", path, Options(bin_size=0.04)).counts[0]
@@ -188,7 +188,7 @@ def test_wojcik_published_bin_is_hard_coded(tmp_path):
     assert read("wojcik", path, Options(bin_size=0.04, as_published=True)).counts[0].tolist() == [2] * 10
 
 
-def test_wojcik_single_precision_sums_and_large_counts(tmp_path):
+def test_sums_are_in_double_precision_and_counts_above_255_are_reported(tmp_path):
     """Sums in double precision; more than 255 stays at 255 and is told, where the published count wraps."""
     rates = np.full((300, 1, 3500), 12.34, np.float32)
     counts = read("wojcik", save_rates(tmp_path / "M1" / "a.npy", rates)).counts.reshape(300, 175)
@@ -218,7 +218,7 @@ def test_wojcik_single_precision_sums_and_large_counts(tmp_path):
         ("m10/x.npy", None),
     ],
 )
-def test_wojcik_subjects(tmp_path, place, subject):
+def test_the_subject_is_the_nearest_name_in_the_path(tmp_path, place, subject):
     path = save_rates(tmp_path / place, np.ones((1, 1, 40)))
     if subject:
         assert read("wojcik", path).subject_id == subject

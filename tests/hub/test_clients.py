@@ -145,7 +145,7 @@ def test_terms_are_told_before_a_push(hub, script, tmp_path):
 
 
 @pytest.mark.slow
-def test_private(hub, raw, script):
+def test_a_private_build_is_not_pushed_to_a_public_repository(hub, raw, script):
     command = [SCRIPT, "--data_dir", raw, "--hf_repo_name", "me/one", "--private"]
     assert script(*command, **hub.environment()).returncode == 0
     assert hub.private == {"me/one"}
@@ -158,7 +158,7 @@ def test_private(hub, raw, script):
 
 
 @pytest.mark.slow
-def test_branch_and_pull_request(hub, raw, script, tmp_path):
+def test_a_branch_and_a_pull_request_leave_main_as_it_is(hub, raw, script, tmp_path):
     """Both leave main as it is; asked for again, neither is made twice."""
     command = [SCRIPT, "--data_dir", raw, "--hf_repo_name", "me/one"]
     for _ in range(2):
@@ -218,7 +218,7 @@ def test_where_one_may_not_write(hub, raw, script, tmp_path, command, repository
 
 
 @pytest.mark.slow
-def test_push_to_an_organization(hub, raw, script):
+def test_a_build_can_be_pushed_to_an_organization(hub, raw, script):
     hub.organizations = ["lab"]
     done = script(SCRIPT, "--data_dir", raw, "--hf_repo_name", "lab/one", **hub.environment())
     assert done.returncode == 0, done.stderr

@@ -147,7 +147,7 @@ except HfHubHTTPError as error:
     assert hub.files("someone/xiao") == {"a.txt": b"one"}
 
 
-def test_answers_on_the_wire(hub):
+def test_the_hub_answers_as_clients_rely_on(hub):
     """What the clients rely on without saying so: ranges, names of errors, digests; and a stall that ends."""
     upload = 'HfApi().upload_file(path_or_fileobj=b"0123456789", path_in_repo="d/x", **repo)'
     run(hub, 'repo = dict(repo_id="someone/xiao", repo_type="dataset")\nHfApi().create_repo(**repo)\n' + upload)

@@ -179,7 +179,7 @@ def puts(hub):
 
 
 @pytest.mark.slow
-def test_two_pushes_at_once(hub, tmp_path):
+def test_two_pushes_at_once_are_committed_one_upon_the_other(hub, tmp_path):
     """Both see the same head and commit: one comes first, the other finds so and commits upon it."""
     one, two = write_build(tmp_path / "one", 5, 1), write_build(tmp_path / "two", 9, 2)
     push(hub, (write_build(tmp_path / "old", 2, 3), "me/x"))
@@ -212,7 +212,7 @@ def test_a_commit_that_is_done_and_overtaken(hub, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_same_rows_again(hub, tmp_path):
+def test_the_same_rows_are_neither_uploaded_nor_committed_again(hub, tmp_path):
     """No upload, no commit; and what is common to two data sets is sent once."""
     build = write_build(tmp_path / "one", 8, 1)
     push(hub, (build, "me/x"))

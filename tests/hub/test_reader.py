@@ -73,13 +73,13 @@ def test_nothing_is_read_twice(hub, local):
 
 
 @pytest.mark.slow
-def test_some_rows(hub, local):
+def test_some_rows_can_be_taken_in_any_order(hub, local):
     assert json.loads(run(hub, READ, "[24, 0, 7]")) == told([local[i] for i in (24, 0, 7)])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("failure", [500, 429, "reset", "stall"])
-def test_passing_faults(hub, local, failure):
+def test_temporary_failures_are_retried(hub, local, failure):
     lines = ["HEAD .*README", "GET /api/datasets/me/x/revision", "GET /api/datasets/me/x/tree", "GET .*parquet$"]
     faults = [hub.fail(line, failure) for line in lines]
     code = "from neuralpile import http_client; http_client.RETRY_SECONDS, http_client.SILENT_SECONDS = 0.01, 1" + READ
@@ -88,7 +88,7 @@ def test_passing_faults(hub, local, failure):
 
 
 @pytest.mark.slow
-def test_motifs_of_a_repository(hub, local, script, tmp_path):
+def test_motifs_of_a_repository_are_those_of_the_local_data_set(hub, local, script, tmp_path):
     """The same table as of the local data set."""
     for name, environment in (("me/x", hub.environment()), (str(tmp_path / "x"), {})):
         options = ["--p_n", 2, "--p_t", 5, "--repo_name", name, "--out_dir", tmp_path / "out"]
@@ -100,7 +100,7 @@ def test_motifs_of_a_repository(hub, local, script, tmp_path):
     assert tokens == [sum(row.counts.size for row in local)] * 2
 
 
-def test_no_such_repository(hub, script):
+def test_a_repository_that_does_not_exist_is_refused(hub, script):
     done = script("extract_motifs.py", "--p_n", 1, "--p_t", 8, "--repo_name", "me/nothing", **hub.environment())
     assert done.returncode == 2
     assert "error: me/nothing: expected a data set on the Hub" in done.stderr
@@ -118,7 +118,7 @@ datasets.Dataset.from_dict(made, features).push_to_hub("me/null")
 
 
 @pytest.mark.slow
-def test_data_sets_of_others(hub, script):
+def test_data_sets_without_the_columns_are_refused(hub, script):
     run(hub, OTHERS)
     for name, said in {
         "no-spike_counts": "a column spike_counts of lists of lists of uint8, found None",

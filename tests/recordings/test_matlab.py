@@ -51,7 +51,7 @@ def test_files_that_are_no_matlab_files(tmp_path, content):
         matlab.read_cells(path, "spikes")
 
 
-def test_truncated_matlab_file(tmp_path):
+def test_a_truncated_matlab_file_is_refused(tmp_path):
     path = tmp_path / "x.mat"
     scipy.io.savemat(path, {"tx1": np.arange(10_000)}, do_compression=True)
     path.write_bytes(path.read_bytes()[:-500])
@@ -60,7 +60,7 @@ def test_truncated_matlab_file(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "f8"])
-def test_willett(script, tmp_path, dtype):
+def test_threshold_crossings_of_willett_are_read_in_any_number_type(script, tmp_path, dtype):
     tx1 = np.random.default_rng(0).integers(0, 9, (30, 256)).astype(dtype)
     if dtype != "u1":
         tx1[3, 4] = 300
@@ -75,14 +75,14 @@ def test_willett(script, tmp_path, dtype):
     assert rows[0].subject_id == "sentences"
 
 
-def test_willett_without_its_variable(script, tmp_path):
+def test_a_willett_file_without_its_variable_is_refused(script, tmp_path):
     save(tmp_path / "raw" / "sentences" / "t12.2022.04.28_sentences.mat", tx2=np.ones((3, 256)))
     done = script("data/willett/preprocess.py", "--data_dir", tmp_path / "raw")
     assert "expected a variable tx1, found none" in done.stderr
 
 
 @pytest.mark.parametrize("options", [[], ["--as_published"]])
-def test_makin(script, tmp_path, options):
+def test_units_of_a_makin_channel_are_counted_together(script, tmp_path, options):
     """All slots of a channel together, bins from the first spike on; the subject is in the file's name."""
     save_cells(tmp_path / "raw" / "data" / "indy_20160407_02.mat", CELLS)
     rows, _ = build(script, tmp_path, "makin", *options)
@@ -111,7 +111,7 @@ def test_makin_edges_are_those_of_numpy(script, tmp_path):
     assert (rows[0].counts[0] == np.histogram(times, published)[0]).all()
 
 
-def test_makin_session_without_spikes(script, tmp_path):
+def test_a_makin_session_without_spikes_is_skipped(script, tmp_path):
     save_cells(tmp_path / "raw" / "a" / "indy_1.mat", [[[], []]])
     save_cells(tmp_path / "raw" / "a" / "indy_2.mat", CELLS)
     rows, said = build(script, tmp_path, "makin")
@@ -125,7 +125,7 @@ def lanzarini_trains(trains):
     }
 
 
-def test_lanzarini(script, tmp_path):
+def test_lanzarini_columns_are_read_whole_but_as_published_are_not(script, tmp_path):
     """Columns are read whole, spikes before 0 s are reported, the last spike counts; published, none of these."""
     trains = {channel: ([0.5], (1, 1)) for channel in range(126)}
     trains[0] = ([0.01, 0.03, 0.05], (3, 1))  # a column
@@ -154,13 +154,13 @@ def test_lanzarini(script, tmp_path):
     assert (published[4:] == counts[4:]).all()
 
 
-def test_lanzarini_wrong_file(script, tmp_path):
+def test_a_lanzarini_file_without_its_variables_is_refused(script, tmp_path):
     save(tmp_path / "raw" / "Wifi" / "x.mat", other=np.ones(3))
     done = script("data/lanzarini/preprocess.py", "--data_dir", tmp_path / "raw")
     assert "expected variables Spk_000a_sh to Spk_127a_sh, found none of them" in done.stderr
 
 
-def test_rajalingham(script, tmp_path):
+def test_rajalingham_rates_become_counts_and_only_ours_are_cut_at_the_limit(script, tmp_path):
     """Rates in spikes per ms, times 50 ms; conditions one after the other; ours are cut at the limit, published not."""
     rng = np.random.default_rng(0)
     rates = rng.uniform(0, 0.08, (6, 79, 100))

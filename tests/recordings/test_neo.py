@@ -15,7 +15,7 @@ def trains(found):
     return dict(zip(found.ids, [t.tolist() for t in np.split(found.times, found.ends[:-1])], strict=True))
 
 
-def test_neuroexplorer(tmp_path):
+def test_neuroexplorer_files_are_read(tmp_path):
     ticks = {"sig001a": [400, 800, 40_000], "sig001b": [], "sig002a": [20_000]}
     path = write_nex(tmp_path / "sub-A" / "ses-1.nex", ticks)
     assert trains(neo.read_spike_trains(path)) == {"sig001a": [0.01, 0.02, 1.0], "sig001b": [], "sig002a": [0.5]}

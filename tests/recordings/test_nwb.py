@@ -21,7 +21,7 @@ REAL = [
 
 
 @pytest.mark.parametrize(("name", "shape", "spikes", "largest"), REAL)
-def test_real_recordings(real, name, shape, spikes, largest):
+def test_real_recordings_have_the_known_shapes_and_spikes(real, name, shape, spikes, largest):
     path = real(name)
     session = nwb.count_units(path, Options())
     assert session.counts.shape == shape
@@ -43,7 +43,7 @@ def test_real_recordings(real, name, shape, spikes, largest):
         ("nwb/2.1.0_nwbfile_with_extension.nwb", "expected a units table at units or processing/ecephys/units, found"),
     ],
 )
-def test_real_files_without_spikes(real, name, message):
+def test_real_files_without_spikes_are_refused(real, name, message):
     with pytest.raises(BadInput, match="units") as error:
         nwb.count_units(real(name), Options())
     assert message in str(error.value)
@@ -61,7 +61,7 @@ def test_units_table_as_pynwb_writes_it(tmp_path):
 
 @pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "u8", "i8"])
 @pytest.mark.parametrize("place", ["units", "processing/ecephys/units"])
-def test_index_types_and_places(tmp_path, dtype, place):
+def test_unsigned_ends_of_any_type_and_place_are_read(tmp_path, dtype, place):
     """Differences of unsigned ends would wrap where a unit is silent."""
     path = write_units_bare(tmp_path / "x.nwb", np.arange(6) * 0.02, np.array([0, 2, 2, 6], dtype), place)
     assert nwb.count_units(path, Options()).counts.sum(axis=1).tolist() == [0, 2, 0, 4]
@@ -115,7 +115,7 @@ def test_index_of_another_length_than_the_table(tmp_path):
 
 
 @pytest.mark.parametrize("keep", [0, 10, 3000, 0.9])
-def test_truncated_file(tmp_path, keep):
+def test_a_truncated_file_is_refused(tmp_path, keep):
     path = write_units(tmp_path / "x.nwb", [np.linspace(0, 9, 5000)])
     content = path.read_bytes()
     path.write_bytes(content[: int(keep if keep >= 1 else keep * len(content))])
@@ -140,7 +140,7 @@ PLACE = "processing/ecephys/rasters/data"
 
 
 @pytest.mark.parametrize("slab", [1, 1000, 2**20])
-def test_raster_in_slabs(tmp_path, monkeypatch, slab):
+def test_counts_do_not_depend_on_the_slab(tmp_path, monkeypatch, slab):
     monkeypatch.setattr(nwb, "SLAB", slab)
     raster = np.random.default_rng(0).poisson(0.1, (1234, 7)).astype(np.uint8)
     raster[40:60, 3] = 20
@@ -156,7 +156,7 @@ def test_raster_in_slabs(tmp_path, monkeypatch, slab):
     assert (published.counts == expected % 256).all()
 
 
-def test_no_raster(tmp_path):
+def test_files_without_a_raster_are_refused(tmp_path):
     path = write_units(tmp_path / "x.nwb", [[1.0]])
     with pytest.raises(BadInput, match=r"expected a raster .* found nothing"):
         nwb.count_raster(path, Options(), [PLACE], 0.001)

@@ -78,7 +78,7 @@ def test_last_spike_past_the_last_edge():
     assert published.notes(True) == ["2 spikes after the last published bin edge left out"]
 
 
-def test_a_floor_would_be_wrong():
+def test_edges_decide_where_a_floor_of_the_quotient_would_be_wrong():
     """On a millisecond clock the quotient puts spikes on edges into the bin before; the edges decide instead."""
     times = np.arange(0, 100_000) / 1000
     edges = np.arange(0, times.max() + 0.02, 0.02)
@@ -115,7 +115,7 @@ def test_published_end_of_a_session_with_nan():
     assert published.after_end == 1
 
 
-def test_saturation_and_wrap():
+def test_counts_saturate_at_255_and_wrap_only_as_published():
     times, ends = flat([[0.001] * 300 + [0.03] * 255, [0.03] * 513])
     right = binning.bin_spikes(times, ends, 0.02)
     assert right.counts.tolist() == [[255, 255], [0, 255]]
@@ -160,7 +160,7 @@ def test_rebin_is_a_sum_over_blocks(raster, factor):
     assert (binning.rebin(raster, factor, as_published=True).counts == expected % 256).all()
 
 
-def test_rebin_of_many_bins():
+def test_many_bins_are_summed_as_few_are():
     """More bins than are summed in one go."""
     raster = np.random.default_rng(0).integers(0, 100, (2 * 1100 + 1, 3), np.uint8)
     expected = raster[:-1].reshape(1100, 2, 3).sum(axis=1, dtype=int).T

@@ -55,7 +55,7 @@ def test_quality_is_compared_without_case_and_blanks():
 
 
 @pytest.mark.parametrize(("unit", "seconds"), [("s", 1.0), ("ms", 0.001), ("us", 1e-6), (1 / 30_000, 1 / 30_000)])
-def test_units_of_time(unit, seconds):
+def test_units_of_time_are_converted_to_seconds(unit, seconds):
     assert trains.seconds_per(unit) == seconds
 
 
