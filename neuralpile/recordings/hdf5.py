@@ -24,6 +24,7 @@ Recording = Path | RemoteRecording
 Read = Callable[[Recording, Options], Session]  # what `build.main` takes: it reads one recording
 
 LARGEST_HEAP = 1 << 24  # bytes of a heap of strings that are looked at; HDF5 writes 4 kB, or one long string
+IN_HEAP = 16  # bytes of an entry that refers to a heap: length, address, index
 GAP = 1 << 16  # bytes: ranges with less between them are fetched in one request
 LOOSE = 1.1  # chunks are contiguous if they span at most so many times their bytes
 FIRST_LOOK = 16  # check whether chunks are contiguous after so many chunks,
@@ -107,7 +108,7 @@ def read(path: Recording, dataset: h5py.Dataset) -> np.ndarray:
         raise Mismatch(f"values in {dataset.name}", "a null dataset")
     prefetch(path, dataset)
     check_stored(dataset)
-    if isinstance(path, Path) and h5py.check_string_dtype(dataset.dtype) and not dataset.compression:
+    if isinstance(path, Path) and _in_heap(dataset) and not dataset.compression:
         _check_heaps(dataset)
     return np.asarray(dataset[()])
 
@@ -129,7 +130,8 @@ def check_stored(dataset: h5py.Dataset) -> None:
     if dataset.dtype.kind == "f" and not dataset.id.get_type().equal(h5py.h5t.py_create(dataset.dtype)):
         raise Mismatch(f"{dataset.name} in an IEEE floating point type", "another one")
     if dataset.chunks is None:
-        stored, whole = dataset.id.get_storage_size(), dataset.size * dataset.dtype.itemsize
+        in_heap = _in_heap(dataset)
+        stored, whole = dataset.id.get_storage_size(), dataset.size * (IN_HEAP if in_heap else dataset.dtype.itemsize)
         if stored != whole:
             raise Mismatch(f"{whole:,} bytes of {dataset.name}", f"{stored:,} stored")
         return
@@ -156,6 +158,12 @@ def _check_chunks(dataset: h5py.Dataset) -> None:
         raise Mismatch(f"{whole:,} chunks of {dataset.name}, each in its own place", "chunks that overlap")
 
 
+def _in_heap(dataset: h5py.Dataset) -> bool:
+    """Whether a dataset's values, strings or lists of variable length, are in a heap elsewhere in the file."""
+    text = h5py.check_string_dtype(dataset.dtype)
+    return h5py.check_vlen_dtype(dataset.dtype) is not None or (text is not None and text.length is None)
+
+
 def _check_heaps(dataset: h5py.Dataset) -> None:
     """Check the heaps that hold strings of variable length: HDF5 reads some damaged ones for ever.
 
@@ -165,15 +173,13 @@ def _check_heaps(dataset: h5py.Dataset) -> None:
     Raises:
         Mismatch: a heap is not one.
     """
-    if h5py.check_string_dtype(dataset.dtype).length is not None:  # of fixed length
-        return
-    base, n_bytes = dataset.file.userblock_size, dataset.id.get_type().get_size()
+    base = dataset.file.userblock_size
     with Path(dataset.file.filename).open("rb") as file:
         addresses = set()
         for start, size in _places(dataset):
             file.seek(start)
-            stored = np.frombuffer(file.read(size // n_bytes * n_bytes), np.uint8).reshape(-1, n_bytes)
-            addresses |= {struct.unpack("<Q", row[4:12].tobytes())[0] for row in stored if n_bytes == 16}
+            stored = np.frombuffer(file.read(size // IN_HEAP * IN_HEAP), np.uint8).reshape(-1, IN_HEAP)
+            addresses |= {struct.unpack("<Q", row[4:12].tobytes())[0] for row in stored}
         for address in addresses - {0}:
             file.seek(min(base + address, 2**62))
             if not _is_heap(file.read(16), file):
