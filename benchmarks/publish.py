@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 import datasets
 import numpy as np
@@ -27,7 +26,6 @@ import pyarrow.parquet as pq
 from neuralpile import simulation
 from neuralpile.corpus import arrow, rows
 from neuralpile.corpus.rows import Row
-from neuralpile.corpus.store import LocalRows
 from neuralpile.hub import publish
 from neuralpile.open import open_data_set
 
@@ -55,7 +53,7 @@ def by_push_to_hub(build: Path, out: Path) -> None:
 
 def by_us(build: Path, out: Path) -> None:
     """What `publish.push` uploads."""
-    publish.write_splits(cast(LocalRows, open_data_set(str(build))), rows.SCHEMA, out, "write")
+    publish.write_splits(open_data_set(str(build)), rows.SCHEMA, out, "write")
 
 
 WAYS = {"push_to_hub": by_push_to_hub, "ours": by_us}

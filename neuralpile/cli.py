@@ -1,25 +1,27 @@
-"""What the command lines of several scripts share: options, and errors as one line."""
+"""What the command lines of the scripts share: types of options, help texts, and errors as one line."""
 
 import argparse
+import io
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
 from pathlib import PurePosixPath
 
-from neuralpile.errors import BadInput
+from neuralpile import interrupt
+from neuralpile.errors import BadInput, printable
 
 
 def parser(description: str, example: str) -> argparse.ArgumentParser:
-    """A parser whose help has an example and every option's default."""
-    # "%" is argparse's own sign in help texts
-    text = "example:\n  " + example.replace("%", "%%")
+    """A parser whose help shows an example and the default of every option."""
+    text = "example:\n  " + example.replace("%", "%%")  # argparse expands "%"
     return argparse.ArgumentParser(description=description, epilog=text, formatter_class=_Help)
 
 
 class _Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    """Line breaks of the description kept, and defaults shown where there are any."""
+    """Keeps the line breaks of the description, and shows a default if there is one."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         if action.default is None or action.default is False or action.default == []:
@@ -61,7 +63,7 @@ def seed(text: str) -> int:
 
 
 def token_limit(text: str) -> int:
-    """An argument that must be a number of tokens that fits a row: Arrow's lists count with 32 bits."""
+    """An argument that must be a number of tokens that fits into a row: Arrow's lists count with 32 bits."""
     value = positive_int(text)
     if value >= 2**31:
         raise argparse.ArgumentTypeError(f"expected a whole number below {2**31:_}, found {text!r}")
@@ -94,18 +96,18 @@ def machine_memory() -> int:
 
 
 def cores() -> int:
-    """Processors that this process may use: on a cluster, those of the job."""
+    """Number of processors that this process can use: on a cluster, those of the job."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def add_choice(parser: argparse.ArgumentParser) -> None:
     """Add `--sessions` and `--max_files`, which choose among session files."""
-    parser.add_argument("--sessions", metavar="GLOB", help="only files whose path or name is like this: '*2016*'")
+    parser.add_argument("--sessions", metavar="GLOB", help="only files whose path or name matches: '*2016*'")
     parser.add_argument("--max_files", type=positive_int, metavar="N", help="only the first N files")
 
 
 def choose(paths: Sequence[str], sessions: str | None = None, most: int | None = None) -> list[str]:
-    """The first `most` of these paths that are, or whose names are, like `sessions`. Raises BadInput: there is none."""
+    """The first `most` of the paths that match `sessions`, whole or by their names. Raises BadInput: none does."""
     chosen = [p for p in paths if sessions is None or fnmatch(p, sessions) or fnmatch(PurePosixPath(p).name, sessions)]
     if not chosen:
         raise BadInput("--sessions", f"a pattern like {paths[0]}", sessions or "", "see download.py --dry_run for all")
@@ -123,23 +125,33 @@ def plural(n: int, noun: str, several: str = "") -> str:
 
 
 def run(main: Callable[[], int]) -> None:
-    """Run a script's main function and exit with its status: 2, with one line on stderr, where the input is bad."""
+    """Run a script's main function and exit with its status.
+
+    Errors are one line on stderr: bad input, a full disk or too little memory exit with status 2, an interrupt (Ctrl-C)
+    with 130. Characters that the output's encoding does not have are written as escapes.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
+        interrupt.raise_again()
         status = main()
         sys.stdout.flush()
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         status = 2
-    except BrokenPipeError:  # the reader of our output, `head` say, has gone
+    except BrokenPipeError:  # the reader of our output, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     except OSError as error:
-        print(f"error: {error}; check the path, its permissions and the disk's free space", file=sys.stderr)
+        line = " ".join(str(error).split())
+        print(f"error: {printable(line)}; check the path, its permissions and the free space", file=sys.stderr)
         status = 2
     except MemoryError as error:
-        print(f"error: not enough memory: {error}", file=sys.stderr)
+        print(f"error: not enough memory: {printable(error)}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends the process at once, without a traceback
         print("\ninterrupted; run the same command again", file=sys.stderr)
         status = 130
     sys.exit(status)

@@ -1,9 +1,9 @@
 """Compile functions on arrays with numba, and keep the compiled code between runs where that is possible."""
 
+import threading
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
-
-import numba
+from functools import update_wrapper
+from typing import Any, Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -14,10 +14,11 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 
     The machine code is cached beside the source file, or in the user's cache folder, or in `NUMBA_CACHE_DIR`. Where
     none of these can be written (installed code and no home folder, say), every process compiles anew, which takes
-    some seconds.
+    some seconds. numba, whose import takes half a second, is imported on the first call too.
 
     Parameters:
-        function: a function that numba compiles in its nopython mode.
+        function: a function that numba compiles in its nopython mode. It may call other compiled functions that are
+            names in its module.
 
     Returns:
         The compiled function, with the same signature.
@@ -33,8 +34,35 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
         >>> total(np.array([1, 2, 3]))
         6
     """
-    try:
-        made: Callable[P, R] = numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # numba found no folder that it can write to
-        made = numba.njit(nogil=True)(function)
-    return made
+    return _Compiled(function)
+
+
+class _Compiled(Generic[P, R]):
+    """A function that becomes numba's on its first call."""
+
+    _lock = threading.RLock()
+
+    def __init__(self, function: Callable[P, R]) -> None:
+        self._function = function
+        self._made: Callable[P, R] | None = None
+        update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return (self._made or self._make())(*args, **kwargs)
+
+    def _make(self) -> Callable[P, R]:
+        with self._lock:
+            if self._made is None:
+                import numba
+
+                try:
+                    self._made = numba.njit(cache=True, nogil=True)(self._function)
+                except RuntimeError:  # numba found no folder that it can write to
+                    self._made = numba.njit(nogil=True)(self._function)
+                # What this function calls must be numba's as well.
+                names: dict[str, Any] = self._function.__globals__
+                for name, value in list(names.items()):
+                    if isinstance(value, _Compiled):
+                        names[name] = value._make()
+            assert self._made is not None
+            return self._made

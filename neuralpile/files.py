@@ -1,6 +1,6 @@
 """Files and folders that appear under their final name whole or not at all."""
 
-import ctypes
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,16 +11,19 @@ from filelock import FileLock, Timeout
 
 from neuralpile.errors import BadInput
 
-PARTIAL = ".partial"  # suffix of whatever is not finished
-MADV_DONTNEED = 4  # madvise(2)
-JOB = ".job"  # what a folder that is not finished is for
+PARTIAL = ".partial"  # suffix of files and folders that are not finished
+JOB = ".job"  # in an unfinished folder: what it is being filled with
+# Some network and FUSE file systems refuse fsync, most of them for folders only: fsync(2), "fd does not support it"
+NO_FSYNC = (errno.EINVAL, errno.ENOTSUP)
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path` to write to; it is made durable and renamed when the block ends well.
+    """Write a file that appears only when it is complete.
 
-    No two processes share a temporary path, so a process that outlives a killed run cannot spoil the next run's file.
+    Gives a temporary path beside `path` to write to. When the block ends without an error, the file is flushed to disk
+    and renamed. No two processes share a temporary path, so a process that outlives a killed run cannot spoil the next
+    run's file.
     """
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,11 +39,14 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path, job: str = "") -> Iterator[Path]:
-    """Give a temporary folder beside `path` to fill; it takes the place of `path` when the block ends well.
+    """Fill a folder that appears only when it is complete.
 
-    It is empty, unless an earlier block for the same `job` did not end: then it has what that one left.
+    Gives a temporary folder beside `path` to fill. When the block ends without an error, it replaces `path`. The
+    temporary folder is empty at first, unless an earlier block for the same `job` was interrupted: then it holds what
+    that block completed.
 
-    Raises BadInput where another process is filling it.
+    Raises:
+        BadInput: another process is filling the folder.
     """
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,10 +54,11 @@ def whole_folder(path: Path, job: str = "") -> Iterator[Path]:
         yield from _fill(path, job)
 
 
-def take_away_old(path: Path) -> None:
-    """Finish what a killed `whole_folder` left to do: delete the folder whose place another took.
+def remove_replaced(path: Path) -> None:
+    """Delete the folder that a new one replaced, if a killed `whole_folder` left it.
 
-    Raises BadInput as `whole_folder` does.
+    Raises:
+        BadInput: another process is filling the folder.
     """
     path = path.resolve()
     if _old(path).exists():
@@ -59,9 +66,15 @@ def take_away_old(path: Path) -> None:
             _settle(path)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8 that appears only when it is complete."""
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Keep other processes off a folder. Raises BadInput where one is at work on it."""
+    """Keep other processes from filling a folder. Raises BadInput if one does already."""
     try:
         with FileLock(path.with_name(f".{path.name}.lock"), timeout=0):
             yield
@@ -70,11 +83,12 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _old(path: Path) -> Path:
-    """Where a folder is while another takes its place."""
+    """Where the previous folder is while it is being replaced."""
     return path.with_name(f"{path.name}.old{PARTIAL}")
 
 
 def _settle(path: Path) -> None:
+    """Finish, or undo, a replacement that was killed halfway."""
     if _old(path).exists() and not path.exists():  # killed between the two renames of `_fill`
         _old(path).replace(path)
     shutil.rmtree(_old(path), ignore_errors=True)
@@ -89,7 +103,7 @@ def _fill(path: Path, job: str) -> Iterator[Path]:
         partial.mkdir()
         if job:
             write_text(note, job)
-    for left in sorted(partial.rglob(f"*{PARTIAL}")):  # by a killed `whole_file`
+    for left in sorted(partial.rglob(f"*{PARTIAL}")):  # files of a killed `whole_file`
         left.unlink()
     try:
         yield partial
@@ -112,36 +126,13 @@ def _fill(path: Path, job: str) -> Iterator[Path]:
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a whole text file."""
-    with whole_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-
-
 def _to_disk(path: Path) -> None:
-    """Have the operating system put a file's content, or a folder's entries, on the disk."""
+    """Flush a file's content, or a folder's entries, to the disk, where the file system can do that."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in NO_FSYNC:
+            raise
     finally:
         os.close(handle)
-
-
-def unmap_pages(folder: Path) -> None:
-    """Have the files of a folder that are mapped into memory no longer count as this process's memory.
-
-    Arrow's tables are maps of their files: what was read once stays, until the machine has no other memory left, and
-    clusters end jobs for it. The pages remain in the system's cache, and are there when they are read again. Where
-    there is no /proc, nothing is done.
-    """
-    root = f"{folder.resolve()}/"
-    try:
-        maps = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return
-    madvise = ctypes.CDLL(None).madvise
-    for line in maps:  # address-address permissions offset device inode path: proc_pid_maps(5)
-        addresses, permissions, _, _, _, *path = line.split(maxsplit=5)
-        if path and path[0].startswith(root) and "w" not in permissions:
-            start, end = (int(address, 16) for address in addresses.split("-"))
-            madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_DONTNEED)

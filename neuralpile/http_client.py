@@ -1,39 +1,66 @@
-"""HTTP as the archives need it: try again what may pass, wait as long as the server asks, say in a line what is wrong.
+"""HTTP requests to the archives: timeouts, retries, rate limits, bounded answers, and errors in one line.
 
-Two environment variables, for slow lines and for tests: NEURALPILE_RETRY_SECONDS is the wait before the second try,
-which doubles from try to try (default 1); NEURALPILE_TIMEOUT is how many seconds a server may be silent (default 60).
+Two environment variables, for slow lines and for tests: NEURALPILE_RETRY_SECONDS is the wait before the first retry,
+which doubles from retry to retry (default 1); NEURALPILE_TIMEOUT is how many seconds a server may stay silent
+(default 60).
 """
 
+import errno
 import os
 import random
+import re
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
+import msgspec
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 from tqdm import tqdm
 
-from neuralpile.errors import BadInput
+from neuralpile import __version__
+from neuralpile.errors import BadInput, Mismatch, printable
 
 T = TypeVar("T")
 
 RETRY_SECONDS = float(os.environ.get("NEURALPILE_RETRY_SECONDS", "1"))
 CONNECT_SECONDS, SILENT_SECONDS = 10.0, float(os.environ.get("NEURALPILE_TIMEOUT", "60"))
-TRIES = 7  # in a row that bring nothing: with the waits between them, about a minute
+TRIES = 7  # in a row without progress: with the waits between them, about a minute
 LONGEST_WAIT = 3_700  # seconds: some archives count requests by the hour
-TOLD = 5  # seconds: users are told of longer waits
-PASSING = {408, 425, 429, 500, 502, 503, 504}  # statuses that may pass by themselves
+SHOWN_SECONDS = 0.5  # longer waits are printed
+NOTICE_SECONDS = 5.0  # a server that has not answered after this time is named
+RETRY_STATUSES = {202, 408, 425, 429, 500, 502, 503, 504}  # temporary failures
 CONNECTIONS = 32
+MOST_BYTES = 64_000_000  # in one answer of JSON; the largest page of a real listing has about 2 MB
+MOST_ANSWERS = 1_000  # of JSON that one client reads
+MOST_BYTES_TOGETHER = 256_000_000  # in these
+# Archives refuse clients without a name (Zenodo, since 12/2025); the address is where the corpus is published.
+USER_AGENT = f"neuralpile/{__version__} (+https://huggingface.co/datasets/eminorhan/neural-pile-primate)"
+ANSWERS_CHANGED = "the archive's answers have changed, or something else answers in its place"
+WEB_PAGE = "a web page"
+
+# What requests raises before and while a body is read; all of it can be temporary.
+_LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+_NO_NETWORK = {errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH}
+_BOT_CHECK = re.compile(rb"not a bot|anubis|captcha|just a moment|verif\w+ (that )?you are human|cf-chl", re.IGNORECASE)
+_LOGIN = re.compile(rb"log.?in|sign.?in|password", re.IGNORECASE)
 
 
 class TemporaryFailure(Exception):
-    """Something that may pass by itself: a busy server, a lost connection. `wait`: seconds that the server asks for."""
+    """A failure that a retry may not meet: a busy server, a lost connection.
+
+    Attributes:
+        reason: what happened, in a few words.
+        wait: seconds that the server asks to wait; 0 where it names none.
+    """
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         self.reason, self.wait = reason, wait
@@ -44,137 +71,326 @@ class Stopped(Exception):
     """The run was interrupted, in another thread."""
 
 
-class _Token(requests.auth.AuthBase):
-    """A bearer token for the hosts of one archive only: a listing can name any host."""
+class Offline(TemporaryFailure):
+    """The network is not there: a name without an address, or no route. Retried only after an earlier answer."""
 
-    def __init__(self, token: str, base: str) -> None:
-        self._token = token
-        self._domain = (urlsplit(base).hostname or "").removeprefix("api.")
+
+def check_token(name: str, token: str) -> str:
+    """Check that a token can be sent in a header.
+
+    Parameters:
+        name: the environment variable that holds it.
+        token: its value; messages never contain it.
+
+    Returns:
+        The token, without spaces around it; "" where the variable is empty.
+
+    Raises:
+        BadInput: it holds characters that no token has.
+
+    Example:
+        >>> check_token("OSF_TOKEN", " abc ")
+        'abc'
+    """
+    token = token.strip()
+    if not all("!" <= c <= "~" for c in token):
+        found = "spaces, line ends or other characters in it"
+        raise BadInput(name, "a token of letters, digits and signs", found, "copy the token again")
+    return token
+
+
+class _Token(requests.auth.AuthBase):
+    """A token for the hosts of one archive only, because a listing can name any host."""
+
+    def __init__(self, token: str, base: str, scheme: str) -> None:
+        self._header = f"{scheme} {token}"
+        parts = urlsplit(base)
+        self._origin = parts.scheme, parts.port
+        self._domain = (parts.hostname or "").removeprefix("api.")
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        host = urlsplit(request.url).hostname or ""
-        if host == self._domain or host.endswith(f".{self._domain}"):
-            request.headers["Authorization"] = f"Bearer {self._token}"
+        parts = urlsplit(request.url or "")
+        host = parts.hostname or ""
+        same_archive = host == self._domain or host.endswith(f".{self._domain}")
+        if same_archive and (parts.scheme, parts.port) == self._origin:
+            request.headers["Authorization"] = self._header
         return request
 
 
 class HttpClient:
     """Requests to an archive, from any number of threads.
 
-    Args:
-        token: sent to the host of `base` and those below its domain, but to no host that a request is redirected to.
+    Parameters:
+        token: sent to the host of `base` and to hosts below its domain, and to no host that a request is redirected to.
         base: an address of the archive.
         if_refused: what a user can do where the archive asks for authorisation.
+        scheme: the word before the token in the header.
+
+    Attributes:
+        stop: set it to end all requests of this client.
     """
 
-    def __init__(self, token: str = "", base: str = "", if_refused: str = "see whether it is public") -> None:
+    def __init__(
+        self, token: str = "", base: str = "", if_refused: str = "check that it is public", scheme: str = "Bearer"
+    ) -> None:
         self.stop = threading.Event()
         self.if_refused = if_refused
         self._session = requests.Session()
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
+        for prefix in ("http://", "https://"):
+            self._session.mount(prefix, HTTPAdapter(pool_maxsize=CONNECTIONS))
         # no compression on the way: sizes and ranges are those of the file
-        self._session.headers.update({"User-Agent": "neuralpile", "Accept-Encoding": "identity"})
-        self._session.auth = _Token(token, base) if token else None
+        self._session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
+        self._session.auth = _Token(token, base, scheme) if token else None
+        self._answered = False
+        self._answers = self._answer_bytes = 0
+        self._notices: set[str] = set()
 
     @contextmanager
-    def open(self, url: str, headers: Mapping[str, str] = {}, **more: object) -> Iterator[requests.Response]:
-        """One try at a GET; the body is read within the block. Statuses are below 400, or 416.
+    def open(
+        self, url: str, headers: Mapping[str, str] = {}, params: Mapping[str, str | int] = {}
+    ) -> Iterator[requests.Response]:
+        """Send one GET request; the body is read within the block.
+
+        Yields:
+            The response. Its status is 200, 206 or 416.
 
         Raises:
-            TemporaryFailure: where another try may help.
-            BadInput: where none will.
+            TemporaryFailure: a retry may help.
+            BadInput: no retry will.
         """
         try:
-            timeout = CONNECT_SECONDS, SILENT_SECONDS
-            with self._session.get(url, headers=headers, stream=True, timeout=timeout, **more) as response:
+            try:
+                timeout = CONNECT_SECONDS, SILENT_SECONDS
+                response = self._session.get(url, headers=dict(headers), params=params, stream=True, timeout=timeout)
+            except _LOST:
+                raise
+            except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, OverflowError) as error:
+                what = "too many redirects" if isinstance(error, requests.TooManyRedirects) else "one that cannot be"
+                do = "its answers have changed, or something else answers in its place; report it to the archive"
+                raise BadInput(plain(url), "an address, or a redirect to one", what, do) from None
+            with response:
+                self._answered = True
                 self._check(response, url)
                 yield response
-        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-            raise TemporaryFailure(reason(error)) from None
-        except requests.RequestException as error:
-            do = "the archive's answers have changed, or something between answers in its place"
-            raise BadInput(plain(url), "an address to read", type(error).__name__, do) from None
+        except _LOST as error:
+            raise lost(error) from None
 
-    def get_json(self, url: str, **parameters: object) -> dict:
-        """What the archive answers, as JSON, after as many tries as it takes. Raises BadInput: no such answer."""
+    def get_json(self, url: str, kind: type[T], **params: str | int) -> T:
+        """Get an answer in JSON, with retries.
 
-        def attempt() -> dict:
-            with self.open(url, params=parameters) as response:
-                try:
-                    answer = response.json()
-                except requests.JSONDecodeError:
-                    answer = None
-                if isinstance(answer, dict):
-                    return answer
-                kind = response.headers.get("Content-Type", "no type")
-                do = "something else answers in the archive's place: a login page of your network?"
-                raise BadInput(plain(url), "an answer in JSON", kind, do)
+        Parameters:
+            url: the address.
+            kind: the type of the answer, such as a `msgspec.Struct`; what it does not name is skipped.
+            params: the query.
 
-        return self.retry(plain(url), attempt)
+        Raises:
+            BadInput: there is no answer, or it is no JSON of this type.
+        """
 
-    def pages(self, url: str, following: Callable[[dict], str | None], **parameters: object) -> Iterator[dict]:
-        """All pages of a listing, the address of each from the one before. Raises BadInput: one was there before."""
+        def attempt() -> T:
+            with self.open(url, params=params) as response:
+                if page := web_page(response):
+                    do = f"open {host_of(response.url)} in a browser; then run the same command again"
+                    raise BadInput(plain(url), "an answer in JSON", page, do)
+                body = self._read(response, url)
+            try:
+                return msgspec.json.decode(body, type=kind)
+            except msgspec.ValidationError as error:
+                raise malformed(str(error)).at(plain(url), ANSWERS_CHANGED) from None
+            except (ValueError, RecursionError):  # msgspec.DecodeError among them
+                raise BadInput(plain(url), "an answer in JSON", _type_of(response), ANSWERS_CHANGED) from None
+
+        return self.retry(plain(url), attempt, quiet=False)
+
+    def pages(self, url: str, kind: type[T], following: Callable[[T], str | None], **params: str | int) -> Iterator[T]:
+        """Get all pages of a listing.
+
+        Parameters:
+            url: the address of the first page.
+            kind: the type of a page, as for `get_json`.
+            following: gives the address of the page after a page; None after the last.
+            params: the query of the first page.
+
+        Raises:
+            BadInput: a page cannot be had, is malformed, or was there before.
+        """
         seen: set[str] = set()
-        while url:
-            if url in seen:
-                do = "the archive's listing goes round in circles: try again later, or tell the archive"
+        following_url: str | None = url
+        while following_url:
+            if following_url in seen:
+                do = "the archive's listing is circular; try again later, or report it to the archive"
                 raise BadInput(plain(url), "another page of the listing", "one that was read already", do)
-            seen.add(url)
-            page = self.get_json(url, **parameters)
+            seen.add(following_url)
+            page = self.get_json(following_url, kind, **params)
             yield page
-            url, parameters = following(page) or "", {}
+            following_url, params = following(page), {}
 
-    def retry(self, what: str, attempt: Callable[[], T], progress: Callable[[], int] = lambda: 0) -> T:
-        """Try until it succeeds, or nothing is gained any more: no `progress` in several tries.
+    def retry(
+        self, what: str, attempt: Callable[[], T], progress: Callable[[], int] = lambda: 0, quiet: bool = True
+    ) -> T:
+        """Call `attempt` until it succeeds, or has failed several times in a row without progress.
 
-        Raises BadInput where it does not succeed, Stopped where the run is interrupted.
+        Parameters:
+            what: what is requested, for messages.
+            attempt: raises TemporaryFailure where a retry may help.
+            progress: a number that grows when something was gained.
+            quiet: whether the user sees otherwise that an attempt is under way.
+
+        Raises:
+            BadInput: it does not succeed.
+            Stopped: the run is interrupted.
         """
         fruitless, most = 0, progress()
         while True:
             if self.stop.is_set():
                 raise Stopped
             try:
-                return attempt()
-            except TemporaryFailure as passing:
+                if quiet:
+                    return attempt()
+                with _notice(what):
+                    return attempt()
+            except TemporaryFailure as failure:
                 fruitless = 1 if progress() > most else fruitless + 1
                 most = max(most, progress())
-                if passing.wait > LONGEST_WAIT:
-                    do = f"run the same command again in {passing.wait / 3600:.0f} hours"
-                    raise BadInput(what, "an archive that is not busy", passing.reason, do) from None
-                if fruitless == TRIES:
-                    found = f"{passing.reason}, {TRIES} times in a row"
-                    do = "see whether the network and the archive's page work, and run the same command again"
-                    raise BadInput(what, "an answer", found, do) from None
-                wait = passing.wait or RETRY_SECONDS * 2 ** (fruitless - 1) * random.uniform(0.75, 1.25)
-                if wait > TOLD:
-                    tqdm.write(f"{what}: {passing.reason}; tries again in {wait:.0f} s", file=sys.stderr)
+                self._check_retry(what, failure, fruitless)
+                wait = failure.wait or RETRY_SECONDS * 2 ** (fruitless - 1) * random.uniform(0.75, 1.25)
+                if wait > SHOWN_SECONDS:
+                    self.print(f"{what}: {failure.reason}; retry {fruitless} of {TRIES - 1} in {wait:.0f} s")
                 self.stop.wait(wait)
+
+    def print(self, text: str) -> None:
+        """Print a line to stderr, beside the bars."""
+        tqdm.write(printable(text), file=sys.stderr)
+
+    def print_once(self, text: str) -> None:
+        """Print a line to stderr, unless this client printed it before."""
+        if text not in self._notices:
+            self._notices.add(text)
+            self.print(text)
+
+    def _check_retry(self, what: str, failure: TemporaryFailure, fruitless: int) -> None:
+        """Raise BadInput where a retry makes no sense."""
+        if isinstance(failure, Offline) and not self._answered:
+            do = "you seem to be offline: check the network, then run the same command again"
+            raise BadInput(what, "a network connection", failure.reason, do) from None
+        if failure.wait > LONGEST_WAIT:
+            do = f"run the same command again in {_hours(failure.wait)}"
+            raise BadInput(what, "an answer", f"a rate limit ({failure.reason})", do) from None
+        if fruitless == TRIES:
+            do = "check the network and the archive's page, and run the same command again"
+            raise BadInput(what, "an answer", f"{failure.reason}, {TRIES} times in a row", do) from None
+
+    def _read(self, response: requests.Response, url: str) -> bytes:
+        """The body of an answer in JSON. Raises BadInput where it is too large, TemporaryFailure where too slow."""
+        body, limit = bytearray(), time.monotonic() + 5 * SILENT_SECONDS
+        for block in response.iter_content(1 << 16):
+            body += block
+            if len(body) > MOST_BYTES:
+                raise BadInput(plain(url), f"at most {MOST_BYTES:,} bytes of JSON", "more", ANSWERS_CHANGED)
+            if time.monotonic() > limit:
+                raise TemporaryFailure(f"an answer that was not complete after {5 * SILENT_SECONDS:g} s")
+            if self.stop.is_set():
+                raise Stopped
+        self._answers += 1
+        self._answer_bytes += len(body)
+        if self._answers > MOST_ANSWERS or self._answer_bytes > MOST_BYTES_TOGETHER:
+            expected = f"a listing of at most {MOST_ANSWERS:,} pages and {MOST_BYTES_TOGETHER:,} bytes"
+            raise BadInput(plain(url), expected, "more", ANSWERS_CHANGED)
+        return bytes(body)
 
     def _check(self, response: requests.Response, url: str) -> None:
         status = response.status_code
-        found = f"{status} {response.reason or ''}".strip()
-        if status < 400 or status == 416:
+        found = status_text(status)
+        if status in (200, 206, 416):
             return
-        if status in PASSING:
+        if status in RETRY_STATUSES:
             raise TemporaryFailure(found, asked_wait(response.headers))
-        if response.history and status != 404:  # a signed address that has expired: the next try gets a new one
-            raise TemporaryFailure(f"{found} from {urlsplit(response.url).hostname}")
-        do = self.if_refused if status in (401, 403) else "see on the archive's page whether it is still there"
-        raise BadInput(plain(url), "to be given it", found, do)
+        if status in (401, 403) and (page := web_page(response)) and page != WEB_PAGE:
+            do = f"open {host_of(response.url)} in a browser from this network; then run the same command again"
+            raise BadInput(plain(url), "a file or a listing", f"{found}, {page}", do)
+        if response.history and status != 404:  # a signed address that has expired: the retry gets a new one
+            raise TemporaryFailure(f"{found} from {host_of(response.url)}")
+        do = self.if_refused if status in (401, 403) else "check on the archive's page that it is still there"
+        raise BadInput(plain(url), "a file or a listing", found, do)
+
+
+def malformed(found: str) -> Mismatch:
+    """The error for an answer that is not what its archive is known to send."""
+    return Mismatch("a listing", found[0].lower() + found[1:])
+
+
+def web_page(response: requests.Response) -> str:
+    """What kind of web page stands in the place of data.
+
+    Returns:
+        "" where the answer does not call itself one; else "a web page", with its kind where it can be recognised.
+    """
+    if not _type_of(response).startswith("text/html"):
+        return ""
+    start = b""
+    for block in response.iter_content(1 << 12):
+        start += block
+        if len(start) > 1 << 16:
+            break
+    if response.headers.get("cf-mitigated") or _BOT_CHECK.search(start):
+        return f"{WEB_PAGE} (a bot check)"
+    return f"{WEB_PAGE} (a login page)" if _LOGIN.search(start) else WEB_PAGE
+
+
+def _type_of(response: requests.Response) -> str:
+    """The media type of an answer; nothing else that its header may hold."""
+    found = re.match(r"[\w.+-]{1,40}/[\w.+-]{1,60}", response.headers.get("Content-Type", ""), re.ASCII)
+    return found[0].lower() if found else "no type"
+
+
+def status_text(status: int) -> str:
+    """A status and its standard words: a server's own words could repeat what it was sent.
+
+    Example:
+        >>> status_text(404)
+        '404 Not Found'
+    """
+    return f"{status} {HTTPStatus(status).phrase}" if status in set(HTTPStatus) else str(status)
 
 
 def plain(url: str) -> str:
-    """An address without its query and fragment: these may hold signatures and tokens."""
-    return urlunsplit(urlsplit(url)._replace(query="", fragment=""))
+    """An address without user name, query and fragment: these may hold passwords, signatures and tokens.
+
+    Example:
+        >>> plain("https://me:secret@osf.io:80/download/x?token=secret")
+        'https://osf.io:80/download/x'
+    """
+    try:
+        parts = urlsplit(url)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+    except ValueError:
+        return "an address that cannot be read"
+
+
+def host_of(url: str | None) -> str:
+    """The host of an address, for messages."""
+    try:
+        return urlsplit(url or "").hostname or "no host"
+    except ValueError:
+        return "an address that cannot be read"
 
 
 def asked_wait(headers: Mapping[str, str]) -> float:
-    """Seconds that a busy server asks to wait; 0 where it does not say.
+    """Read how long a busy server asks to wait.
 
-    Retry-After as in RFC 9110, 10.2.3; RateLimit-Reset as Dryad has it, in seconds, or as a time.
+    Retry-After as in RFC 9110, 10.2.3; RateLimit-Reset as Dryad sends it, in seconds or as a time; RateLimit as the
+    Hugging Face Hub sends it (draft-ietf-httpapi-ratelimit-headers-10).
+
+    Returns:
+        Seconds; 0 where the server names no time.
+
+    Example:
+        >>> asked_wait({"RateLimit": '"api";r=0;t=244'})
+        244.0
     """
-    asked = headers.get("Retry-After") or headers.get("RateLimit-Reset") or headers.get("X-RateLimit-Reset") or "0"
+    structured = re.search(r";\s*t=(\d{1,9})\b", headers.get("RateLimit", ""), re.ASCII)
+    asked = headers.get("Retry-After") or (structured and structured[1])
+    asked = asked or headers.get("RateLimit-Reset") or headers.get("X-RateLimit-Reset") or "0"
     try:
         seconds = float(asked)
         if seconds > 1e9:  # a time, in seconds since 1970
@@ -182,24 +398,52 @@ def asked_wait(headers: Mapping[str, str]) -> float:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(asked).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, TypeError, OverflowError):
             return 0.0
-    return max(seconds, 0.0)
+    return seconds if 0 < seconds < 1e8 else 0.0
 
 
-def reason(error: BaseException) -> str:
-    """A few words for a lost connection: the clients' own texts hold whole addresses."""
+def _hours(seconds: float) -> str:
+    hours = max(1, round(seconds / 3600))
+    return f"{hours} hour{'s' if hours > 1 else ''}"
+
+
+@contextmanager
+def _notice(what: str) -> Iterator[None]:
+    """Print that a server has not answered yet, once, while the block runs."""
+    text = printable(f"{what}: no answer yet; waiting up to {SILENT_SECONDS:g} s")
+    timer = threading.Timer(NOTICE_SECONDS, tqdm.write, [text], {"file": sys.stderr})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def lost(error: BaseException) -> TemporaryFailure:
+    """Describe a lost connection in a few words; the clients' own texts hold whole addresses."""
+    for cause in _causes(error):
+        if isinstance(cause, urllib3.exceptions.NameResolutionError | socket.gaierror):
+            request = getattr(error, "request", None)
+            return Offline(
+                f"no address for {host_of(request.url)}" if request is not None else "no address of the host"
+            )
+        if isinstance(cause, OSError) and cause.errno in _NO_NETWORK:
+            return Offline(os.strerror(cause.errno).lower())
+    return TemporaryFailure(_reason(error))
+
+
+def _reason(error: BaseException) -> str:
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return f"no connection within {CONNECT_SECONDS:g} s"
     if isinstance(error, requests.Timeout) or "timed out" in str(error):
-        return f"silence for {SILENT_SECONDS:g} s"
+        return f"no answer for {SILENT_SECONDS:g} s"
     if isinstance(error, requests.exceptions.SSLError):
         return "a certificate that is not trusted"
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror.lower()
-        if "NameResolution" in type(cause).__name__:
-            return "no address for this name"
     return "a connection that broke off"
 
 

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 from helpers import ROOT
@@ -19,9 +20,6 @@ from neuralpile.open import open_data_set
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 DATA_PAGES = [*sorted((ROOT / "data").glob("*/README.md")), ROOT / "benchmarks" / "README.md"]
-# Pages and scripts that are being written.
-PENDING = {"docs/recordings.md", "docs/your-own-data.md", "docs/build.md", "docs/corpus.md", "docs/dataset-toml.md"}
-PENDING |= {"docs/hub.md", "new_dataset.py"}
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 
 
@@ -99,15 +97,16 @@ LOCAL = [p for p in examples() if '"me/' not in p.values[0] and "build.main" not
 
 @pytest.mark.parametrize("code", LOCAL)
 def test_an_example_runs_on_a_local_corpus(code, printed):
-    assert printed(code)
+    assert printed(code) or "print(" not in code
 
 
-def test_the_first_example_shows_every_row_of_the_corpus(printed):
+def test_the_first_example_shows_the_training_rows_and_no_others(printed, corpus):
     first = examples()[0]
     assert first.id.startswith("README.md")
     lines = [line.split(maxsplit=2) for line in printed(first.values[0]).splitlines()]
     assert {source for source, _, _ in lines} <= {"h2", "me/m1-a"}
     assert {shape for _, _, shape in lines} == {"(70, 300)"}
+    assert len(lines) == datasets.load_from_disk(str(corpus / "build" / catalog.PILE))["train"].num_rows < 40
 
 
 def test_the_example_of_a_session_shows_its_segments_in_order(printed):
@@ -161,9 +160,7 @@ def help_of():
 )
 def test_options_that_a_page_shows_exist(page, help_of):
     for script, options in commands(page):
-        script = script.replace("<name>", "dmfc-rsg")
-        if script in PENDING:
-            continue
+        script = re.sub("<name>|my-lab", "dmfc-rsg", script)  # my-lab: what new_dataset.py writes
         assert (ROOT / script).is_file(), script
         text = help_of(script)
         assert "example:" in text, script
@@ -186,8 +183,6 @@ def test_links_and_paths_on_a_page_lead_somewhere(page):
             assert target.startswith("https://"), target
             continue
         path = (page.parent / target).resolve() if target else page
-        if str(path.relative_to(ROOT)) in PENDING:
-            continue
         assert path.exists(), link
         if anchor:
             assert anchor in anchors(path.read_text(encoding="utf-8")), link

@@ -16,6 +16,7 @@ from neuralpile.spikes import binning, zscore
 from neuralpile.spikes.session import Options, Session
 
 FEATURES, CHANNELS = "input_features", 256  # the first 256 columns are threshold crossings, the others power
+DERIVED = "counts are recovered from z-scores, by the lattice on which whole numbers lie"
 
 
 def read(path: Path, options: Options) -> Session:
@@ -28,10 +29,11 @@ def read(path: Path, options: Options) -> Session:
                 found = "none" if features is None else f"shape {features.shape}"
                 raise BadInput(f"{path}, {name}", f"{FEATURES} (bins, 512)", found, "check the file")
             trials.append(features[:, :CHANNELS])
-            blocks.append(int(trial.attrs.get("block_num", 0)))
+            blocks.append(0 if options.as_published else _block(trial, f"{path}, {name}"))
     if not trials or not all(map(len, trials)):
         raise BadInput(path, "trials with bins", "none" if not trials else "a trial without", "check the file")
     session = f"{path.parent.name}_{path.stem}"
+    facts: dict[str, str | int | float] = {"derived": DERIVED}
     if options.as_published:
         fine, notes = np.concatenate([zscore.undo_as_published(trial) for trial in trials]), []
     else:
@@ -41,13 +43,31 @@ def read(path: Path, options: Options) -> Session:
             "have a finer lattice than their own values show": undone.finer,
             "have no empty bin, by the trials around": undone.lifted,
             "are constant, or no numbers: their count is that of the trials around, or 0": undone.constant,
-            "lie on no lattice: their counts are approximate": undone.off_lattice,
+            "lie on no lattice: their counts are approximate, or 0": undone.off_lattice,
             "are too busy for an empty bin to be due: their counts may all be too low": undone.unsure,
         }
         total = len(trials) * CHANNELS
         notes = [f"{n:,} of {total:,} trials of a channel {what}" for what, n in notable.items() if n]
+        if undone.no_lattice:
+            notes.append(
+                f"{undone.no_lattice:,} of {CHANNELS} channels lie on no lattice in any trial: they count as 0"
+            )
+        facts |= {
+            "channel_trials": total,
+            "channel_trials_off_lattice": undone.off_lattice,
+            "channels_without_lattice": undone.no_lattice,
+        }
     binned = binning.rebin(fine, options.own_bins, options.as_published)
-    return Session("T15", session, binned.counts, notes + binned.notes(options.as_published))
+    return Session("T15", session, binned.counts, notes + binned.notes(options.as_published), facts=facts)
+
+
+def _block(trial: h5py.Group, where: str) -> int:
+    """The number of a trial's block. Raises BadInput if the file does not state it: z-scores of blocks differ."""
+    value = trial.attrs.get("block_num")
+    if np.size(value) != 1 or np.asarray(value).dtype.kind not in "iuf" or not np.isfinite(value):
+        found = "none" if value is None else f"{value!r}"
+        raise BadInput(where, "block_num, the number of the trial's block", found, "check the file")
+    return int(np.ravel(value)[0])
 
 
 if __name__ == "__main__":

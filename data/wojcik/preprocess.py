@@ -1,9 +1,10 @@
 """Spike counts of wojcik (Wójcik et al. 2026): macaque lateral PFC, XOR rule learning, from smoothed firing rates.
 
-The files hold no spikes but rates in Hz: (trials, units, samples of 1 ms). A unit's counts are the steps of the running
-integral of its rate, rounded, so their sum is the integral to within one spike. Trials follow one another.
+The files hold no spikes but rates in Hz: (trials, units, samples of 1 ms). Counts are derived from the rates,
+each trial by itself. Trials follow one another.
 """
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -11,46 +12,91 @@ import numpy as np
 
 from neuralpile import build
 from neuralpile.errors import BadInput
+from neuralpile.recordings import npy
 from neuralpile.spikes import binning
 from neuralpile.spikes.session import Options, Session
 
 PUBLISHED_BIN = 0.02  # seconds: in the published counts, whatever the bin
+HIGHEST_RATE = 100_000.0  # Hz: 100 spikes in a sample of 1 ms are no firing rate
 FOLDERS = 3  # the file's own folder and those above it whose names may show the monkey
 
 
 def read(path: Path, options: Options) -> Session:
-    """Integrate the rates of one unit after the other over bins of `bin_size`."""
-    try:
-        rates = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise BadInput(path, "a whole .npy file of numbers", str(error), "unpack or download it again") from None
+    """Derive counts from the rates of one unit after another: steps of the integral, or Poisson counts."""
+    rates = npy.read(path, mapped=True)
     factor = options.own_bins
     if rates.ndim != 3 or rates.dtype.kind != "f" or rates.shape[2] < factor:
         found = f"{rates.dtype} of shape {rates.shape}"
         raise BadInput(path, "rates (trials, units, samples of 1 ms)", found, "take such files out of the folder")
+    subject = monkey(path)
     n_trials, n_units, n_samples = rates.shape
     n_bins = n_samples // factor
     matrix = np.empty((n_units, n_trials * n_bins), np.uint8)
-    missing = negative = above = 0
+    missing = above = 0
     for unit in range(n_units):
         samples = np.ascontiguousarray(rates[:, unit, : n_bins * factor]).reshape(-1, factor)
-        gone = ~np.isfinite(samples).all(axis=1)
-        missing += int(np.count_nonzero(gone))
+        _check_rates(samples, f"{path}, unit {unit}", options.as_published)
         if options.as_published:
+            gone = ~np.isfinite(samples).all(axis=1)
+            missing += int(np.count_nonzero(gone))
             hertz = np.where(gone, 0, samples.mean(axis=1))
             matrix[unit] = np.ceil(PUBLISHED_BIN * hertz).astype(np.int64)
             continue
-        hertz = np.where(gone, 0, samples.mean(axis=1, dtype=np.float64))
-        negative += int(np.count_nonzero(hertz < 0))
-        spikes = np.diff(np.rint(np.cumsum(np.maximum(hertz, 0)) * options.bin_size), prepend=0)
+        expected = samples.mean(axis=1, dtype=np.float64).reshape(n_trials, n_bins) * options.bin_size
+        name = f"{subject}/{path.stem}/{unit}"
+        spikes = (
+            steps_of_integral(expected, name)
+            if options.poisson is None
+            else poisson_counts(expected, f"{options.poisson}/{name}")
+        )
         above += int(np.count_nonzero(spikes > binning.LARGEST))
-        matrix[unit] = np.minimum(spikes, binning.LARGEST)
-    notable = [
-        (missing, "without a rate count as 0"),
-        (negative, "of a negative rate count as 0"),
-        (above, "stay at 255"),
-    ]
-    return Session(monkey(path), path.stem, matrix, [f"{n:,} bins {what}" for n, what in notable if n])
+        matrix[unit] = np.minimum(spikes, binning.LARGEST).ravel()
+    notable = [(missing, "without a rate count as 0"), (above, "stay at 255")]
+    how = "rounded up bin by bin, as published" if options.as_published else "steps of the integral of each trial"
+    if options.poisson is not None:
+        how = f"Poisson counts, --poisson {options.poisson}"
+    facts = {"derived": f"counts are derived from smoothed rates: {how}"}
+    return Session(subject, path.stem, matrix, [f"{n:,} bins {what}" for n, what in notable if n], facts=facts)
+
+
+def _check_rates(samples: np.ndarray, where: str, as_published: bool) -> None:
+    """Refuse what is no firing rate. As published, a rate that is missing or negative is not refused."""
+    wrong = np.isfinite(samples) & (np.abs(samples) > HIGHEST_RATE)
+    if not as_published:
+        wrong |= ~(samples >= 0) | np.isinf(samples)
+    if wrong.any():
+        expected = f"firing rates from 0 to {HIGHEST_RATE:,.0f} Hz"
+        raise BadInput(where, expected, f"{samples[wrong][0]:g}", "check that the file holds rates in Hz")
+
+
+def steps_of_integral(expected: np.ndarray, name: str) -> np.ndarray:
+    """Counts that follow the integral of a unit's rate to within one spike, in each trial by itself.
+
+    The counts are the steps of floor(integral + phase). The phase of each trial is uniform in [0, 1), from a hash of
+    the unit's name and the trial's number. So the mean count of a bin over phases is the expected number of spikes in
+    it. With the same phase in all trials, a unit of low rate would be silent in each.
+
+    Parameters:
+        expected: (trials, bins), float64: the expected number of spikes in each bin.
+        name: the unit's name; other names give other phases.
+
+    Returns:
+        Counts (trials, bins), float64, whole numbers.
+
+    Example:
+        >>> steps_of_integral(np.full((1, 4), 1.0), "M1/a/0").tolist()
+        [[1.0, 1.0, 1.0, 1.0]]
+    """
+    drawn = hashlib.shake_256(name.encode(errors="surrogateescape")).digest(8 * len(expected))
+    phases = (np.frombuffer(drawn, "<u8") >> 11) * 2.0**-53  # the 53 bits that float64 holds
+    integral = np.cumsum(expected, axis=1) + phases[:, None]
+    return np.diff(np.floor(integral), axis=1, prepend=0)
+
+
+def poisson_counts(expected: np.ndarray, name: str) -> np.ndarray:
+    """Poisson counts with the given expected values, (trials, bins). The same name gives the same counts."""
+    seed = hashlib.sha256(name.encode(errors="surrogateescape")).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(seed, "little"))).poisson(expected)
 
 
 def monkey(path: Path) -> str:
@@ -70,4 +116,4 @@ def monkey(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    build.main(__file__, read)
+    build.main(__file__, read, offers=["poisson"])

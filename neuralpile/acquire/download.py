@@ -1,36 +1,38 @@
-"""The loop behind every `download.py`: what an archive lists, whole and verified below a folder.
+"""The loop behind every `download.py`: list what an archive has, fetch what is missing, verify it, and keep a record.
 
-`downloads.json` in that folder says what the archive listed, and what is here and verified. So a run that finds all it
-wants asks the network for nothing.
+The record (`downloads.json`, see `record`) holds what the archive listed, and what is here and verified, so a run that
+finds all it wants makes no request.
 """
 
 import argparse
-import json
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from neuralpile import catalog, cli, files
-from neuralpile.acquire import archives, transfer, unpack
-from neuralpile.acquire.archives import RECORD, RemoteFile
+from neuralpile import catalog, cli
+from neuralpile.acquire import archives, lock_list, record, transfer, unpack
+from neuralpile.acquire.archives import LOCK, RECORD, RemoteFile
 from neuralpile.catalog import DataSetInfo
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, printable
 from neuralpile.http_client import HttpClient
 
-LOCK = ".download.lock"
 JOBS = 4
 
 
 def main(script: str) -> None:
-    """The command line of a `download.py`; `script` is its `__file__`, and its folder names the data set."""
+    """Run the command line of a `download.py`.
+
+    Parameters:
+        script: its `__file__`; its folder names the data set.
+    """
     cli.run(lambda: _main(Path(script).resolve().parent))
 
 
@@ -41,7 +43,7 @@ def _main(folder: Path) -> int:
         f"Fetch the recordings of {data_set.name} from {data_set.archive}. {data_set.title}",
         f"{command} --max_files 1        (a first look)\n  {command} --dry_run",
     )
-    parser.add_argument("--data_dir", type=Path, default=folder / "raw", help="where the files go")
+    parser.add_argument("--data_dir", type=Path, default=data_set.recordings, help="where the files go")
     cli.add_choice(parser)
     parser.add_argument("--dry_run", action="store_true", help="list files and sizes, and fetch nothing")
     parser.add_argument("--jobs", type=cli.positive_int, default=JOBS, help="files at a time")
@@ -54,83 +56,88 @@ def _main(folder: Path) -> int:
 
 
 def choose(listing: list[RemoteFile], given: argparse.Namespace) -> list[RemoteFile]:
-    """The files that the user wants of a listing. Raises BadInput where there is none."""
+    """Choose the files of a listing that the user wants. Raises BadInput where there is none."""
     chosen = set(cli.choose([file.path for file in listing], given.sessions, given.max_files))
     return [file for file in listing if file.path in chosen]
 
 
 class Downloads:
-    """What is in a folder of downloaded files, as `downloads.json` keeps it."""
+    """A folder of downloaded files: its record, and the archive behind it.
+
+    Parameters:
+        folder: where the files are.
+        data_set: its info.
+
+    Raises:
+        BadInput: the folder's record cannot be read.
+    """
 
     def __init__(self, folder: Path, data_set: DataSetInfo) -> None:
         self.folder, self.data_set = folder, data_set
-        self.web: HttpClient | None = None
+        self._web: HttpClient | None = None
         self._lock = threading.Lock()
-        asked = ("archive", "id", "version", "include", "exclude", "packed", "measured")
-        self._source = json.loads(json.dumps({key: getattr(data_set, key) for key in asked}))
-        path = folder / RECORD
-        try:
-            kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-            self._files: dict[str, dict] = {
-                name: {"digest": entry["digest"], "size": entry["size"], "here": dict(entry["here"])}
-                for name, entry in kept.get("files", {}).items()
-            }
-            self._listing = [RemoteFile(**entry) for entry in kept.get("listing", [])]
-        except (ValueError, TypeError, AttributeError, KeyError):
-            raise BadInput(path, "a list that download.py wrote", "something else", "delete it") from None
-        if kept.get("source") != self._source:
-            self._listing = []
+        self._record = record.read(folder)
+        source = record.source_of(data_set)
+        if self._record.source != source:
+            self._record.source, self._record.listing = source, []
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the archive was asked in this run."""
+        return self._web is not None
+
+    @property
+    def web(self) -> HttpClient:
+        """The client for requests to the archive."""
+        if self._web is None:
+            self._web = archives.connect(self.data_set)
+        return self._web
 
     def listing(self) -> list[RemoteFile]:
-        """What the archive had when it was last asked; it is asked where that is not known."""
-        return self._listing or self.ask()
+        """List what the archive had at the last request; the first makes one."""
+        return self._record.listing or self.ask()
 
     def ask(self) -> list[RemoteFile]:
-        """What the archive has now. Raises BadInput where it does not say."""
-        self.web = archives.connect(self.data_set)
-        self._listing = archives.list_files(self.data_set, self.web)
-        return self._listing
+        """List what the archive has now. Raises BadInput where it does not answer."""
+        self._record.listing = archives.list_files(self.data_set, self.web)
+        for difference in lock_list.differences(self.data_set, self._record.listing):
+            self.web.print(f"note: {difference}")
+        return self._record.listing
 
     def has(self, file: RemoteFile) -> bool:
-        """Whether a file, or what was unpacked from it, is here, and was verified, and has not changed since."""
-        kept = self._files.get(file.path)
-        if kept is None or (kept["digest"], kept["size"]) != (file.digest, file.size):
-            return False
-        return all(_stamp(self.folder / path) == stamp for path, stamp in kept["here"].items())
+        """Whether a file, or what was unpacked from it, is here, was verified, and was not touched since."""
+        return self._record.has(self.folder, file)
 
     def add(self, file: RemoteFile, here: list[Path]) -> None:
         """Note that a file is here and verified, as these files."""
         with self._lock:
-            stamps = {path.relative_to(self.folder).as_posix(): _stamp(path) for path in here}
-            self._files[file.path] = {"digest": file.digest, "size": file.size, "here": stamps}
-            self.write()
+            self._record.add(self.folder, file, here)
+            self._record.write(self.folder)
 
     def write(self) -> None:
-        """Put the list on the disk."""
-        content = {
-            "source": self._source,
-            "listing": [asdict(file) for file in self._listing],
-            "files": dict(sorted(self._files.items())),
-        }
-        files.write_text(self.folder / RECORD, json.dumps(content, indent=1) + "\n")
-
-
-def _stamp(path: Path) -> list[int] | None:
-    """Size and modification time in seconds: a file that has these has not been touched."""
-    return [path.stat().st_size, int(path.stat().st_mtime)] if path.is_file() else None
+        """Write the record."""
+        self._record.write(self.folder)
 
 
 def download(data_set: DataSetInfo, given: argparse.Namespace) -> int:
-    """Fetch what is chosen and not here yet, and give the exit status: 1 where a file could not be had.
+    """Fetch what is chosen and not here yet.
 
-    Raises BadInput where the archive gives no listing, or the disk is too small.
+    Parameters:
+        data_set: its info.
+        given: the options of the command line.
+
+    Returns:
+        The exit status: 1 where a file could not be fetched.
+
+    Raises:
+        BadInput: the archive gives no listing, or the disk is too small.
     """
     folder = given.data_dir.resolve()
     with _alone(folder):
         downloads = Downloads(folder, data_set)
         chosen = choose(downloads.listing(), given)
         if not all(map(downloads.has, chosen)):
-            if downloads.web is None:  # the list is of an earlier run, and addresses and files may have changed
+            if not downloads.is_current:  # the list is of an earlier run, and addresses and files may have changed
                 chosen = choose(downloads.ask(), given)
             downloads.write()
         missing = [file for file in chosen if not downloads.has(file)]
@@ -140,21 +147,21 @@ def download(data_set: DataSetInfo, given: argparse.Namespace) -> int:
             failed += 1
             tqdm.write(f"error: {error}", file=sys.stderr)
     print(report(chosen, len(missing) - failed, failed, time.monotonic() - start))
-    print(f"files: {folder}   list: {folder / RECORD}")
-    elsewhere = "" if folder == data_set.folder / "raw" else f" --data_dir {given.data_dir}"
+    print(printable(f"files: {folder}   list: {folder / RECORD}"))
+    elsewhere = "" if folder == data_set.recordings.resolve() else f" --data_dir {given.data_dir}"
     if failed:
-        print("run the same command again: it goes on where this one stopped")
+        print("run the same command again: it resumes where this one stopped")
     else:
-        print(f"next: python data/{data_set.name}/preprocess.py{elsewhere}")
+        print(printable(f"next: python data/{data_set.name}/preprocess.py{elsewhere}"))
     return 1 if failed else 0
 
 
 def _fetch_all(downloads: Downloads, missing: list[RemoteFile], jobs: int) -> Iterator[Exception]:
-    """Fetch files, `jobs` at a time, with a bar for all and one for each. Gives the errors of those that failed."""
+    """Fetch files, `jobs` at a time, with a bar for all and one for each. Yields the errors of those that failed."""
     if not missing:
         return
     total = sum(file.size or 0 for file in missing)
-    units = {"unit": "B", "unit_scale": True, "unit_divisor": 1000}
+    units: Any = {"unit": "B", "unit_scale": True, "unit_divisor": 1000}
     name = downloads.data_set.name
     free = set(range(1, jobs + 1))  # lines below the overall bar
     with (
@@ -163,7 +170,7 @@ def _fetch_all(downloads: Downloads, missing: list[RemoteFile], jobs: int) -> It
     ):
 
         def one(file: RemoteFile) -> None:
-            line, label = free.pop(), Path(file.path).name[-40:]
+            line, label = free.pop(), printable(Path(file.path).name[-40:])
             try:
                 with tqdm(total=file.size, desc=label, position=line, leave=False, disable=None, **units) as bar:
 
@@ -183,12 +190,11 @@ def _fetch_all(downloads: Downloads, missing: list[RemoteFile], jobs: int) -> It
                 if isinstance(error, BadInput):
                     yield error
                 elif isinstance(error, OSError):
-                    do = "make room on the disk, or mend what it says; then run the same command again"
-                    yield BadInput(file.path, "to write it", error.strerror or str(error), do)
+                    yield transfer.cannot_write(file.path, error)
                 elif error is not None:
                     raise error
                 elif overall.disable:  # a log file
-                    print(f"{file.path}: {file.size or 0:,} bytes, verified", flush=True)
+                    print(printable(f"{file.path}: {_size_of(file)}"), flush=True)
         except BaseException:
             downloads.web.stop.set()
             pool.shutdown(cancel_futures=True)
@@ -205,10 +211,15 @@ def _fetch_one(downloads: Downloads, file: RemoteFile, advance: Callable[[int], 
     try:
         downloads.add(file, unpack.unpack(target, downloads.data_set.wants))
     except BadInput:
-        if not file.digest:  # then only its content can tell that it came damaged
+        if not file.checksum:  # then only its content can tell that it came damaged
             target.unlink()
         raise
     target.unlink()
+
+
+def _size_of(file: RemoteFile) -> str:
+    size = "size not listed" if file.size is None else f"{file.size:,} bytes"
+    return f"{size}, {'verified' if file.checksum else 'not verified: the archive lists no checksum'}"
 
 
 @contextmanager
@@ -219,16 +230,17 @@ def _alone(folder: Path) -> Iterator[None]:
         with FileLock(folder / LOCK, timeout=0):
             yield
     except Timeout:
-        raise BadInput(folder, "no other download into this folder", "one", "wait for it") from None
+        raise BadInput(folder, "no other download into this folder", "one", "wait until it ends") from None
 
 
 def table(chosen: list[RemoteFile], downloads: Downloads) -> str:
-    """The files of a dry run, with their sizes, and the total."""
-    width = max(len(f.path) for f in chosen)
+    """Format the files of a dry run with their sizes, and the total."""
+    paths = [printable(file.path) for file in chosen]
+    width = max(map(len, paths))
     lines = [
-        f"{file.path:{width}}  {'unknown' if file.size is None else f'{file.size:,}':>18}"
-        f"{'  here' if downloads.has(file) else ''}"
-        for file in chosen
+        f"{path:{width}}  {'unknown' if file.size is None else f'{file.size:,}':>18}"
+        f"{'  here' if downloads.has(file) else '' if file.url else '  not public'}"
+        for path, file in zip(paths, chosen, strict=True)
     ]
     total = sum(file.size or 0 for file in chosen)
     missing = sum(file.size or 0 for file in chosen if not downloads.has(file))
@@ -237,7 +249,7 @@ def table(chosen: list[RemoteFile], downloads: Downloads) -> str:
 
 
 def report(chosen: list[RemoteFile], n_fetched: int, n_failed: int, seconds: float) -> str:
-    """What a run did, in a line."""
+    """Say in one line what a run did."""
     total = sum(file.size or 0 for file in chosen)
     here = len(chosen) - n_fetched - n_failed
     failed = f", {n_failed} FAILED" if n_failed else ""

@@ -1,7 +1,7 @@
-"""Recordings read in place: of a file in an archive, only the parts that are asked for, by HTTP range requests.
+"""Remote files read in place: only the parts of a file that are needed, by HTTP range requests.
 
-What came is kept in a temporary file (in the folder that TMPDIR names) until the next recording is opened: nothing is
-asked for twice, and in memory there is no more than what is on its way.
+Received bytes stay in a temporary file (in the folder that TMPDIR names) until the next recording is opened, so no byte
+is requested twice, and memory holds only what is on its way.
 """
 
 import io
@@ -15,17 +15,21 @@ from copy import copy
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 import numpy as np
 import requests
 
 from neuralpile.acquire.archives import RemoteFile
 from neuralpile.errors import BadInput
-from neuralpile.http_client import HttpClient, TemporaryFailure, plain
+from neuralpile.http_client import HttpClient, TemporaryFailure, host_of, web_page
 
-WHOLE = 1 << 21  # bytes: smaller files are fetched whole, in one request
-PAGE = 1 << 16  # bytes: what is fetched at least, and the step of the record of what is here
-MOST_AHEAD = 16  # pages that are fetched at once where a file is read without having been announced
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer as Buffer
+
+WHOLE = 1 << 21  # bytes; smaller files are fetched whole, in one request
+PAGE = 1 << 16  # bytes; the smallest range that is fetched
+MOST_AHEAD = 16  # pages that are fetched at once where reads were not announced by `fetch`
 BLOCK = 1 << 20  # bytes that are written at a time
 AT_ONCE = 8  # requests; one connection to an archive's storage is slow, and most of a short request is waiting
 LEAST, MOST = 1 << 22, 1 << 25  # bytes in each of several requests
@@ -33,7 +37,11 @@ LEAST, MOST = 1 << 22, 1 << 25  # bytes in each of several requests
 
 @dataclass(frozen=True)
 class RemoteRecording:
-    """A session file in an archive. Scripts take its names as they take those of a `Path`."""
+    """A session file in an archive. It has the names that scripts take from a `Path`.
+
+    Attributes:
+        file: as the archive lists it.
+    """
 
     file: RemoteFile
 
@@ -56,14 +64,14 @@ class RemoteRecording:
         return self.file.path
 
     def open(self) -> "RangeFile":
-        """The file, to be read by ranges: that of the last call, where it was for the same file."""
+        """Open the file for reading by ranges. A second call for the same file returns the same object."""
         return _open(self.file)
 
 
 @cache
 def _web() -> HttpClient:
-    """Requests of this process. They carry no token: storage that archives send to must not see one."""
-    return HttpClient(if_refused="see whether the data set is public")
+    """The client of this process. It has no token: only public data are read in place."""
+    return HttpClient(if_refused="check that the data set is public; download.py can fetch data under embargo")
 
 
 @lru_cache(maxsize=1)
@@ -74,18 +82,26 @@ def _open(file: RemoteFile) -> "RangeFile":
 class RangeFile(io.RawIOBase):
     """A file of an archive, for reading at any place.
 
-    Reads raise BadInput where the archive does not give what it listed; `failure` keeps that error, for h5py may put
-    its own in its place.
+    Parameters:
+        web: makes the requests.
+        file: as the archive lists it.
 
     Attributes:
-        requests: how many were made.
-        received: bytes that came.
+        requests: number of requests so far.
+        received: number of bytes so far.
+        failure: the error of a read. h5py can raise one of its own in its place.
+
+    Raises:
+        BadInput: the archive lists no size, or the file is not public. Reads raise it where the archive does not give
+            what it listed.
     """
 
     def __init__(self, web: HttpClient, file: RemoteFile) -> None:
         super().__init__()
         if not file.size:
-            raise BadInput(file.path, "a file whose size the archive tells", f"{file.size}", "download it")
+            raise BadInput(file.path, "a file with a size in the listing", str(file.size), "download it")
+        if not file.url:
+            raise BadInput(file.path, "a public file", "one that the archive does not give", "ask its authors for it")
         self.file, self.size = file, file.size
         self.failure: BadInput | None = None
         self.requests = self.received = 0
@@ -105,7 +121,7 @@ class RangeFile(io.RawIOBase):
         return True
 
     def close(self) -> None:
-        """Forget what came."""
+        """Delete what was received."""
         self._store.close()
         super().close()
 
@@ -118,8 +134,8 @@ class RangeFile(io.RawIOBase):
         self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
         return self._position
 
-    def readinto(self, buffer: memoryview) -> int:
-        """Read from the position on; what is not here yet is fetched, with the more the longer reads follow on."""
+    def readinto(self, buffer: "Buffer") -> int:
+        """Read from the position on. What is missing is fetched, with more of what follows the longer reads go on."""
         view = memoryview(buffer).cast("B")
         start, stop = self._position, min(self._position + len(view), self.size)
         if stop <= start:
@@ -137,7 +153,11 @@ class RangeFile(io.RawIOBase):
         return n
 
     def fetch(self, ranges: Iterable[tuple[int, int]]) -> None:
-        """Have these bytes, [start, stop), here; those that are not are asked for, several requests at a time."""
+        """Fetch these ranges of bytes, [start, stop), where they are missing, with several requests at a time.
+
+        Raises:
+            BadInput: the archive does not give what it listed.
+        """
         wanted = np.zeros(len(self._here), bool)
         for start, stop in ranges:
             wanted[start // PAGE : -(-min(stop, self.size) // PAGE)] = True
@@ -162,7 +182,7 @@ class RangeFile(io.RawIOBase):
 
     def _fetch_pages(self, pages: tuple[int, int]) -> None:
         stop = min(pages[1] * PAGE, self.size)
-        at = [pages[0] * PAGE]  # what comes next: a request that breaks off is gone on with
+        at = [pages[0] * PAGE]  # the next byte: a retry resumes there
         self._web.retry(self.file.path, lambda: self._try(at, stop), progress=lambda: at[0])
         self._here[pages[0] : pages[1]] = True
 
@@ -178,13 +198,13 @@ class RangeFile(io.RawIOBase):
             except BadInput as error:
                 if address == self.file.url:
                     raise BadInput(self.file.path, error.expected, error.found, error.do) from None
-                self._address = None  # it may have expired: the archive gives a new one
+                self._address = None  # it has perhaps expired, and the archive gives a new one
                 raise TemporaryFailure("an address that is no longer valid") from None
             self._check(response, at[0], stop)
             self._address = response.url
             for block in response.iter_content(BLOCK):
                 if len(block) > stop - at[0]:
-                    raise TemporaryFailure("more bytes than were asked for")
+                    raise TemporaryFailure("more bytes than were requested")
                 os.pwrite(self._store.fileno(), block, at[0])
                 at[0] += len(block)
                 with self._lock:
@@ -193,21 +213,21 @@ class RangeFile(io.RawIOBase):
             raise TemporaryFailure(f"{stop - at[0]:,} bytes too few")
 
     def _check(self, response: requests.Response, start: int, stop: int) -> None:
-        """Raise BadInput where an answer is no such part of the file as it was when it was listed."""
+        """Raise BadInput where an answer is not this part of the file that was listed."""
         status, headers = response.status_code, response.headers
         with self._lock:
             self.requests += len(response.history)
             self._etag = self._etag or headers.get("ETag")
-        if headers.get("Content-Type", "").startswith("text/html"):
-            do = "a login or error page stands in the file's place: try its address in a browser"
-            raise BadInput(self.file.path, "data", f"a web page from {plain(response.url)}", do)
+        if page := web_page(response):
+            do = "open the data set's page in a browser from this network, or use download.py"
+            raise BadInput(self.file.path, "data", f"{page} from {host_of(response.url)}", do)
         if status == 200 and (start, stop) != (0, self.size):
-            do = "it cannot be read in place: get it with download.py, and build without --stream"
-            raise BadInput(self.file.path, "a server that sends parts of files", "one that sends the whole", do)
+            do = "fetch it with download.py, and build without --stream"
+            raise BadInput(self.file.path, "a server that sends parts of files", "one that sends whole files", do)
         place, _, total = headers.get("Content-Range", f"bytes {start}-{stop - 1}/{self.size}").rpartition("/")
         if total not in ("*", str(self.size)) or headers.get("ETag", self._etag) != self._etag:
             found = f"{total} bytes, or another version"
-            do = "it has changed: run the same command again"
+            do = "the file has changed: run the same command again"
             raise BadInput(self.file.path, f"the file of {self.size:,} bytes that was listed", found, do)
         if place != f"bytes {start}-{stop - 1}":
-            raise TemporaryFailure("another part of the file than was asked for")
+            raise TemporaryFailure("another part of the file than was requested")

@@ -1,27 +1,39 @@
-"""The transfer of one file: goes on where it was interrupted, and gives the file its name when its digest is right."""
+"""The transfer of one file: resumed where it was interrupted, and given its name when its checksum is right.
 
+A file on its way is `<name>.<version>.part`; what is in it is never thrown away because a server cannot resume. A
+server that answers a request for a range with the whole file (GIN does, for all content in git-annex) sends again what
+is there; this is received and skipped.
+"""
+
+import errno
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import requests
-from dandischema.digests.dandietag import DandiETag
 
 from neuralpile.acquire.archives import RemoteFile
 from neuralpile.errors import BadInput
-from neuralpile.http_client import HttpClient, Stopped, TemporaryFailure
+from neuralpile.http_client import WEB_PAGE, HttpClient, Stopped, TemporaryFailure, host_of, web_page
 
 PART = ".part"  # suffix of a file that is on its way
-BLOCK = 1 << 18  # bytes that are written at a time
-DAMAGED = 2  # times that a file may come with a wrong digest
+BLOCK = 1 << 14  # bytes that are written at a time; a block that a lost connection cuts short is lost
+DAMAGED = 2  # times that a file may arrive with a wrong checksum
+_PAGE_START = re.compile(rb"\s*(<!doctype html|<html)", re.IGNORECASE)
 
 
 def fetch(web: HttpClient, file: RemoteFile, target: Path, advance: Callable[[int], object]) -> None:
-    """Have a file of an archive at `target`, whole and verified. What an earlier, interrupted call got is used.
+    """Fetch and verify one file of an archive; what an earlier, interrupted call received is used.
 
-    `advance` is told how many bytes there are more (or fewer, where some had to be thrown away).
+    Parameters:
+        web: makes the requests.
+        file: which one.
+        target: where it goes.
+        advance: called with how many bytes there are more (or fewer, where some were wrong).
 
     Raises:
         BadInput: the archive does not give it, or gives another file than it lists.
@@ -31,43 +43,74 @@ def fetch(web: HttpClient, file: RemoteFile, target: Path, advance: Callable[[in
     if is_whole(file, target):  # put there by hand
         advance(_size(target))
         return
+    if not file.url:
+        do = "ask the authors or the archive for it, and put it there by hand"
+        raise BadInput(file.path, "a public file", "one that the archive does not give", do)
     part = _part(file, target)
     advance(_size(part))
+    transfer = _Transfer(web, file, part, advance)
     for attempt in range(1, DAMAGED + 1):
-        web.retry(file.path, lambda: _try(web, file, part, advance), progress=lambda: _size(part))
-        found = _digest(part, file.digest)
-        if found == file.digest:
+        web.retry(file.path, transfer.attempt, progress=lambda: _size(part))
+        found = _checksum(part, file.checksum)
+        if found == file.checksum:
             break
         advance(-_size(part))
         part.unlink()
         if attempt == DAMAGED:
-            do = "run the same command again; if it stays so, tell the archive"
-            raise BadInput(file.path, file.digest, f"{found}, {DAMAGED} times", do)
+            do = "run the same command again; if it stays so, report it to the archive"
+            raise BadInput(file.path, file.checksum, f"{found}, {DAMAGED} times", do)
     with part.open("rb") as handle:
         os.fsync(handle.fileno())
     part.replace(target)
 
 
 def is_whole(file: RemoteFile, path: Path) -> bool:
-    """Whether a file is the archive's, by its digest, or its size where it has none."""
-    same_size = path.is_file() and file.size in (None, _size(path)) and bool(file.digest or file.size)
-    return same_size and _digest(path, file.digest) == file.digest
+    """Check whether a file is the archive's, by its checksum, or by its size where it has none."""
+    same_size = path.is_file() and file.size in (None, _size(path)) and bool(file.checksum or file.size)
+    return same_size and _checksum(path, file.checksum) == file.checksum
 
 
 def bytes_to_come(file: RemoteFile, target: Path) -> int:
-    """Bytes that are still to be written of a file, where the archive says its size; else 0."""
-    return max(0, (file.size or 0) - max(_size(_part_of(file, target)), _size(target)))
+    """Count the bytes of a file that are still to be written; 0 where the archive does not list its size."""
+    return max(0, (file.size or 0) - max(_size(part_of(file, target)), _size(target)))
 
 
-def _part_of(file: RemoteFile, target: Path) -> Path:
+def check_space(folder: Path, n_bytes: int) -> None:
+    """Raise BadInput where the disk of a folder has too little room for so many bytes."""
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if n_bytes > free:
+        do = "make room, use another --data_dir, or fetch fewer files with --max_files"
+        raise BadInput(folder, f"{n_bytes:,} bytes free", f"{free:,}", do)
+
+
+def cannot_write(path: str, error: OSError) -> BadInput:
+    """The error for a file that cannot be written."""
+    do = {
+        errno.ENOSPC: "make room on the disk",
+        errno.EDQUOT: "make room: your quota is used up",
+        errno.EFBIG: "make room on the disk, or raise the limit on the size of files",
+        errno.EACCES: "check the permissions of its folder",
+        errno.EPERM: "check the permissions of its folder",
+        errno.EROFS: "use another --data_dir",
+        errno.ENOTDIR: "move the file away that has the name of a folder",
+        errno.EEXIST: "move the file away that has the name of a folder",
+        errno.EISDIR: "move the folder away that has the name of the file",
+        errno.ENAMETOOLONG: "use a --data_dir with a shorter path",
+    }.get(error.errno or 0, "check the disk")
+    return BadInput(path, "to write it", error.strerror or "an error", f"{do}; then run the same command again")
+
+
+def part_of(file: RemoteFile, target: Path) -> Path:
     """Where this version of a file is on its way."""
-    version = hashlib.sha256(f"{file.digest} {file.size}".encode()).hexdigest()[:8]
+    version = hashlib.sha256(f"{file.checksum} {file.size}".encode()).hexdigest()[:8]
     return target.with_name(f"{target.name}.{version}{PART}")
 
 
 def _part(file: RemoteFile, target: Path) -> Path:
     """Where a file is on its way; what is left of another version of it is deleted."""
-    part = _part_of(file, target)
+    part = part_of(file, target)
     for other in target.parent.glob(f"{_literal(target.name)}.????????{PART}"):
         if other != part:
             other.unlink()
@@ -78,79 +121,110 @@ def _literal(name: str) -> str:
     return "".join(f"[{c}]" if c in "*?[" else c for c in name)
 
 
-def _try(web: HttpClient, file: RemoteFile, part: Path, advance: Callable[[int], object]) -> None:
-    """One request for what is missing of a file. Raises TemporaryFailure where afterwards something still is."""
-    have = _size(part)
-    if have == file.size and part.exists():
-        return
-    with web.open(file.url, {"Range": f"bytes={have}-"} if have else {}) as response:
-        _check_kind(response, file)
-        if response.status_code == 416 or not _goes_on(response, have, file):
-            advance(-have)
-            have = 0
-            part.unlink(missing_ok=True)
-            if response.status_code != 200:
-                raise TemporaryFailure("another part of the file than was asked for")
-        with part.open("ab", buffering=0) as out:
+@dataclass
+class _Transfer:
+    """The requests for one file."""
+
+    web: HttpClient
+    file: RemoteFile
+    part: Path
+    advance: Callable[[int], object]
+    ranges: bool = True  # whether to request what is missing only
+
+    def attempt(self) -> None:
+        """Send one request for what is missing. Raises TemporaryFailure where something still is afterwards."""
+        have, size = _size(self.part), self.file.size
+        if have == size and self.part.exists():
+            return
+        asked = {"Range": f"bytes={have}-"} if have and self.ranges else {}
+        with self.web.open(self.file.url, asked) as response:
+            _check_kind(response, self.file)
+            start = self._start(response, have)
+            self._check_length(response, have)
+            received = self._receive(response, start, have)
+        if size is None:
+            if not received:
+                raise TemporaryFailure("an empty answer")
+        elif received != size:
+            if received > size:  # what came in this answer is of another file
+                self._cut(have)
+            raise TemporaryFailure(f"{received:,} bytes in place of {size:,}")
+
+    def _start(self, response: requests.Response, have: int) -> int:
+        """The byte that an answer begins with: 0, or the one that is missing next."""
+        if response.status_code == 200:
+            if have:
+                self.web.print_once(
+                    f"{host_of(response.url)} cannot resume: it sends whole files. What is here stays, and is received "
+                    f"again and skipped, {have:,} bytes of {self.file.path}"
+                )
+            return 0
+        place = re.fullmatch(r"bytes (\d{1,19})-\d{1,19}/(\*|\d{1,19})", _header(response, "Content-Range"), re.ASCII)
+        whole = place is not None and (self.file.size is None or place[2] in ("*", str(self.file.size)))
+        if response.status_code == 206 and place and whole and int(place[1]) == have:
+            return have
+        self.ranges = False  # the retry requests the whole file
+        raise TemporaryFailure("another part of the file than was requested")
+
+    def _check_length(self, response: requests.Response, have: int) -> None:
+        """Raise TemporaryFailure where the whole file that is offered is shorter than what is here."""
+        length = _header(response, "Content-Length")
+        if response.status_code == 200 and have and length.isascii() and length.isdigit() and int(length[:19]) < have:
+            raise TemporaryFailure(f"{int(length[:19]):,} bytes, fewer than are here already")
+
+    def _receive(self, response: requests.Response, start: int, have: int) -> int:
+        """Append what comes after the first `have` bytes of the file. Returns how many bytes of it are there."""
+        position, there = start, have
+        with self.part.open("ab", buffering=0) as out:
             for block in response.iter_content(BLOCK):
-                if web.stop.is_set():
+                if self.web.stop.is_set():
                     raise Stopped
-                out.write(block)
-                have += len(block)
-                advance(len(block))
-                if file.size is not None and have > file.size:
+                if not self.file.checksum and position == 0 and _PAGE_START.match(block):
+                    raise _page_in_place(response, self.file, WEB_PAGE)
+                new = memoryview(block)[max(0, there - position) :]
+                position += len(block)
+                there += len(new)
+                self.advance(len(new))
+                while new:  # a disk that is nearly full takes a part of it
+                    new = new[out.write(new) :]
+                if self.file.size is not None and there > self.file.size:
                     break
-    if file.size is not None and have != file.size:
-        if have > file.size:
-            advance(-have)
-            part.unlink()
-        raise TemporaryFailure(f"{have:,} bytes in place of {file.size:,}")
+        if self.file.size is None and position < there:
+            raise TemporaryFailure(f"{position:,} bytes, fewer than are here already")
+        return there
+
+    def _cut(self, length: int) -> None:
+        """Take off the part what a wrong answer added."""
+        self.advance(length - _size(self.part))
+        os.truncate(self.part, length)
 
 
-def _goes_on(response: requests.Response, have: int, file: RemoteFile) -> bool:
-    """Whether an answer begins with the byte that is missing next, of a file of the right size."""
-    if not have:
-        return _starts_at(response) == 0
-    total = response.headers.get("Content-Range", "").rpartition("/")[2]
-    return _starts_at(response) == have and (file.size is None or total in ("*", str(file.size)))
-
-
-def _starts_at(response: requests.Response) -> int | None:
-    """The first byte that an answer holds: 0 where the server ignores ranges; None where it does not say."""
-    if response.status_code != 206:
-        return 0
-    unit, _, numbers = response.headers.get("Content-Range", "").partition(" ")
-    first = numbers.partition("-")[0]
-    return int(first) if unit == "bytes" and first.isdigit() else None
+def _header(response: requests.Response, name: str) -> str:
+    return response.headers.get(name, "")
 
 
 def _check_kind(response: requests.Response, file: RemoteFile) -> None:
-    kind = response.headers.get("Content-Type", "")
-    if kind.startswith("text/html") and not file.path.endswith((".html", ".htm")):
-        do = "a login or error page stands in the file's place: try its address in a browser"
-        raise BadInput(file.path, "data", f"a web page from {response.url.partition('?')[0]}", do)
+    if not file.path.endswith((".html", ".htm")) and (page := web_page(response)):
+        raise _page_in_place(response, file, page)
+
+
+def _page_in_place(response: requests.Response, file: RemoteFile, page: str) -> BadInput:
+    do = "open the data set's page in a browser from this network, or download the file there by hand"
+    return BadInput(file.path, "data", f"{page} from {host_of(response.url)}", do)
 
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _digest(path: Path, like: str) -> str:
-    """The digest of a file by the algorithm of another one, "<algorithm>:<hex>"; "" where there is none."""
+def _checksum(path: Path, like: str) -> str:
+    """The checksum of a file by the algorithm of another one, "<algorithm>:<hex>"; "" where there is none."""
     algorithm = like.partition(":")[0]
     if not algorithm:
         return ""
     if algorithm == "dandi-etag":
+        from dandischema.digests.dandietag import DandiETag  # only DANDI has these
+
         return f"dandi-etag:{DandiETag.from_file(path).as_str()}" if _size(path) else like
     with path.open("rb") as handle:
         return f"{algorithm}:{hashlib.file_digest(handle, algorithm).hexdigest()}"
-
-
-def check_space(folder: Path, n_bytes: int) -> None:
-    """Raise BadInput where the disk of a folder has too little room for so many bytes."""
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
-    if n_bytes > free:
-        do = "make room, take another --data_dir, or fewer files with --max_files"
-        raise BadInput(folder, f"{n_bytes:,} bytes free", f"{free:,}", do)

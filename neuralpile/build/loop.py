@@ -18,7 +18,8 @@ from tqdm import tqdm
 from neuralpile import files
 from neuralpile.build import provenance, workers
 from neuralpile.build.record import REPORT, Report, SessionFacts, Totals
-from neuralpile.build.session import Script, Task, code_digest
+from neuralpile.build.script import Script
+from neuralpile.build.session import Task, code_digest
 from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus import rows
 from neuralpile.corpus.manifest import MANIFEST

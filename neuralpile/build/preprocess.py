@@ -8,17 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from neuralpile import catalog, cli
-from neuralpile.build import compare
-from neuralpile.build.loop import build
-from neuralpile.build.record import REPORT, Report
-from neuralpile.build.session import Read, Script
-from neuralpile.build.sessions import find_remote, find_sessions
+from neuralpile.build.script import Read, Script
 from neuralpile.catalog import DataSetInfo
 from neuralpile.hub import options as hub_options
-from neuralpile.recordings.hdf5 import Recording
 from neuralpile.spikes.session import TOKEN_COUNT_LIMIT, Options
+
+if TYPE_CHECKING:
+    from neuralpile.build.record import Report
+    from neuralpile.recordings.hdf5 import Recording
 
 STREAMED = ("DANDI",)  # archives whose files are HDF5, of which parts can be read in place
 NOTES_SHOWN = 20
@@ -28,6 +28,7 @@ OFFERS = {
     "drop_duplicates": "skip the files that repeat others",  # where dataset.toml lists some
     "mask_unobserved": "cut out the bins in which, by the file, nothing was observed",  # where the script offers it
     "epochs": "lay out the epochs of a restarted clock one after the other",  # where the script offers it
+    "poisson": "draw counts from a Poisson process with the rates of the recordings, by this seed",  # as above
     "min_quality": "leave out units of a lower quality",  # where the script lists qualities
 }
 
@@ -65,6 +66,11 @@ def _main(script: Script) -> int:
     folder = script.path.parent
     data_set = catalog.parse(folder.name, folder / "dataset.toml")
     given = _arguments(data_set, script)
+    # Imported late: `--help` and wrong options need not wait for libraries.
+    from neuralpile.build.loop import build
+    from neuralpile.build.record import REPORT
+    from neuralpile.build.sessions import find_remote, find_sessions
+
     hub = hub_options.hub(given)
     options = Options(**{field.name: getattr(given, field.name) for field in fields(Options) if field.name in given})
     found: Mapping[str, Recording]
@@ -118,13 +124,18 @@ def _arguments(data_set: DataSetInfo, script: Script) -> argparse.Namespace:
     parser.set_defaults(own_bin=data_set.own_bin)
     own = ["trim", *(["drop_duplicates"] if data_set.duplicates else []), *script.offers]
     for name in own:
-        parser.add_argument(f"--{name}", action="store_true", help=OFFERS[name])
+        if name == "poisson":
+            parser.add_argument("--poisson", type=cli.seed, metavar="SEED", help=OFFERS[name])
+        else:
+            parser.add_argument(f"--{name}", action="store_true", help=OFFERS[name])
     if script.qualities:
         own.append("min_quality")
         parser.add_argument("--min_quality", choices=script.qualities, help=OFFERS["min_quality"])
     given = parser.parse_args()
-    if given.as_published and (chosen := [f"--{name}" for name in own if getattr(given, name)]):
-        parser.error(f"--as_published: expected none of the options that change the shape, found {' '.join(chosen)}")
+    if given.as_published and (
+        chosen := [f"--{name}" for name in own if getattr(given, name) != parser.get_default(name)]
+    ):
+        parser.error(f"--as_published: expected none of the options that change the rows, found {' '.join(chosen)}")
     bins = given.bin_size / given.own_bin if given.own_bin else 1
     if not math.isclose(bins, max(1, round(bins)), rel_tol=1e-5):
         parser.error(
@@ -133,8 +144,11 @@ def _arguments(data_set: DataSetInfo, script: Script) -> argparse.Namespace:
     return given
 
 
-def summary(report: Report, data_set: DataSetInfo, out_dir: Path) -> str:
+def summary(report: "Report", data_set: DataSetInfo, out_dir: Path) -> str:
     """The table at the end of a build: totals, beside the published numbers if these compare, and notes."""
+    from neuralpile.build import compare
+    from neuralpile.build.record import REPORT
+
     built = asdict(report.totals)
     published: dict[str, int | tuple[int, int] | None] = {}
     differs: Mapping[str, str] = {}
@@ -162,6 +176,8 @@ def summary(report: Report, data_set: DataSetInfo, out_dir: Path) -> str:
 
 
 def _show(value: float | tuple[int, int] | None) -> str:
+    from neuralpile.build import compare
+
     if value is None:
         return ""
     if isinstance(value, tuple):

@@ -117,7 +117,7 @@ class Report:
             report = msgspec.json.decode(path.read_bytes(), type=cls)
         except FileNotFoundError:
             return None
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise BadInput(path, "the report of a build", str(error), do) from None
         if not 0 < report.options.bin_size < math.inf:
             raise BadInput(path, "options.bin_size above 0 seconds", f"{report.options.bin_size}", do)

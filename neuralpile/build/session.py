@@ -6,7 +6,7 @@ and a digest of the code. A later build skips the session while all of these are
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,27 +16,16 @@ import numpy as np
 
 from neuralpile.acquire.range_file import RemoteRecording
 from neuralpile.build.record import SessionFacts, Streamed
+from neuralpile.build.script import Read
 from neuralpile.corpus import rows
 from neuralpile.corpus.rows import Row
-from neuralpile.errors import BadInput, Mismatch
+from neuralpile.errors import BadInput, Mismatch, printable
 from neuralpile.recordings.hdf5 import Recording
 from neuralpile.spikes.session import Options, Session
 
-# Makes a Session of a Recording; of a Path, in the scripts of archives whose files cannot be read in place.
-Read = Callable[[Any, Options], Session]
 # The library's code through which counts pass on their way into rows: whole folders and single modules.
 MAKING_ROWS = ("spikes", "recordings", "compile.py", "corpus/rows.py", "corpus/arrow.py", "build/session.py")
 ENDS = 1 << 16  # bytes at the start and at the end of a recording by which a changed one is recognized
-
-
-@dataclass(frozen=True)
-class Script:
-    """What the `preprocess.py` of a data set states about its recordings: the arguments of `build.main`."""
-
-    path: Path
-    read: Read
-    offers: Sequence[str] = ()
-    qualities: Sequence[str] = ()
 
 
 def code_digest(script: Path) -> str:
@@ -118,6 +107,8 @@ def build_session(read: Read, task: Task) -> SessionFacts:
         segments = list(rows.segments(counts, limit, task.options.as_published))
     except Mismatch as error:
         raise error.at(task.source, "raise --token_count_limit") from None
+    # Names of files need not be UTF-8, and can hold what a terminal takes for commands.
+    session = replace(session, subject_id=printable(session.subject_id), session_id=printable(session.session_id))
     session_rows = [
         Row(segment, session.subject_id, session.session_id, f"segment_{i}") for i, segment in enumerate(segments)
     ]
@@ -144,7 +135,7 @@ def trimmed(session: Session) -> Session:
 def session_facts(path: str, n_bytes: int, session: Session, session_rows: Sequence[Row]) -> SessionFacts:
     """What report.json records of a session: counted over its counts (units, bins)."""
     counts = session.counts
-    notes = list(session.notes)
+    notes = [printable(note) for note in session.notes]
     if not session_rows:
         notes.append("no spike (at or after 0 s, in the units that are kept): no row")
     counts_digest = hashlib.sha256(f"{counts.shape}".encode())

@@ -8,10 +8,11 @@ from neuralpile import files
 from neuralpile.acquire import archives
 from neuralpile.acquire.range_file import RemoteRecording
 from neuralpile.catalog import DataSetInfo
-from neuralpile.errors import BadInput
-from neuralpile.recordings import nwb
+from neuralpile.errors import BadInput, printable
+from neuralpile.recordings import npy, nwb
 
 UNITS = "Units"  # the type of NWB object that holds spike times
+RATES = "Rates"  # .npy arrays of firing rates, (trials, units, samples)
 
 
 def find_sessions(
@@ -36,6 +37,8 @@ def find_sessions(
     found = [path for path in _files(data_dir) if data_set.wants(path.name, duplicates)]
     if data_set.measured == UNITS:
         found = [path for path in found if nwb.has_spike_times(path)]
+    if data_set.measured == RATES:
+        found = [path for path in found if npy.has_rates(path)]
     if not found:
         wanted = " or ".join(data_set.include)
         if data_set.exclude:
@@ -43,7 +46,7 @@ def find_sessions(
         what = "no such file in it" if data_dir.is_dir() else "a file" if data_dir.exists() else "no such folder"
         do = f"get the files as data/{data_set.name}/README.md says, or give their folder with --data_dir"
         raise BadInput(data_dir, f"session files {wanted}", what, do)
-    return {path.relative_to(data_dir).as_posix(): path for path in sorted(found, key=str)}
+    return {printable(path.relative_to(data_dir).as_posix()): path for path in sorted(found, key=str)}
 
 
 def find_remote(data_set: DataSetInfo, duplicates: bool = True) -> dict[str, RemoteRecording]:

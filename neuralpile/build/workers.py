@@ -21,14 +21,15 @@ from pathlib import Path
 import psutil
 
 from neuralpile.build.record import SessionFacts
-from neuralpile.build.session import Read, Task, build_session
+from neuralpile.build.script import Read
+from neuralpile.build.session import Task, build_session
 from neuralpile.errors import BadInput
 
 # Seconds of processor time without any reading or writing after which a worker counts as stuck. The longest such
 # stretch of a real session takes under a minute.
 STUCK_AFTER = 180.0
 LOOK_EVERY = 1.0  # seconds between looks at the workers
-PRELOADED = ["neuralpile.build.session", "neuralpile.recordings.nwb"]
+PRELOADED = ["neuralpile.build.preloaded"]
 
 Result = SessionFacts | BadInput
 

@@ -68,7 +68,7 @@ class Manifest:
             return msgspec.json.decode(path.read_bytes(), type=cls)
         except FileNotFoundError:
             return None
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             do = "build the data set again: run its preprocess.py"
             raise BadInput(path, "the manifest of a build", str(error), do) from None
 
@@ -111,7 +111,7 @@ class CorpusManifest:
         """The manifest of the corpus in a folder; None if there is none, or another's."""
         try:
             return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=cls)
-        except (OSError, msgspec.MsgspecError, RecursionError):
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
 
     def to_json(self) -> str:

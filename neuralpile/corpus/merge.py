@@ -25,7 +25,7 @@ from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Row, RowSource
 from neuralpile.corpus.split import Sides, SplitBy, SplitOptions
 from neuralpile.corpus.store import LocalRows, open_folder
 from neuralpile.errors import BadInput
-from neuralpile.files import take_away_old, whole_folder, write_text
+from neuralpile.files import remove_replaced, whole_folder, write_text
 
 SHARD = 500_000_000  # tokens in an Arrow file of a merged corpus, a row more at most: near what the Hub advises
 FETCHED = "fetched"  # folder for what comes from the Hub, while a merge is at work
@@ -64,7 +64,7 @@ def merge_with(components: Sequence[RowSource], out_dir: Path, options: SplitOpt
     _check(components, out_dir)
     fingerprints = {component.name: component.fingerprint for component in components}
     if (done := _done(out_dir, options, fingerprints)) is not None:
-        take_away_old(out_dir)
+        remove_replaced(out_dir)
         return done
     job = json.dumps([__version__, fingerprints, options.stated(), SHARD])
     with whole_folder(out_dir, job) as folder:

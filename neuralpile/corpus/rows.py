@@ -69,6 +69,10 @@ class RowSource(Protocol):
     def is_merged(self) -> bool:
         """Whether its rows name the data set that they are from."""
 
+    @property
+    def splits(self) -> dict[str, range]:
+        """The numbers of the rows of each split, in order."""
+
     def __len__(self) -> int:
         """Number of rows, over all splits."""
 

@@ -29,6 +29,8 @@ TOGETHER = 1_000  # record batches whose names are read together
 
 T = TypeVar("T")
 
+# What pyarrow raises for damaged files; UnicodeDecodeError for names of columns.
+DAMAGE = (pa.ArrowException, OSError, EOFError, UnicodeDecodeError)
 AGAIN = "run its preprocess.py or merge_datasets.py again"
 
 
@@ -89,7 +91,7 @@ class _File:
             check_schema(schema)
         except Mismatch as error:
             raise error.at(self.path, "take a data set made by this project") from None
-        except (pa.ArrowException, OSError) as error:
+        except DAMAGE as error:
             raise BadInput(self.path, "a whole Arrow file", str(error), AGAIN) from None
         return next((known for known in (SCHEMA, MERGED_SCHEMA) if known == schema), schema)  # 20,000 files share one
 
@@ -98,7 +100,7 @@ class _File:
         """Where its record batches are. Raises BadInput: it is damaged, or has more or fewer rows than stated."""
         try:
             index = _index(self.path)
-        except (pa.ArrowException, OSError) as error:
+        except DAMAGE as error:
             raise BadInput(self.path, "a whole Arrow file", str(error), AGAIN) from None
         found = int(index.ends[-1])
         if self.stated not in (None, found):
@@ -119,7 +121,7 @@ class _File:
                 for batch in reader:
                     batch.validate(full=True)
                     yield batch
-        except (pa.ArrowException, OSError) as error:
+        except DAMAGE as error:
             raise BadInput(self.path, "a whole Arrow file", str(error), AGAIN) from None
 
 
@@ -151,7 +153,7 @@ class _Maps:
                 self._read += message.body.size if message.body else 0
             batch = pa.ipc.read_record_batch(message, file.schema)
             batch.validate(full=True)  # offsets that lead outside of the values would end the process
-        except (pa.ArrowException, OSError, EOFError) as error:
+        except DAMAGE as error:
             raise BadInput(file.path, "a whole Arrow file", str(error), AGAIN) from None
         return batch
 
@@ -309,7 +311,7 @@ def _decoded(path: Path, kind: type[T]) -> T:
     """A JSON file. Raises BadInput where it does not have what it must have, and FileNotFoundError."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(path, "the file that `datasets` writes", str(error), AGAIN) from None
 
 

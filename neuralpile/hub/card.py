@@ -109,8 +109,8 @@ def metadata(
     return DatasetCardData(
         license=identifiers[0] if len(identifiers) == 1 else identifiers or None,
         license_name=_slug(others[0] if len(others) == 1 else "see the components") if others else None,
-        license_link=link if others and _is_web(link) else None,
-        license_details=" ".join(f"{name}: {_line(caveat)}" for name, caveat in caveats.items()) or None,
+        license_link=_quoted(link) if others and _is_web(link) else None,
+        license_details=" ".join(f"{_line(name)}: {_line(caveat)}" for name, caveat in caveats.items()) or None,
         pretty_name=_line(name),
         size_categories=SIZES[bisect_right([10**n for n in range(3, 9)], n_rows)],
         tags=list(tags),
@@ -333,7 +333,12 @@ def _link(text: str, address: str) -> str:
     """A link in Markdown; the text alone if the address is not one of the web."""
     if not _is_web(address):
         return _text(text)
-    return f"[{_text(text)}]({quote(_line(address), safe=':/?#@!$&*+,;=%~')})"
+    return f"[{_text(text)}]({_quoted(address)})"
+
+
+def _quoted(address: str) -> str:
+    """An address in which what could end a link is percent-encoded."""
+    return quote(_line(address), safe=":/?#@!$&*+,;=%~")
 
 
 def _slug(text: str) -> str:
@@ -386,9 +391,9 @@ def _splits(splits: Mapping[str, Split]) -> str:
 
 def _components(names: list[str], known: Mapping[str, DataSetInfo], splits: Mapping[str, Split]) -> str:
     header = (
-        "| component | source | version | species | area | task | subjects | sessions | "
+        "| component | source | version | species | area | task | signal | subjects | sessions | "
         + " | ".join(f"{split} rows" for split in splits)
-        + " | tokens | licence | paper |\n|---|---|---|---|---|---|--:|--:|"
+        + " | tokens | licence | paper |\n|---|---|---|---|---|---|---|--:|--:|"
         + "--:|" * len(splits)
         + "--:|---|---|"
     )
@@ -398,12 +403,12 @@ def _components(names: list[str], known: Mapping[str, DataSetInfo], splits: Mapp
         numbers = [len(part.subjects), len(part.sessions), *(s.parts.get(name, Part()).rows for s in splits.values())]
         d = known.get(name)
         if d is None:
-            lines.append([_text(name), "", "", "", "", "", *numbers, part.tokens, "", ""])
+            lines.append([_text(name), "", "", "", "", "", "", *numbers, part.tokens, "", ""])
             continue
         source = _link(f"{d.archive} {d.id}", d.url) if d.url else _text(d.archive)
         paper = _link(d.paper, f"https://doi.org/{quote(d.paper_doi)}") if d.paper_doi else _text(d.paper)
         licence = _text(d.licence) + (" ⚠" if d.caveat else "")
-        what = [_text(name), source, *map(_text, (d.version, ", ".join(d.species), d.area, d.task))]
+        what = [_text(name), source, *map(_text, (d.version, ", ".join(d.species), d.area, d.task, d.signal))]
         lines.append([*what, *numbers, part.tokens, licence, paper])
     return "## Components\n\nSubjects and sessions as their rows name them.\n\n" + _table(header, lines)
 

@@ -22,7 +22,6 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
-from huggingface_hub.utils import parse_ratelimit_headers
 
 from neuralpile import http_client
 from neuralpile.errors import BadInput
@@ -55,6 +54,8 @@ class _Client(httpx2.Client):
         # Some calls of the Hub's client ask for no timeout at all.
         timeout = httpx2.Timeout(http_client.SILENT_SECONDS, connect=http_client.CONNECT_SECONDS)
         request.extensions["timeout"] = timeout.as_dict()
+        if http_client.USER_AGENT not in (agent := request.headers.get("User-Agent", "")):
+            request.headers["User-Agent"] = f"{http_client.USER_AGENT}; {agent}"
         try:
             response = super().send(request, *arguments, **options)
         except (httpx2.ConnectError, httpx2.ConnectTimeout):
@@ -93,7 +94,7 @@ def call(name: str, attempt: Callable[[], T], wanted: str = READABLE, expected: 
         The Hub refuses, cannot be reached, or answers something that its client does not understand.
     """
     _configure()
-    _check_token()
+    http_client.check_token("HF_TOKEN", huggingface_hub.get_token() or "")  # the HTTP client's own error would print it
     passed: tuple[type[Exception], ...] = (*expected, TemporaryFailure, BadInput)
 
     def once() -> T:
@@ -105,15 +106,7 @@ def call(name: str, attempt: Callable[[], T], wanted: str = READABLE, expected: 
             logging.getLogger(__name__).debug("%s", name, exc_info=error)
             raise _explain(name, wanted, error) from None
 
-    return http_client.HttpClient().retry(name, once)
-
-
-def _check_token() -> None:
-    """Raise BadInput if the token cannot be sent in a header: the HTTP client's own error would print it."""
-    token = huggingface_hub.get_token() or ""
-    if not re.fullmatch(r"[!-~]*", token):
-        do = "copy it again from https://huggingface.co/settings/tokens"
-        raise BadInput("the Hub token (HF_TOKEN)", "only ASCII letters, digits and signs", "other characters", do)
+    return http_client.HttpClient().retry(name, once, quiet=wanted == WRITABLE)
 
 
 def _explain(name: str, wanted: str, error: BaseException) -> TemporaryFailure | BadInput:
@@ -155,20 +148,14 @@ def _explain(name: str, wanted: str, error: BaseException) -> TemporaryFailure |
 def _refusal(name: str, wanted: str, error: HfHubHTTPError, uploading: bool) -> TemporaryFailure | BadInput:
     """What a status of 400 or more means."""
     response = error.response
-    found = f"{response.status_code} {response.reason_phrase}".strip()
-    if response.status_code in http_client.PASSING:
-        return TemporaryFailure(found, _asked_wait(response.headers))
+    found = http_client.status_text(response.status_code)
+    if response.status_code in http_client.RETRY_STATUSES:
+        return TemporaryFailure(found, http_client.asked_wait(response.headers))
     if response.status_code == 403 and uploading:
         # Links to upload to expire, and a new attempt gets new ones.
         host = response.request.url.host
         return TemporaryFailure(f"{found} for an upload to {host}: wrong clock, or a proxy that blocks uploads?")
     return BadInput(name, wanted, ": ".join(filter(None, [found, _safe(error.server_message or "")])), CHECK[wanted])
-
-
-def _asked_wait(headers: httpx2.Headers) -> float:
-    """Seconds that the Hub asks to wait; 0 if it does not say. It sends `RateLimit: "api";r=0;t=244`."""
-    limit = parse_ratelimit_headers(headers)
-    return limit.reset_in_seconds + 1.0 if limit and not limit.remaining else http_client.asked_wait(headers)
 
 
 def _safe(text: str) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,14 +19,11 @@ from tqdm import tqdm
 from neuralpile import cli
 from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus.arrow import MANIFEST
-from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Row, to_record_batch
+from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Row, RowSource, to_record_batch
 from neuralpile.errors import BadInput
 from neuralpile.files import PARTIAL
 from neuralpile.hub import card
 from neuralpile.hub.repository import DATA, Repository
-
-if TYPE_CHECKING:
-    from neuralpile.corpus.store import LocalRows
 
 SHARD = 1_000_000_000  # tokens in a Parquet file, or one row more: 70 to 350 MB
 TABLE_SHARD = 500_000_000  # bytes in a Parquet file of motifs, or one row group more
@@ -36,7 +32,7 @@ COUNTS = "spike_counts.list.element.list.element"  # the column of counts in Par
 
 
 def push(
-    data_set: "LocalRows",
+    data_set: RowSource,
     repository: Repository,
     made: Mapping[str, object],
     described: Mapping[str, DataSetInfo] | None = None,
@@ -61,7 +57,7 @@ def push(
     """
     folder = data_set.folder
     if folder is None or not len(data_set):
-        raise BadInput(data_set.name, "rows to publish", "none", "build it of other sessions")
+        raise BadInput(data_set.name, "a local build with rows", "none", "build it of other sessions")
     repository.create()
     schema = MERGED_SCHEMA if data_set.is_merged else SCHEMA
     with _staging(folder) as staging:
@@ -137,7 +133,8 @@ def shard_name(split: str, number: int) -> str:
 def write_shard(path: Path, rows: Iterable[Row], schema: pa.Schema, name: str = "") -> card.Split:
     """Write rows to a Parquet file, each as a row group of its own. The same rows give the same bytes.
 
-    Readers can fetch one row by its byte range, and find a session's rows by the statistics of the names.
+    Readers can fetch one row by its byte range, find a session's rows by the statistics of the names, and notice
+    damage by the checksums of the pages.
 
     Parameters
     ----------
@@ -158,6 +155,7 @@ def write_shard(path: Path, rows: Iterable[Row], schema: pa.Schema, name: str = 
         use_dictionary=[COUNTS],
         write_statistics=schema.names[1:],
         write_page_index=True,
+        write_page_checksum=True,
     ) as writer:
         for row in rows:
             batch = to_record_batch(row)
@@ -184,7 +182,7 @@ def consecutive(tokens: Sequence[int], limit: int) -> list[range]:
     return ranges
 
 
-def write_splits(data_set: "LocalRows", schema: pa.Schema, folder: Path, title: str) -> dict[str, card.Split]:
+def write_splits(data_set: RowSource, schema: pa.Schema, folder: Path, title: str) -> dict[str, card.Split]:
     """Write the Parquet files of all splits that have rows, several at a time.
 
     Parameters
@@ -201,14 +199,9 @@ def write_splits(data_set: "LocalRows", schema: pa.Schema, folder: Path, title: 
     stop, lock = threading.Event(), threading.Lock()
     tokens = data_set.tokens()
     jobs: list[tuple[str, Path, range]] = []
-    start = 0
-    for name, split in data_set.splits.items():
-        ranges = consecutive(tokens[start : start + len(split)], SHARD)
-        jobs += [
-            (name, folder / shard_name(name, i), range(start + rows.start, start + rows.stop))
-            for i, rows in enumerate(ranges)
-        ]
-        start += len(split)
+    for name, numbers in data_set.splits.items():
+        for i, part in enumerate(consecutive([tokens[n] for n in numbers], SHARD)):
+            jobs.append((name, folder / shard_name(name, i), numbers[part.start : part.stop]))
 
     with tqdm(total=len(data_set), unit="row", desc=title, disable=None) as bar:
 

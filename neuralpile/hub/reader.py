@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby
+from itertools import accumulate, groupby
 from operator import itemgetter
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ from neuralpile.corpus.arrow import MANIFEST, parse_manifest
 from neuralpile.corpus.rows import Names, Row, from_table, names_of
 from neuralpile.errors import BadInput, Mismatch
 from neuralpile.hub import client
+from neuralpile.hub.footer import count_values
 
 T = TypeVar("T")
 
@@ -39,8 +40,9 @@ OTHER = "take a data set with rows of spike counts"
 
 @dataclass(frozen=True)
 class Group:
-    """A row group: its file, its number there, and its rows and tokens."""
+    """A row group: its split and file, its number in the file, and its rows and tokens."""
 
+    split: str
     url: str
     number: int
     rows: int
@@ -80,6 +82,15 @@ class HubRows:
     def _places(self) -> list[tuple[int, int]]:
         """The row group of each row, and its place there."""
         return [(g, i) for g, group in enumerate(self.groups) for i in range(group.rows)]
+
+    @property
+    def splits(self) -> dict[str, range]:
+        """The numbers of the rows of each split, in order: `read(splits["train"])` reads the training rows."""
+        sizes: dict[str, int] = {}
+        for group in self.groups:
+            sizes[group.split] = sizes.get(group.split, 0) + group.rows
+        ends = list(accumulate(sizes.values()))
+        return {split: range(end - n, end) for (split, n), end in zip(sizes.items(), ends, strict=True)}
 
     def names(self) -> list[Names]:
         """What the rows are called, in order, without reading their counts."""
@@ -152,7 +163,14 @@ class HubRows:
 
     def _read(self, group: Group) -> list[Row]:
         """The rows of a row group, decoded one by one: all at once would take several times the memory."""
-        return self._fetch(lambda: [_row(batch) for batch in group.open().iter_batches(1, [group.number])])
+
+        def decoded() -> list[Row]:
+            found = [_row(batch) for batch in group.open().iter_batches(1, [group.number])]
+            if len(found) != group.rows:
+                raise Mismatch(f"{group.rows} rows in a row group", f"{len(found)}")
+            return found
+
+        return self._fetch(decoded)
 
     def _fetch(self, read: Callable[[], T]) -> T:
         return client.call(self.name, lambda: _damage_reported(self.name, read))
@@ -169,26 +187,29 @@ def open_repository(name: str) -> HubRows:
     datasets.config.USE_PARQUET_EXPORT = False  # a service beside the Hub that is not needed here
     commit = client.call(name, lambda: HfApi().dataset_info(name).sha)
     builder = client.call(name, lambda: datasets.load_dataset_builder(name, revision=commit))
-    urls = [str(url) for files in (builder.config.data_files or {}).values() for url in files]
-    urls = [url for url in urls if url.endswith(".parquet")]
-    if not urls:
+    found = builder.config.data_files or {}
+    places = [(str(split), str(url)) for split, urls in found.items() for url in urls if str(url).endswith(".parquet")]
+    if not places:
         raise BadInput(name, "a data set with Parquet files", "none", OTHER)
 
-    def opened(url: str) -> pq.ParquetFile:
+    def opened(place: tuple[str, str]) -> pq.ParquetFile:
+        _, url = place
         return client.call(name, lambda: _damage_reported(name, lambda: _open(url)))
 
     with ThreadPoolExecutor(THREADS) as pool:
-        files = list(pool.map(opened, urls))
+        files = list(pool.map(opened, places))
     try:
-        groups = [group for url, file in zip(urls, files, strict=True) for group in _groups(url, file)]
+        for file in files:
+            _check_schema(file)
+        groups = _groups(places, [file.metadata for file in files])
     except Mismatch as error:
         raise error.at(name, OTHER) from None
     is_merged = "source_dataset" in files[-1].schema_arrow.names
-    return HubRows(name, " ".join(urls), is_merged, groups)
+    return HubRows(name, " ".join(url for _, url in places), is_merged, groups)
 
 
-def _groups(url: str, file: pq.ParquetFile) -> Iterator[Group]:
-    """The row groups of a file that have rows. Raises Mismatch if its columns are not those of spike counts."""
+def _check_schema(file: pq.ParquetFile) -> None:
+    """Raise Mismatch if a file's columns are not those of spike counts."""
     schema = file.schema_arrow
     types = dict(zip(schema.names, schema.types, strict=True))
     if not _is_counts(types.get("spike_counts")):
@@ -196,11 +217,20 @@ def _groups(url: str, file: pq.ParquetFile) -> Iterator[Group]:
     for column in Names._fields:
         if types.get(column) not in (pa.string(), pa.large_string()):
             raise Mismatch(f"a column {column} of strings", f"{types.get(column)}")
-    leaf = next(i for i in range(len(file.schema)) if file.schema.column(i).path.startswith("spike_counts."))
-    for i in range(file.num_row_groups):
-        about = file.metadata.row_group(i)
-        if about.num_rows:
-            yield Group(url, i, about.num_rows, about.column(leaf).num_values, file.metadata)
+
+
+def _groups(places: Sequence[tuple[str, str]], footers: Sequence[pq.FileMetaData]) -> list[Group]:
+    """The row groups that have rows; `places` are split and address. Raises Mismatch if a footer contradicts itself."""
+    counted = count_values(footers, "spike_counts.")
+    if counted is None:
+        raise Mismatch("whole Parquet files", "a damaged one")
+    groups: list[Group] = []
+    for (split, url), footer, tokens in zip(places, footers, counted, strict=True):
+        rows = [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
+        if sum(rows) != footer.num_rows or min([*rows, *tokens], default=0) < 0:
+            raise Mismatch("whole Parquet files", "one whose footer contradicts itself")
+        groups += [Group(split, url, i, rows[i], tokens[i], footer) for i in range(len(rows)) if rows[i]]
+    return groups
 
 
 def _is_counts(found: pa.DataType | None) -> bool:
@@ -223,7 +253,8 @@ def _row(batch: pa.RecordBatch) -> Row:
 
 def _open(url: str, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
     """A file of which only what is asked for is fetched: pyarrow asks for the joined ranges of its columns."""
-    return pq.ParquetFile(HfFileSystem().open(url, cache_type="none"), metadata=footer, pre_buffer=True)
+    file = HfFileSystem().open(url, cache_type="none")
+    return pq.ParquetFile(file, metadata=footer, pre_buffer=True, page_checksum_verification=True)
 
 
 def _damage_reported(where: str, read: Callable[[], T]) -> T:

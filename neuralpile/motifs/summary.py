@@ -138,14 +138,14 @@ def lines(summary: Summary) -> list[str]:
     """Return the summary as the lines that extract_motifs.py prints."""
     said = [f"{summary.data_set}, patches of {plural(summary.p_n, 'unit')} × {plural(summary.p_t, 'bin')}"]
     for name in ("tokens", "patches", "unique", "singletons"):
-        said.append(f"{name:22}{getattr(summary, name):>20,}")
+        said.append(f"{name:28}{getattr(summary, name):>20,}")
     said += [
-        f"{f'share of top {n:,}':22}{share:>20.4%}" for n, share in summary.coverage.items() if n <= summary.unique
+        f"{f'share of top {n:,}':28}{share:>20.4%}" for n, share in summary.coverage.items() if n <= summary.unique
     ]
     for what in ("patch", "token"):
         for kind, words in (("", ""), ("corrected_", ", corrected"), ("independent_", ", independent")):
             value = getattr(summary, f"entropy_{kind}per_{what}")
-            said.append(f"{f'bits a {what}{words}':22}{value:>20.4f}")
+            said.append(f"{f'bits a {what}{words}':28}{value:>20.4f}")
     if summary.sample_coverage < SMALL_COVERAGE:
         said.append(
             f"⚠ {1 - summary.sample_coverage:.0%} of the patches occur once: there are too few patches of this size to "

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 import h5py
 import numpy as np
 
-from neuralpile.acquire.range_file import RemoteRecording
 from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings import damage
 from neuralpile.spikes.session import Options, Session
@@ -20,7 +19,10 @@ from neuralpile.spikes.session import Options, Session
 with suppress(ImportError):
     import hdf5plugin  # noqa: F401  (its import registers compression filters)
 
-Recording = Path | RemoteRecording
+if TYPE_CHECKING:
+    from neuralpile.acquire.range_file import RemoteRecording  # imports HTTP clients, which `--help` need not wait for
+
+Recording: TypeAlias = "Path | RemoteRecording"
 Read = Callable[[Recording, Options], Session]  # what `build.main` takes: it reads one recording
 
 LARGEST_HEAP = 1 << 24  # bytes of a heap of strings that are looked at; HDF5 writes 4 kB, or one long string
@@ -37,7 +39,7 @@ def local(path: Recording) -> Path:
     Raises:
         BadInput: the recording is in an archive.
     """
-    if isinstance(path, RemoteRecording):
+    if not isinstance(path, Path):
         raise BadInput(path, "a file on disk", "one in an archive", "download it; only HDF5 files are read in place")
     return path
 
@@ -53,7 +55,7 @@ def open_hdf5(path: Recording, kind: str = "HDF5 file") -> Iterator[h5py.File]:
     Raises:
         BadInput: the file, or what is read of it within the block, is not valid HDF5, or cannot be fetched.
     """
-    remote = path.open() if isinstance(path, RemoteRecording) else None
+    remote = path.open() if not isinstance(path, Path) else None
     try:
         with h5py.File(remote or path, "r", locking=False) as file:
             yield file
@@ -69,7 +71,7 @@ def open_hdf5(path: Recording, kind: str = "HDF5 file") -> Iterator[h5py.File]:
             raise BadInput(path, "a file that can be read", "no permission", "change its permissions") from None
         if remote and remote.failure:
             raise remote.failure from None
-        if isinstance(path, RemoteRecording):
+        if not isinstance(path, Path):
             raise BadInput(path, f"a whole {kind}", str(error), damage.DOWNLOAD) from None
         raise damage.explain(path, kind, error) from None
 
@@ -237,7 +239,7 @@ def prefetch(path: Recording, dataset: h5py.Dataset) -> None:
     Raises:
         BadInput: they cannot be fetched.
     """
-    if not isinstance(path, RemoteRecording):
+    if isinstance(path, Path):
         return
     remote = path.open()
     if dataset.chunks is None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import scipy.io
 
 from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings import damage, hdf5
@@ -96,6 +95,8 @@ def read_variables(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     Raises:
         BadInput: the file is not such a file, or damaged.
     """
+    import scipy.io  # a third of a second, which `--help` need not wait for
+
     try:
         content = scipy.io.loadmat(path, variable_names=names)
     except FileNotFoundError:

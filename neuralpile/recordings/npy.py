@@ -37,6 +37,21 @@ def read(path: Path, mapped: bool = False) -> np.ndarray:
         raise damage.explain(path, KIND, error) from None
 
 
+def has_rates(path: Path) -> bool:
+    """Whether a .npy file holds rates: three dimensions, floating point. Only its header is read.
+
+    True for a file whose header cannot be read: its build reports why.
+    """
+    try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = header(file)
+    except Exception:  # numpy parses the header as Python and raises errors of many kinds
+        return True
+    return len(shape) == 3 and dtype.kind == "f"
+
+
 def read_npz(path: Path, names: set[str]) -> dict[str, np.ndarray]:
     """Read those arrays of an .npz archive that it has; one that holds Python objects counts as absent.
 

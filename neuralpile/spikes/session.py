@@ -26,6 +26,7 @@ class Options:
         mask_unobserved: cut out the bins in which nothing was recorded.
         epochs: lay out the epochs of a restarted clock one after another.
         min_quality: keep only units with at least this quality label.
+        poisson: a seed: draw counts from a Poisson process with the recording's rates; None for no chance.
         own_bin: width in seconds of the recordings' own bins; None where they hold spike times.
     """
 
@@ -37,6 +38,7 @@ class Options:
     mask_unobserved: bool = False
     epochs: bool = False
     min_quality: str | None = None
+    poisson: int | None = None
     own_bin: float | None = None
 
     @property

@@ -1,103 +1,205 @@
-"""Undoing a z-score: counts from z = (n - mean) / deviation, where mean and deviation are not known.
+"""Undo a z-score: counts from z = (n - mean) / deviation, where mean and deviation are not known.
 
-Whole numbers lie on a lattice, whose step is 1 / deviation; and the smallest z of a trial is its smallest count less
-the mean, in steps. What one trial cannot tell, those around it can: the constants change slowly from trial to trial.
+Whole numbers lie on a lattice. Its step is 1 / deviation, and the smallest z of a trial is its smallest count less the
+mean, in steps. The constants change slowly from trial to trial, so the trials around one show what it does not.
 
-What no trial can tell: a number that is missing from all counts of a run of trials alike moves their means by as much,
-and leaves every z as it is. So the smallest count of a run is taken for 0.
+A number that is missing from all counts of a run of trials leaves no trace: it moves their means by as much, and leaves
+every z as it is. The smallest count of a run is taken for 0.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-SAME = 1e-6  # differences of z below this are rounding, as published
+SAME_AS_PUBLISHED = 1e-6  # the published pipeline takes smaller differences of z for rounding
+# z: a step is 1 / deviation. A threshold crossing has a dead time of about 1 ms, so a bin of 20 ms has at most 20.
+# Their deviation is at most 10, half the range (Popoviciu's inequality). One above 25 is no deviation of counts.
+SMALLEST_STEP = 1 / 25
+SAME = SMALLEST_STEP / 2  # z: values that are closer have the same count
 OFF_LATTICE = 0.1  # steps: float32 and steps of 0.1 or more leave far less
+NEARLY_ALL = 0.9  # of the bins that are not at the most frequent value: a step must explain so many
+ALL_BUT_FEW = 0.98  # likewise, where all differences are multiples of a finer step
+FEWEST = 50  # bins of which a share of 0.98 is judged
 FINEST = 4  # how many times finer than the smallest difference a step may be
+TRIED = 8  # the most frequent values whose distances are tried as steps
+SLOWLY = 1.5  # times: a step that is smaller than that of the trials around by this factor is checked against it
 AROUND = 5  # trials to each side whose constants are taken for nearly the same
 DRIFT = 0.25  # spikes: from trial to trial of a run the mean changes by less
-BELIEVED = 10  # so many empty bins were due by chance (Poisson): then none is no accident
-DUE = 3  # so many empty bins were due in a run: then one of them was there
+BELIEVED = 10  # empty bins that were due by chance (Poisson): if so many were due, none is no accident
+DUE = 3  # empty bins that were due in a run: if so many were due, one of them was there
 PUBLISHED_LARGEST = 20
 
 
 class Undone(NamedTuple):
-    """Counts of all trials, one after the other, and of how many trials of a channel what could not be told at once."""
+    """Counts of all trials, and how many trials of a channel were not clear by themselves.
 
-    counts: np.ndarray  # (bins, channels), int32
-    finer: int  # the step was finer than their own differences say, by the trials around
-    lifted: int  # their smallest count was not 0, by the trials around
-    constant: int  # all bins the same, or no numbers: no lattice of their own
-    off_lattice: int  # values that are on no lattice: counts are approximate
-    unsure: int  # in a run that is too busy, or too short, for an empty bin to be due: counts may be too low
+    Attributes:
+        counts: (bins, channels), int32: the trials one after another.
+        finer: the trials around show a finer step than the trial's own values.
+        lifted: the smallest count is not 0, by the trials around.
+        constant: all bins are the same, or not numbers: the trial has no lattice of its own.
+        off_lattice: the values lie on no lattice: counts are approximate, by the step of the trials around, or 0 if
+            these have none.
+        unsure: the run is too busy, or too short, for an empty bin to be due: counts may be too low.
+        no_lattice: number of channels that have values, and a lattice in no trial.
+    """
+
+    counts: np.ndarray
+    finer: int
+    lifted: int
+    constant: int
+    off_lattice: int
+    unsure: int
+    no_lattice: int
 
 
 def lattice_step(values: np.ndarray) -> tuple[float, bool]:
-    """The largest step of which all differences of some z-scores are multiples, and whether there is one.
+    """The largest step that explains some z-scores, and whether there is one.
 
-    (NaN, True) where all are the same. Where there is none, the smallest difference.
+    Values within `SAME` of one another count as one. A step explains z-scores if all differences are multiples of it;
+    failing that, if nearly all bins lie on its lattice.
+
+    Parameters:
+        values: (bins,), finite z-scores.
+
+    Returns:
+        (step, True); (NaN, True) if all values are the same; (NaN, False) if no step explains them.
+
+    Example:
+        >>> lattice_step(np.array([-1.0, 0.0, 1.5, -1.0]))
+        (0.5, True)
     """
-    differences = np.diff(np.unique(values))
-    differences = differences[differences > SAME].astype(np.float64)
-    if not differences.size:
+    distinct, often = np.unique(values.astype(np.float64), return_counts=True)
+    if distinct[-1] - distinct[0] <= SAME:
         return np.nan, True
+    gaps = np.flatnonzero(np.diff(distinct) > SAME)
+    first, last = np.append(0, gaps + 1), np.append(gaps, len(distinct) - 1)
+    if (distinct[last] - distinct[first]).max() > 2 * SAME:
+        return np.nan, False  # values without gaps
+    weights = np.add.reduceat(often, first)
+    centres = np.add.reduceat(distinct * often, first) / weights
+    differences = np.diff(centres)
     smallest = differences.min()
+    exact = 0.0
     for finer in range(1, FINEST + 1):
         multiples = differences / smallest * finer
         if np.abs(multiples - np.rint(multiples)).max() < OFF_LATTICE:
-            # the whole range tells the step more exactly than the smallest difference does
-            return differences.sum() / np.rint(multiples).sum(), True
-    return smallest, False
+            # The whole range shows the step more exactly than the smallest difference does.
+            step = float(differences.sum() / np.rint(multiples).sum())
+            exact = step if step >= SMALLEST_STEP else 0.0
+            break
+    frequent = np.argsort(-weights, kind="stable")[: TRIED + 1]
+    distances = np.abs(centres[frequent[1:]] - centres[frequent[0]])
+    if exact and distances[0] < SLOWLY * exact:
+        return exact, True  # the two most frequent values are neighbours, as those of counts are
+    few = exact and (centres[-1] - centres[0]) / exact <= PUBLISHED_LARGEST
+    if few and weights.sum() - weights.max() < FEWEST:
+        return exact, True
+    candidates = np.unique(distances[:, None] / np.arange(1, FINEST + 1))
+    for candidate in candidates[candidates >= max(SMALLEST_STEP, SLOWLY * exact)][::-1]:
+        step = fitted_step(centres, weights, float(candidate), ALL_BUT_FEW if few else NEARLY_ALL)
+        if np.isfinite(step):
+            return step, True
+    return (exact, True) if exact else (np.nan, False)
+
+
+def fitted_step(distinct: np.ndarray, often: np.ndarray, near: float, enough: float = NEARLY_ALL) -> float:
+    """The step near a given one that explains nearly all of some z-scores; NaN if there is none.
+
+    Parameters:
+        distinct: (values,), z-scores.
+        often: (values,), integers: in how many bins each occurs.
+        near: a first guess of the step, right to a few per cent.
+        enough: the share that it must explain of the bins that are not at the most frequent value.
+
+    Example:
+        >>> fitted_step(np.array([0.0, 0.51, 1.02]), np.array([5, 3, 1]), 0.5)
+        0.51
+    """
+    distances = distinct - distinct[np.argmax(often)]
+    away = np.abs(distances) > SAME
+    steps = np.rint(distances / near)
+    square = float((often * steps**2).sum())
+    if not square:
+        return np.nan
+    step = float((often * steps * distances).sum()) / square
+    explained = away & (steps != 0) & (np.abs(distances - steps * step) < OFF_LATTICE * step)
+    return step if often[explained].sum() >= enough * often[away].sum() else np.nan
 
 
 def undo(trials: list[np.ndarray], blocks: np.ndarray) -> Undone:
-    """Counts of z-scored trials (bins, channels), whose constants change slowly within a block.
+    """Recover the counts of z-scored trials, whose constants change slowly within a block.
 
-    `blocks` (trials,) numbers the block of each trial. A channel that is constant in a trial has the count that the
-    trials around give it; one with values that are no numbers has none: 0.
+    A channel that is constant in a trial has the count that the trials around imply. One with values that are not
+    numbers has 0.
+
+    Parameters:
+        trials: (bins, channels) each, float32: z-scores.
+        blocks: (trials,), integers: the block of each trial.
+
+    Example:
+        >>> z = (np.array([[0.0], [2.0], [1.0], [0.0]]) - 0.75) / 0.8
+        >>> undo([z], np.zeros(1, int)).counts.ravel().tolist()
+        [0, 2, 1, 0]
     """
     absent = np.array([~np.isfinite(trial).all(axis=0) for trial in trials])
     trials = [np.where(gone, np.float32(0), trial) for trial, gone in zip(trials, absent, strict=True)]
     found = [[lattice_step(channel) for channel in trial.T] for trial in trials]
     steps = np.array([[step for step, _ in trial] for trial in found])
     off_lattice = np.array([[not on_lattice for _, on_lattice in trial] for trial in found])
-    lows = np.array([trial.min(axis=0) for trial in trials], np.float64)
+    constant = np.isnan(steps) & ~off_lattice
     typical = _around(steps, blocks, np.nanmedian)
+    with np.errstate(invalid="ignore"):
+        doubtful = (off_lattice | (steps * SLOWLY < typical)) & np.isfinite(typical)
+    for trial, channel in np.argwhere(doubtful):
+        distinct, often = np.unique(trials[trial][:, channel].astype(np.float64), return_counts=True)
+        near = typical[trial, channel]
+        step = fitted_step(distinct, often, near)
+        if near / SLOWLY < step < near * SLOWLY:
+            steps[trial, channel], off_lattice[trial, channel] = step, False
     with np.errstate(invalid="ignore"):
         ratio = steps / typical
         finer = np.rint(ratio)
         is_finer = (finer >= 2) & (np.abs(ratio - finer) < OFF_LATTICE * finer)
-    constant = np.isnan(steps)
-    steps = np.where(constant, typical, np.where(is_finer, steps / np.maximum(finer, 1), steps))
-    steps = np.where(np.isnan(steps), 1.0, steps)  # a channel that is constant in all trials around
-    counts = [
-        np.rint((trial.astype(np.float64) - low) / step).astype(np.int32)
-        for trial, low, step in zip(trials, lows, steps, strict=True)
-    ]
+    unknown = np.isnan(steps)
+    no_lattice = int(np.count_nonzero((unknown & off_lattice).any(axis=0) & unknown.all(axis=0)))
+    steps = np.where(unknown, typical, np.where(is_finer, steps / np.maximum(finer, 1), steps))
+    steps = np.where(np.isnan(steps), np.inf, steps)  # no trial around has a lattice: every count is 0
+    counts, lows = [], np.empty(steps.shape)
+    for i, (trial, step) in enumerate(zip(trials, steps, strict=True)):
+        low = trial.min(axis=0).astype(np.float64)
+        counts.append(np.rint((trial.astype(np.float64) - low) / step).astype(np.int32))
+        lows[i] = low
     means = -lows / steps  # of the trials before, where the smallest count is 0; else less, by this count
-    lift, runs = _lifts(np.where(constant, np.nan, means), blocks)
-    levels = _around(np.where(constant, np.nan, means + lift), blocks, np.nanmedian)
-    lift = np.where(constant, np.nan_to_num(np.rint(levels - means)), lift)
+    lift, runs = _lifts(np.where(unknown, np.nan, means), blocks)
+    levels = _around(np.where(unknown, np.nan, means + lift), blocks, np.nanmedian)
+    lift = np.where(unknown, np.nan_to_num(np.rint(levels - means)), lift)
     bins = np.array([len(trial) for trial in trials])[:, None]
     busy = np.array([trial.mean(axis=0) for trial in counts])  # spikes a bin, before they are lifted
     believed = (lift > 0) & ~absent & (bins * np.exp(-busy - np.maximum(lift, 0)) < BELIEVED)
     lift = np.where(believed, lift, 0).astype(np.int32)
-    due = bins * np.exp(-busy - lift)
-    unsure = np.zeros(lift.shape, bool)
-    for run in range(int(runs.max()) + 1):
-        here = (runs == run) & ~constant
-        unsure |= here & ((due * here).sum(axis=0) < DUE)
+    channels = np.broadcast_to(np.arange(runs.shape[1]), runs.shape)
+    due = np.zeros((int(runs.max()) + 1, runs.shape[1]))
+    np.add.at(due, (runs, channels), np.where(unknown, 0, bins * np.exp(-busy - lift)))
+    unsure = ~unknown & (due[runs, channels] < DUE)
     for trial, more in zip(counts, lift, strict=True):
         trial += more
-    told = (is_finer, lift > 0, constant, off_lattice, unsure)
-    return Undone(np.concatenate(counts), *(int(np.count_nonzero(what)) for what in told))
+    return Undone(
+        np.concatenate(counts),
+        finer=int(np.count_nonzero(is_finer)),
+        lifted=int(np.count_nonzero(lift)),
+        constant=int(np.count_nonzero(constant)),
+        off_lattice=int(np.count_nonzero(off_lattice)),
+        unsure=int(np.count_nonzero(unsure)),
+        no_lattice=no_lattice,
+    )
 
 
 def _lifts(means: np.ndarray, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What to add to the counts of each trial and channel, and the number of the run in which a channel's trial is.
 
-    `means` (trials, channels) are right but for whole numbers, or NaN. In a run they hardly change from trial to trial:
-    so the whole numbers follow from those of the trial before, and the smallest of the run is 0.
+    `means` (trials, channels) are right but for whole numbers, or NaN. In a run they hardly change from trial to trial.
+    So the whole numbers follow from those of the trial before, and the smallest of the run is 0.
     """
     lift, runs = np.zeros(means.shape), np.zeros(means.shape, int)
     level, run = np.full(means.shape[1], np.nan), np.zeros(means.shape[1], int)  # of the last trial that had a mean
@@ -110,10 +212,11 @@ def _lifts(means: np.ndarray, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarra
         run = run + (known & ~follows)
         lift[i], runs[i] = np.where(known & follows, whole, 0), run
         level = np.where(known, mean + lift[i], level)
-    for number in range(int(runs.max()) + 1):
-        here = (runs == number) & ~np.isnan(means)
-        lift -= np.where(here, np.where(here, lift, np.inf).min(axis=0), 0)
-    return lift, runs
+    known = ~np.isnan(means)
+    channels = np.broadcast_to(np.arange(means.shape[1]), means.shape)
+    least = np.full((int(runs.max()) + 1, means.shape[1]), np.inf)
+    np.minimum.at(least, (runs, channels), np.where(known, lift, np.inf))
+    return np.where(known, lift - np.where(known, least[runs, channels], 0), lift), runs
 
 
 def _around(values: np.ndarray, blocks: np.ndarray, statistic: object) -> np.ndarray:
@@ -134,7 +237,7 @@ def undo_as_published(trial: np.ndarray) -> np.ndarray:
         if not np.isfinite(values).all():
             continue  # the published cast of NaN to uint8, which mostly gives 0
         differences = np.diff(np.unique(values))
-        differences = differences[differences > SAME]
+        differences = differences[differences > SAME_AS_PUBLISHED]
         if differences.size:
             lattice = np.rint(values / differences.min())
             counts[:, channel] = np.clip(lattice - lattice.min(), 0, PUBLISHED_LARGEST)

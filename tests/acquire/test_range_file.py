@@ -247,7 +247,7 @@ STAYING = {
     "reset for ever": ("reset", "connection"),
     "403 for ever": (403, "403"),
     "404 for ever": (404, "404"),
-    "ranges ignored": ("whole", "get it with download.py"),
+    "ranges ignored": ("whole", "fetch it with download.py"),
     "a login page": ("html", "login"),
     "a body too short for ever": ("cut", "broke off"),
     "another range for ever": ("shifted", "another part"),

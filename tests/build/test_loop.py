@@ -15,7 +15,8 @@ from helpers import ROOT
 from helpers.recordings import write_units, write_units_bare
 
 from neuralpile import catalog
-from neuralpile.build import loop, session
+from neuralpile.build import loop
+from neuralpile.build.script import Script
 from neuralpile.corpus import arrow
 from neuralpile.errors import BadInput
 from neuralpile.open import open_data_set
@@ -289,6 +290,7 @@ def command(raw, out, *more):
     return [sys.executable, SCRIPT, "--data_dir", str(raw), "--out_dir", str(out), *more]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_killed_at_any_moment_and_run_again(tmp_path, jobs):
     """SIGKILL at moments spread over the run; at the end the same bytes, and never a file half-written."""
@@ -326,7 +328,7 @@ def test_two_builds_in_one_folder(raw, tmp_path):
 
     (tmp_path / "out").mkdir()
     with FileLock(tmp_path / "out" / loop.LOCK), pytest.raises(BadInput, match="no other build"):
-        loop.build(data_set, session.Script(ROOT / SCRIPT, None), {}, [], tmp_path / "out", Options())
+        loop.build(data_set, Script(ROOT / SCRIPT, None), {}, [], tmp_path / "out", Options())
 
 
 def test_new_data_set_is_one_folder(raw, script, tmp_path):
@@ -411,3 +413,51 @@ def alive(pid):
         return False
     with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
         return stat.read().split()[2] != "Z"
+
+
+def test_a_broken_link_after_a_build_leaves_the_others_built(raw, script, tmp_path):
+    kept = tmp_path / "annex" / "a1.nwb"
+    kept.parent.mkdir()
+    (raw / "sub-A" / "a1.nwb").rename(kept)
+    (raw / "sub-A" / "a1.nwb").symlink_to(kept)
+    assert script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out").returncode == 0
+    kept.unlink()
+    done = script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out")
+    assert done.returncode == 1
+    assert f"NOT BUILT: {raw / 'sub-A' / 'a1.nwb'}" in done.stdout
+    assert len(open_data_set(str(tmp_path / "out"))) == 4
+
+
+def test_a_copy_of_a_recording_is_noted(raw, script, tmp_path):
+    shutil.copy(raw / "sub-A" / "a1.nwb", raw / "sub-A" / "a1 (1).nwb")
+    done = script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out")
+    assert done.returncode == 0
+    assert "sub-A/a1.nwb has exactly the counts of sub-A/a1 (1).nwb: is it a copy?" in done.stdout
+    assert done.stdout.count("is it a copy?") == 1
+
+
+def test_trim_notes_only_what_it_trimmed(raw, script, tmp_path):
+    write_units(raw / "sub-A" / "a1.nwb", [[0.001, 1.0]])
+    done = script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out", "--trim", "--sessions", "*a1*")
+    assert done.returncode == 0, done.stderr
+    assert "trimmed" not in done.stdout
+
+
+def test_a_session_that_spins_is_stopped(raw, script, tmp_path, monkeypatch):
+    """A file that keeps its reader computing is one line; the others are built."""
+    from neuralpile.build import workers
+
+    monkeypatch.setattr(workers, "STUCK_AFTER", 1.0)
+    folder = tmp_path / "my-lab"
+    folder.mkdir()
+    shutil.copy(ROOT / "data" / "dmfc-rsg" / "dataset.toml", folder)
+    (folder / "preprocess.py").write_text(
+        "import numpy as np\nfrom neuralpile import build\nfrom neuralpile.spikes.session import Session\n"
+        "def read(path, options):\n    while path.stem == 'a2':\n        pass\n"
+        "    return Session('me', path.stem, np.ones((2, 3), np.uint8))\n"
+        "if __name__ == '__main__':\n    build.main(__file__, read)\n"
+    )
+    done = script(folder / "preprocess.py", "--data_dir", raw)
+    assert done.returncode == 1
+    assert "sub-A/a2.nwb: expected a file that can be read, found 1 s of computing without reading" in done.stderr
+    assert len(open_data_set(str(tmp_path / "build" / "my-lab"))) == 4

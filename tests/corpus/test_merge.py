@@ -450,3 +450,45 @@ def test_interrupted_merge_leaves_the_old_corpus(components, tmp_path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         merge.merge([opened], tmp_path / "out", 0.1, 1)
     assert contents(tmp_path / "out") == before
+
+
+def test_each_data_set_without_test_rows_is_named_in_a_warning(components, script):
+    done = script(SCRIPT, "--split_by", "subject", "--test_size", "0.01")
+    assert done.returncode == 0, done.stderr
+    for name in components:
+        warning = f"warning: {name}: no test split: no subject is as small as --test_size 0.01 of its data set asks"
+        assert warning in done.stderr
+
+
+def test_test_rows_can_be_named_and_a_validation_split_made(components, script, tmp_path):
+    options = ["--test_subjects", "sub-1", "--test_datasets", "area2-bump", "--validation_size", "0.1"]
+    done = script(SCRIPT, *options)
+    assert done.returncode == 0, done.stderr
+    loaded = datasets.load_from_disk(str(tmp_path / "build" / catalog.PILE))
+    assert list(loaded) == ["train", "validation", "test"]
+    test = {(row["source_dataset"], row["subject_id"]) for row in loaded["test"]}
+    assert test == {("area2-bump", "sub-0"), ("area2-bump", "sub-1"), ("m1-a", "sub-1"), ("dmfc-rsg", "sub-1")}
+    assert set(loaded["train"]["subject_id"]) == {"sub-0"}
+    assert 1 <= len(loaded["validation"]) <= 20
+    assert sum(map(len, loaded.values())) == 125
+    assert script(SCRIPT, *options).stdout == done.stdout
+    assert script(SCRIPT, "--check").returncode == 0
+
+
+def test_names_of_test_rows_that_nothing_has_are_refused(components, script):
+    for option in ("--test_subjects", "--test_sessions", "--test_datasets"):
+        done = script(SCRIPT, option, "nope")
+        assert done.returncode == 2
+        assert f"error: {option}: expected names that rows have, found nope" in done.stderr
+    done = script(SCRIPT, "--test_subjects", "sub-1", "--test_size", "0.5")
+    assert "--test_size: not allowed with --test_subjects" in done.stderr
+
+
+def test_data_sets_are_chosen_by_their_signal(components, script, tmp_path):
+    done = script(SCRIPT, "--signal", "sorted units")
+    assert done.returncode == 0, done.stderr
+    assert "left out: m1-a: multi-unit threshold crossings" in done.stdout
+    loaded = datasets.load_from_disk(str(tmp_path / "build" / catalog.PILE))
+    found = {name for part in loaded.values() for name in part["source_dataset"]}
+    assert found == {"dmfc-rsg", "area2-bump"}
+    assert script(SCRIPT, "--signal", "spikes").returncode == 2

@@ -150,3 +150,32 @@ def test_groups_are_those_of_version_0_1_0(name):
         before = group_before(subject_id, session_id)
         assert split.group_of(names, "session", info) == before
         assert split.group_of(names, "subject", info) == before[:1]
+
+
+@given(named_rows(), st.integers(0, 5), st.sampled_from(["row", "session", "subject"]))
+def test_a_validation_split_leaves_the_test_split_as_it_is(named, seed, split_by):
+    names, tokens = named
+    plain = split.SplitOptions(0.2, seed, split_by)
+    more = split.SplitOptions(0.2, seed, split_by, validation_size=0.2)
+    before, after = (split.assign("x", names, tokens, options) for options in (plain, more))
+    assert ((before == 1) == (after == 2)).all()
+    assert (after == 0).any()  # something is left for training
+    groups = {}
+    for row, side in zip(names, after, strict=True):
+        groups.setdefault(split.group_of(row, split_by), set()).add(int(side))
+    assert all(len(both) == 1 for both in groups.values())
+
+
+def test_named_test_rows_take_what_belongs_to_them():
+    days = [("held-in-calib", "20120924"), ("held-in-minival", "20120924"), ("held-in-calib", "20120926")]
+    names = [Names(f"sub-MonkeyL-{part}", f"sub-MonkeyL-{part}_ses-{day}", "segment_0") for part, day in days]
+    info = catalog.load("m1-a")
+
+    def test_rows(name="m1-a", **options):
+        return split.assign(name, names, [10] * 3, split.SplitOptions(**options), info).tolist()
+
+    assert test_rows(test_sessions=(names[0].session_id,)) == [1, 1, 0]
+    assert test_rows(test_subjects=("sub-MonkeyL-held-in-minival",)) == [1, 1, 1]
+    assert test_rows(test_datasets=("m1-a",)) == [1, 1, 1]
+    assert test_rows(test_datasets=("me/m1-a",)) == [1, 1, 1]
+    assert test_rows(test_datasets=("kim",)) == [0, 0, 0]

@@ -72,7 +72,7 @@ def planted(kind):
     elif kind == "fast":
         counts = population(rate=150)[:9]
     elif kind == "slow":  # 20 s at 30 kHz taken for 20 ks, in milliseconds of which 5 Hz are left
-        counts = population(seconds=20_000, rate=0.005)
+        counts = population(seconds=20_000, n_units=9, rate=0.005)
         counts[0, 0] = 1
     elif kind == "short":
         counts = population(seconds=0.6, rate=50)
@@ -187,7 +187,7 @@ def test_a_session_of_sample_numbers_is_flagged(tmp_path):
     made = [Row(counts, "sub", "ses", f"segment_{i}") for i in range(30)]
     arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
     arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
-    (folder / "report.json").write_text('{"options": {"bin_size": 0.02}}')
+    write_report(folder, bin_size=0.02)
     flags = checks.check(open_data_set(str(folder))).flags
     assert any("a session lasts 30 hours or more (more than 24: sub ses segment_29)" in flag for flag in flags), flags
 

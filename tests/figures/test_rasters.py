@@ -352,6 +352,7 @@ def test_a_broken_data_set_does_not_stop_the_others(script, tmp_path):
     assert done.stderr.startswith(f"error: {build}/xiao: expected a finished data set, found ")
 
 
+@pytest.mark.slow
 def test_the_merged_corpus_is_the_default(script, tmp_path):
     write(tmp_path / "build" / catalog.PILE, some(1), "m1-a")
     done = script(SCRIPT, "--out_dir", tmp_path / "out")
@@ -481,6 +482,7 @@ def test_all_formats_give_the_same_bytes_again(tmp_path, kind):
     assert written[0].read_bytes() == written[1].read_bytes()
 
 
+@pytest.mark.slow
 def test_the_command_draws_a_window(script, tmp_path):
     write(tmp_path / "build" / "m1-a", [np.ones((3, 500), np.uint8)])
     options = ["--start", "2", "--seconds", "3", "--sort", "similarity", "--format", "png"]
@@ -510,8 +512,11 @@ def test_the_overview_shows_rows_that_reach_the_window(tmp_path):
         rasters.draw_overview([data_set], 0, tmp_path / "out", view.View(start=20))
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"options": {"bin_size": "x"}}', '{"options": {}}', "[" * 100_000])
-@pytest.mark.parametrize("option", ["--format=png", "--summary"])
+DAMAGED = ["[]", "{}", '{"options": {"bin_size": "x"}}', '{"options": {}}', "[" * 100_000]
+
+
+@pytest.mark.parametrize("text", ["{", *(pytest.param(text, marks=pytest.mark.slow) for text in DAMAGED)])
+@pytest.mark.parametrize("option", [pytest.param("--format=png", marks=pytest.mark.slow), "--summary"])
 def test_a_damaged_report_is_named(text, option, script, tmp_path):
     write(tmp_path / "build" / "m1-a", some(1))
     (tmp_path / "build" / "m1-a" / "report.json").write_text(text)

@@ -57,6 +57,7 @@ def test_both_kinds_at_once_are_refused(script):
     assert "not allowed with argument" in script(SCRIPT, "--summary", "--report").stderr
 
 
+@pytest.mark.slow
 def test_a_signal_chooses_the_builds_with_it(script, tmp_path):
     """m1-a has threshold crossings, dmfc-rsg sorted units."""
     for name in ("m1-a", "dmfc-rsg"):
@@ -70,6 +71,7 @@ def test_a_signal_chooses_the_builds_with_it(script, tmp_path):
     assert script(SCRIPT, "--signal", "sorted units", "--repo_name", "m1-a").returncode == 2
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_nothing_in_the_folder_of_temporary_files(tmp_path):
     """Without a writable home folder, matplotlib would make a folder of its own there in every run."""
     write_rows_of(tmp_path / "build" / "m1-a", [np.ones((2, 50), np.uint8)])

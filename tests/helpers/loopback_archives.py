@@ -1,6 +1,7 @@
 """Stand-ins for DANDI, Dryad, Zenodo, OSF and GIN on 127.0.0.1, which can fail on purpose.
 
-One server answers as the archives' interfaces do, another, at its own port, as the storage that they send to::
+One server answers as the archives' own sources do (see `facts/archives.md` in the shared folder), headers included;
+another, at its own port, is the storage that they redirect to::
 
     with LoopbackArchives({"sub-A/a.nwb": b"..."}) as archives:
         archives.fail("GET /blobs/", "cut")
@@ -18,17 +19,18 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import PurePosixPath
 from typing import ClassVar
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 from wsgiref.handlers import SimpleHandler
 
 from dandischema.digests.dandietag import DandiETag
 
 TOKEN, SECRET = "token-that-nobody-may-see", "secret-that-nobody-may-see"
+CREATED = "2024-05-01T19:12:00.000000Z"
 PAGE = 3  # entries of a listing that are given at once, whatever is asked for
 SIGNATURE = "signature-that-nobody-may-see"
 
@@ -50,6 +52,7 @@ class Seen:
     line: str  # "GET /path", unquoted, without the query
     range: str | None
     authorised: bool
+    agent: str
     sent: int = 0  # bytes of the body
 
 
@@ -58,11 +61,18 @@ class LoopbackArchives:
     """The servers, started on entry and stopped on exit. `files` may change at any time: path -> content."""
 
     files: dict[str, bytes]
-    digests: bool = True  # whether Dryad tells them
+    digests: bool = True  # whether Dryad lists them
     sha256: bool = True  # whether DANDI has worked out more than the etag
     measured: Mapping[str, list[str]] = field(default_factory=dict)  # path -> types of objects, of DANDI's metadata
     listed: dict[str, str] = field(default_factory=dict)  # path -> what it is called in listings
     sizes: dict[str, int] = field(default_factory=dict)  # path -> size in listings, where it is another
+    private: set[str] = field(default_factory=set)  # paths whose files Dryad does not give
+    embargoed: bool = False  # whether DANDI answers only with a key
+    restricted: bool = False  # whether Zenodo's record is
+    versions: Mapping[int, str] = field(default_factory=lambda: {2: "2024-11-12", 10: "2025-03-01", 9: "2024-12-24"})
+    minimal_version: str = "0.74.0"  # of the client, that DANDI asks for
+    bad_versions: tuple[str, ...] = ()  # of the client, that DANDI refuses
+    mutate: Callable[[bytes], bytes] | None = None  # changes the answers of the interfaces
     latency: float = 0.0  # seconds before each answer
     uses: int = 1_000_000  # how often a signed address can be used
     rate: float = 0.0  # bytes of a body in a second; 0: as fast as can be
@@ -106,14 +116,19 @@ class LoopbackArchives:
             "DRYAD_TOKEN": token or "",
             "DRYAD_CLIENT_ID": "",
             "DRYAD_CLIENT_SECRET": "",
+            "DANDI_API_KEY": "",
+            "OSF_TOKEN": "",
+            "XDG_STATE_HOME": "/nonexistent",  # where dandi's command line writes logs
         }
 
     def fail(self, match: str, failure: object, times: float = 1, skip: int = 0) -> None:
         """Fail requests whose "GET /path" has a match.
 
-        `failure` is a status; (status, headers); "reset" before an answer, "reset headers" or "reset body" within it;
+        `failure` is a status; (status, headers) or (status, headers, body); a fraction of the body, after which the
+        connection is closed; "reset" before an answer, "reset headers" or "reset body" within it;
         "cut" (a body too short), "long" (too long), "wrong" (another byte in it), "whole" (ranges ignored), "html",
-        "stall", "shifted" (another range than was asked for); or a dictionary, which is then the answer, as JSON.
+        "stall", "shifted" (another range than was asked for); bytes, which are then the body of a 200; or a dictionary,
+        which is then the answer, as JSON.
         """
         self.faults.append(Fault(match, failure, times, skip))
 
@@ -156,7 +171,8 @@ class Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         self.place, self.query = unquote(parts.path), {k: v[0] for k, v in parse_qs(parts.query).items()}
         line = f"{self.command} {self.place}"
-        self.seen = Seen(line, self.headers.get("Range"), "Authorization" in self.headers)
+        agent = self.headers.get("User-Agent", "")
+        self.seen = Seen(line, self.headers.get("Range"), "Authorization" in self.headers, agent)
         self.archives.seen.append(self.seen)
         time.sleep(self.archives.latency)
         self.failure = None
@@ -174,10 +190,12 @@ class Handler(BaseHTTPRequestHandler):
             elif self.failure == "stall":
                 self.archives.stopped.wait(20)
             elif isinstance(self.failure, int | tuple):
-                status, headers = self.failure if isinstance(self.failure, tuple) else (self.failure, {})
-                self.answer(b"", status, **headers)
+                status, headers, *body = self.failure if isinstance(self.failure, tuple) else (self.failure, {})
+                self.answer(b"".join(body), status, **headers)
             elif isinstance(self.failure, dict):
                 self.json(self.failure)
+            elif isinstance(self.failure, bytes):
+                self.answer(self.failure, Content_Type="application/json")
             elif self.failure == "html":
                 self.answer(b"<html>Please log in</html>", Content_Type="text/html; charset=utf-8")
             else:
@@ -209,6 +227,8 @@ class Handler(BaseHTTPRequestHandler):
             body = bytes([body[0] ^ 1]) + body[1:]
         elif self.failure in ("cut", "reset body"):
             body = body[: len(body) // 2]
+        elif isinstance(self.failure, float):
+            body = body[: int(len(body) * self.failure)]
         self.send_response(status)
         for name, value in {"Content_Length": str(length), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
@@ -223,11 +243,13 @@ class Handler(BaseHTTPRequestHandler):
                 time.sleep(0.02)
         if self.failure == "reset body":
             self.reset()
-        elif self.failure == "cut":
+        elif self.failure == "cut" or isinstance(self.failure, float):
             self.close_connection = True
 
     def json(self, content: object, status: int = 200, **headers: str) -> None:
-        self.answer(json.dumps(content).encode(), status, Content_Type="application/json", **headers)
+        body = json.dumps(content).encode()
+        body = self.archives.mutate(body) if self.archives.mutate else body
+        self.answer(body, status, Content_Type="application/json", **headers)
 
     def content(self, body: bytes) -> None:
         """A file, or the range of it that is asked for."""
@@ -277,11 +299,13 @@ class Api(Handler):
         self.answer(b"", 404)
 
     routes: ClassVar = {
+        r"/api/info/": "dandi_info",
+        r"/api/auth/token": "dandi_token",
         r"/api/dandisets/([^/]+)/versions/([^/]+)/assets/": "dandi_assets",
         r"/api/assets/([^/]+)/download/": "dandi_download",
         r"/oauth/token": "dryad_token",
         r"/api/v2/datasets/doi:(.+)/versions": "dryad_versions",
-        r"/api/v2/versions/7/files": "dryad_files",
+        r"/api/v2/versions/(\d+)/files": "dryad_files",
         r"/api/v2/files/(\d+)/download": "dryad_download",
         r"/zenodo/records/(\d+)": "zenodo_record",
         r"/zenodo/records/(\d+)/files/(.+)/content": "zenodo_content",
@@ -302,7 +326,29 @@ class Api(Handler):
     def size(self, path: str) -> int:
         return self.archives.sizes.get(path, len(self.archives.files[path]))
 
+    def dandi_info(self) -> None:
+        api = f"{self.archives.url}/api"
+        about = {"cli-minimal-version": self.archives.minimal_version, "cli-requires-python": ">=3.10"}
+        about |= {"cli-bad-versions": list(self.archives.bad_versions), "schema_version": "0.7.0", "version": "0.23.1"}
+        services = {"api": {"url": api}, "webui": {"url": self.archives.url}, "jupyterhub": None}
+        self.json(about | {"schema_url": "https://example.org/schema.json", "services": services})
+
+    def dandi_refuses(self, needed: bool) -> bool:
+        """DANDI refuses a wrong key everywhere, and wants one where the data are under embargo."""
+        given = self.headers.get("Authorization")
+        if (given is None and not needed) or given == f"token {TOKEN}":
+            return False
+        detail = "Invalid token." if given else "Authentication credentials were not provided."
+        self.json({"detail": detail}, 401, WWW_Authenticate="Bearer")
+        return True
+
+    def dandi_token(self) -> None:
+        if not self.dandi_refuses(needed=True):
+            self.json({"token": TOKEN})
+
     def dandi_assets(self, identifier: str, version: str) -> None:
+        if self.dandi_refuses(self.archives.embargoed):
+            return
         page = int(self.query.get("page", 1))
         assets = []
         for number, path in enumerate(self.paths):
@@ -315,14 +361,18 @@ class Api(Handler):
                 "variableMeasured": [{"schemaKey": "PropertyValue", "value": k} for k in kinds],
             }
             about = {"asset_id": f"asset-{number}", "path": self.called(path), "size": self.size(path), "zarr": None}
+            about |= {"blob": f"blob-{number}", "created": CREATED, "modified": CREATED}
             assets.append(about | ({"metadata": metadata} if self.query.get("metadata") == "true" else {}))
         more = page * PAGE < len(assets)
-        following = f"{self.archives.url}{self.path.partition('?')[0]}?metadata=true&page={page + 1}" if more else None
+        query = {**self.query, "page": page + 1}  # as its paginator does: the address of this page, with another number
+        following = f"{self.archives.url}{self.path.partition('?')[0]}?{urlencode(query)}" if more else None
         count = len(assets) if page == 1 else None
         results = assets[(page - 1) * PAGE : page * PAGE]
         self.json({"count": count, "next": following, "previous": None, "results": results})
 
     def dandi_download(self, asset: str) -> None:
+        if self.dandi_refuses(self.archives.embargoed):
+            return
         self.redirect(self.paths[int(asset.removeprefix("asset-"))])
 
     def dryad_refuses(self, needed: bool) -> bool:
@@ -340,10 +390,20 @@ class Api(Handler):
 
     def dryad_versions(self, doi: str) -> None:
         if not self.dryad_refuses(needed=False):
-            versions = [{"_links": {"stash:files": {"href": f"/api/v2/versions/{n}/files"}}} for n in (6, 7)]
-            self.json({"_embedded": {"stash:versions": versions}})
+            page, numbers = int(self.query.get("page", 1)), list(self.archives.versions)  # in no order
+            versions = [
+                {
+                    "_links": {"stash:files": {"href": f"/api/v2/versions/{100 + n}/files"}},
+                    "versionNumber": n,
+                    "publicationDate": self.archives.versions[n],
+                }
+                for n in numbers[page - 1 : page]
+            ]
+            place = f"/api/v2/datasets/{quote(f'doi:{doi}', safe='')}/versions?page={page + 1}"
+            links = {"next": {"href": place}} if page < len(numbers) else {}
+            self.json({"_embedded": {"stash:versions": versions}, "_links": links})
 
-    def dryad_files(self) -> None:
+    def dryad_files(self, version: str) -> None:
         if self.dryad_refuses(needed=False):
             return
         page = int(self.query.get("page", 1))
@@ -352,9 +412,11 @@ class Api(Handler):
             body = self.archives.files[path]
             digest = [hashlib.sha256(body).hexdigest(), "sha-256"] if self.archives.digests else [None, None]
             links = {"stash:download": {"href": f"/api/v2/files/{number}/download"}}
+            links = {} if path in self.archives.private else links
             about = {"path": self.called(path), "size": self.size(path), "_links": links}
             entries.append(about | dict(zip(["digest", "digestType"], digest, strict=True)))
-        links = {"next": {"href": f"/api/v2/versions/7/files?page={page + 1}"}} if page * PAGE < len(entries) else {}
+        following = {"next": {"href": f"/api/v2/versions/{version}/files?page={page + 1}"}}
+        links = following if page * PAGE < len(entries) else {}
         self.json({"_embedded": {"stash:files": entries[(page - 1) * PAGE : page * PAGE]}, "_links": links})
 
     def dryad_download(self, number: str) -> None:
@@ -366,7 +428,10 @@ class Api(Handler):
             {"key": self.called(path), "size": self.size(path), "checksum": f"md5:{hashlib.md5(body).hexdigest()}"}
             for path, body in sorted(self.archives.files.items())
         ]
-        self.json({"id": int(record), "files": files})
+        if self.archives.restricted:
+            self.json({"id": int(record), "metadata": {"access_right": "restricted"}})
+        else:
+            self.json({"id": int(record), "files": files, "metadata": {"access_right": "open"}})
 
     def zenodo_content(self, record: str, key: str) -> None:
         self.content(self.archives.files[key])
@@ -399,7 +464,8 @@ class Api(Handler):
         self.redirect(path)
 
     def gin_raw(self, path: str) -> None:
-        self.content(self.archives.files[path])
+        """GIN ignores ranges: always 200 and the whole file, without a length or an ETag of its content."""
+        self.answer(self.archives.files[path], Content_Type="application/octet-stream")
 
     def gin_git(self, repository: str, place: str) -> None:
         if self.archives.git is None:
@@ -416,10 +482,13 @@ class Api(Handler):
             "SERVER_PROTOCOL": "HTTP/1.0",
         }
         answer = io.BytesIO()
-        handler = SimpleHandler(body, answer, answer, environ, multithread=True)
+        handler = SimpleHandler(body, answer, io.StringIO(), environ, multithread=True)  # its errors become a 500
         handler.http_version = "1.0"
         handler.run(self.archives.git)
         content = answer.getvalue()
+        if self.archives.mutate:
+            head, _, body = content.partition(b"\r\n\r\n")
+            content = head + b"\r\n\r\n" + self.archives.mutate(body)
         self.wfile.write(content[: len(content) * 3 // 4] if self.failure == "cut" else content)
         self.close_connection = True
 

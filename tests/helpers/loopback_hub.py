@@ -36,7 +36,7 @@ from typing import Any, Literal, NoReturn
 from urllib.parse import parse_qs, unquote, urlsplit
 
 Match = Callable[[str, str], bool] | str
-Failure = int | Literal["reset", "stall", "lost"] | threading.Barrier
+Failure = int | Literal["reset", "stall", "lost"] | threading.Barrier | Mapping[str, str]
 
 # What precedes the code given to LoopbackHub.python; the parquet export would be asked of a host outside.
 PREAMBLE = """
@@ -127,8 +127,10 @@ class LoopbackHub:
         self.objects: dict[str, bytes] = {}  # large files by SHA-256, committed or only uploaded
         self.announced: dict[str, str] = {}  # large files to be uploaded, and to which repository
         self.requests: list[tuple[str, str]] = []
+        self.agents: set[str] = set()  # User-Agent of all requests
         self.sent = 0
         self.faults: list[Fault] = []
+        self.spoil: Callable[[str, str, bytes], bytes] | None = None  # changes an answer in JSON: method, path, content
         self.errors: list[Exception] = []  # of this stand-in itself; raised on exit
         self.key = secrets.token_hex(8)  # signs the upload links, which are followed without the token
         self.lock = threading.Lock()
@@ -184,7 +186,7 @@ class LoopbackHub:
         name of the repository follow where the path does not hold it (creation, cards, large files). `failure` is
         a status to answer, "reset" for a connection reset, "stall" for no answer until the server stops, or "lost":
         everything is done, and the connection is reset in place of the answer; a barrier is where such requests wait
-        for each other, to go on as usual.
+        for each other, to go on as usual; headers are sent with status 302 if they have a Location, else with 429.
         """
         self.faults.append(Fault(match, failure, times))
         return self.faults[-1]
@@ -249,6 +251,7 @@ class _Handler(BaseHTTPRequestHandler):
     def serve(self) -> None:
         url = urlsplit(self.path)
         self.query = parse_qs(url.query)
+        self.hub.agents.add(self.headers.get("User-Agent", ""))
         self.lost = False
         try:
             if self.command == "POST":
@@ -265,6 +268,8 @@ class _Handler(BaseHTTPRequestHandler):
             if self.command != "POST":
                 self.body = self.read_body()
             self.lost = failure == "lost"
+            if isinstance(failure, Mapping):
+                raise _Refused(302 if "Location" in failure else 429, "failing on purpose", **failure)
             if failure and not self.lost:
                 raise _Refused(failure, "failing on purpose")
             self.answer(url.path)
@@ -307,7 +312,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self.authorize(write)
                 result = getattr(self, name)(**{key: unquote(text) for key, text in match.groupdict("").items()})
                 if result is not None:
-                    self.reply(200, json.dumps(result).encode(), **{"Content-Type": "application/json"})
+                    content = json.dumps(result).encode()
+                    if self.hub.spoil:
+                        content = self.hub.spoil(self.command, unquote(path), content)
+                    self.reply(200, content, **{"Content-Type": "application/json"})
                 return
         raise _Refused(404, f"the stand-in has no route for {method} {path}")
 

@@ -120,7 +120,7 @@ def test_ties_are_in_lexicographic_order():
     assert counted.frequencies.tolist() == [1, 1, 1, 1]
 
 
-@pytest.mark.parametrize("largest", [2, 4, 16, 256])
+@pytest.mark.parametrize("largest", [*(pytest.param(n, marks=pytest.mark.slow) for n in (2, 4, 16)), 256])
 def test_long_rows_and_many_unique_patches_are_counted_exactly(largest):
     """More patches across than are worked on at a time, most of them unique where counts are large."""
     counts = np.random.default_rng(0).integers(0, largest, (6, 60_001), np.uint8)

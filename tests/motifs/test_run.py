@@ -17,7 +17,7 @@ from neuralpile.motifs import limits, run
 SCRIPT = "extract_motifs.py"
 
 
-@pytest.mark.parametrize("p_t", [200, 1_000])
+@pytest.mark.parametrize("p_t", [200, pytest.param(1_000, marks=pytest.mark.slow)])
 def test_large_patches_keep_to_the_memory_that_is_given(p_t, tmp_path):
     """6 MB of counts, with 64 × 200 bins a patch and more; buffers were 25 GiB once, whatever --memory said."""
     counts = np.random.default_rng(0).integers(0, 256, (64, 94_000), np.uint8)
@@ -63,7 +63,10 @@ def test_a_patch_larger_than_every_row_is_refused_with_the_right_grammar(tmp_pat
         run.checked_tokens(data_set, 2, 8)
 
 
-@pytest.mark.parametrize("limit", [700_000_000, 1_200_000_000, 1_700_000_000, 2_200_000_000])
+@pytest.mark.parametrize(
+    "limit",
+    [700_000_000, *(pytest.param(n, marks=pytest.mark.slow) for n in (1_200_000_000, 1_700_000_000, 2_200_000_000))],
+)
 def test_a_limit_of_address_space_is_kept_or_reported_in_one_line(limit, tmp_path):
     write_rows_of(tmp_path / "x", [np.random.default_rng(0).integers(0, 256, (64, 90_000), np.uint8)])
     command = [sys.executable, SCRIPT, "--p_n", "1", "--p_t", "8", "--repo_name", str(tmp_path / "x")]

@@ -1,80 +1,146 @@
-"""What the archives have of a data set: its files, with size, digest and address.
+"""The archives: which files a data set has there, with size, checksum and address.
 
-One module for each archive, whose `list_files` asks it. An environment variable for each puts another address in its
-place, for a mirror or for tests: NEURALPILE_DANDI_API, NEURALPILE_DRYAD_API, NEURALPILE_ZENODO_API, NEURALPILE_OSF_API,
-NEURALPILE_GIN.
+One module for each archive. Environment variables put another address in an archive's place, for a mirror or for tests:
+NEURALPILE_DANDI_API, NEURALPILE_DRYAD_API, NEURALPILE_ZENODO_API, NEURALPILE_OSF_API, NEURALPILE_GIN.
 """
 
+import os
+import re
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import partial
 from importlib import import_module
 from pathlib import PurePosixPath
+from typing import Protocol, cast
+
+import msgspec
 
 from neuralpile.catalog import DataSetInfo
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, Mismatch, printable
 from neuralpile.http_client import HttpClient
 
 RECORD = "downloads.json"  # in the folder of downloaded files: what download.py fetched and verified
+LOCK = ".download.lock"
 ARCHIVES = ("DANDI", "Dryad", "Zenodo", "OSF", "GIN")
+LONGEST_NAME = 240  # bytes; file systems take 255, and files on their way have a suffix
+CHECKSUM = re.compile(r"((md5|sha1|sha256|sha384|sha512):[0-9a-f]+|dandi-etag:[0-9a-f]{32}-\d+|)", re.ASCII)
 
 
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file of an archive."""
+class RemoteFile(msgspec.Struct, frozen=True):
+    """A file in an archive.
 
-    path: str  # where it goes below raw/, with "/"
-    size: int | None  # bytes, where the archive says it
-    digest: str  # "<algorithm>:<hex>" with an algorithm of hashlib's or "dandi-etag"; "" where the archive has none
-    url: str  # where its bytes are; signed addresses expire, so this is the one that leads to them
+    Attributes:
+        path: where it goes below the folder of recordings, with "/".
+        size: bytes; None where the archive does not list it.
+        checksum: "<algorithm>:<hex>", by an algorithm of hashlib's or "dandi-etag"; "" where the archive lists none.
+        url: where its bytes are; "" where the file is not public. Signed addresses expire, so this is the one that
+            leads to them.
+    """
+
+    path: str
+    size: int | None
+    checksum: str = msgspec.field(name="digest")  # its name in downloads.json
+    url: str
+
+    @property
+    def digest(self) -> str:
+        """The checksum, by its former name."""
+        return self.checksum
+
+
+class Archive(Protocol):
+    """What the module of an archive has."""
+
+    def connect(self) -> HttpClient:
+        """Make a client for requests to the archive, with its token where the environment has one."""
+
+    def list_files(self, data_set: DataSetInfo, web: HttpClient) -> Iterable[RemoteFile]:
+        """List all files that the archive has of a data set, checked or not.
+
+        Raises:
+            BadInput: the archive does not answer, or answers in another form than it is known to.
+            Mismatch: as BadInput; the caller says of which data set.
+        """
 
 
 def connect(data_set: DataSetInfo) -> HttpClient:
-    """Requests to the archive of a data set, with its token where the environment has one."""
+    """Make a client for requests to the archive of a data set, with its token where the environment has one."""
     return _module(data_set).connect()
 
 
 def list_files(data_set: DataSetInfo, web: HttpClient | None = None) -> list[RemoteFile]:
-    """The files of a data set that are used, by its `dataset.toml`, in the order of their paths.
+    """List the files of a data set that are used, by its `dataset.toml`.
 
-    Where session files come packed, these are the archive files that they are in.
+    Parameters:
+        data_set: its info.
+        web: from `connect`.
 
-    Raises BadInput where the archive does not answer, answers in another form than it is known to, has no such file, or
-    names one that would leave its folder.
+    Returns:
+        The files in the order of their paths. Where session files come packed: the archive files that they are in.
+
+    Raises:
+        BadInput: the archive does not answer, answers in another form than it is known to, has no such file, or lists
+            one that would leave its folder.
     """
     patterns = data_set.packed or data_set.include
     wanted = partial(_matches, patterns=patterns) if data_set.packed else data_set.wants
     where = f"{data_set.archive} {data_set.id} {data_set.version}"
+    by_path = {}  # each path once: pages of a draft that changes can overlap
     try:
-        listed = _module(data_set).list_files(data_set, web or connect(data_set))
-        by_path = {file.path: file for file in listed if wanted(file.path)}  # once each: a draft's pages can overlap
-    except (LookupError, TypeError, AttributeError, ValueError) as error:  # of answers that lack what they must have
-        do = "the archive's answers have changed, or something else answers in its place"
-        raise BadInput(where, "a listing", f"{type(error).__name__}: {error}", do) from None
+        for file in _module(data_set).list_files(data_set, web or connect(data_set)):
+            if wanted(file.path):
+                check(file)
+                by_path[file.path] = file
+    except Mismatch as error:
+        raise error.at(where, "do not use this listing; report it to the archive") from None
     found = [by_path[path] for path in sorted(by_path)]
     if not found:
-        raise BadInput(where, f"files {' or '.join(patterns)}", "none", f"see {data_set.url}")
-    for file in found:
-        check_path(file.path, where)
+        raise BadInput(where, f"files {' or '.join(patterns)}", "none", f"check {data_set.url}")
     if data_set.files and not data_set.packed and len(found) != data_set.files:
-        print(f"note: {where} has {len(found)} such files, {data_set.files} were expected", file=sys.stderr)
+        print(printable(f"note: {where} has {len(found)} such files, {data_set.files} were expected"), file=sys.stderr)
     return found
 
 
-def check_path(path: str, where: object) -> None:
-    """Raise BadInput where a path of someone else's making could lead out of the folder that it is put into."""
+def check(file: RemoteFile) -> None:
+    """Check a file of a listing.
+
+    Raises:
+        Mismatch: its path could leave the folder or is too long, its size is negative, its checksum is none, or its
+            address is not on the web.
+    """
+    check_path(file.path)
+    if file.size is not None and file.size < 0:
+        raise Mismatch("sizes of at least 0 bytes", f"{file.size:,} for {file.path}")
+    if not CHECKSUM.fullmatch(file.checksum):
+        raise Mismatch("checksums like sha256:0123abcd", f"{file.checksum[:100]} for {file.path}")
+    if file.url and not file.url.startswith(("http://", "https://")):
+        raise Mismatch("addresses of http or https", f"another for {file.path}")
+
+
+def check_path(path: str) -> None:
+    """Check a path from an archive or out of an archive file.
+
+    Raises:
+        Mismatch: it could lead out of the folder that it is put into, is one of our own files, or cannot be a path.
+    """
     parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts or "\\" in path or ":" in parts[0] or "\0" in path:
-        do = "do not use this file; tell the archive"
-        raise BadInput(where, "paths that stay in their folder", repr(path), do)
+    leaves = not parts or path.startswith("/") or ".." in parts or "\\" in path or ":" in parts[0] or "\0" in path
+    if leaves or path in (RECORD, LOCK):
+        raise Mismatch("paths that stay in their folder", repr(path))
+    try:
+        longest = max(len(os.fsencode(part)) for part in parts)
+    except UnicodeEncodeError:
+        raise Mismatch("paths in UTF-8", repr(path)) from None
+    if longest > LONGEST_NAME:
+        raise Mismatch(f"names of at most {LONGEST_NAME} bytes", f"{longest} in {path}")
 
 
 def _matches(path: str, patterns: tuple[str, ...]) -> bool:
     return any(PurePosixPath(path).match(pattern) for pattern in patterns)
 
 
-def _module(data_set: DataSetInfo) -> object:
+def _module(data_set: DataSetInfo) -> Archive:
     if data_set.archive not in ARCHIVES:
         do = f"choose from {', '.join(ARCHIVES)}, or write a module in neuralpile/acquire/archives"
-        raise BadInput(data_set.folder / "dataset.toml", "an archive that is known", data_set.archive, do)
-    return import_module(f"neuralpile.acquire.archives.{data_set.archive.lower()}")
+        raise BadInput(data_set.folder / "dataset.toml", "a known archive", data_set.archive, do)
+    return cast(Archive, import_module(f"neuralpile.acquire.archives.{data_set.archive.lower()}"))

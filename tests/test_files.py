@@ -1,0 +1,64 @@
+"""Files and folders appear whole or not at all, also where the file system refuses fsync."""
+
+import errno
+import os
+
+import pytest
+
+from neuralpile import files
+from neuralpile.errors import BadInput
+
+
+def test_a_file_appears_when_it_is_complete(tmp_path):
+    with files.whole_file(tmp_path / "x" / "a.txt") as partial:
+        partial.write_text("new")
+        assert [path.name for path in (tmp_path / "x").iterdir()] == [partial.name]
+    assert [path.name for path in (tmp_path / "x").iterdir()] == ["a.txt"]
+
+
+def test_an_error_leaves_the_old_file(tmp_path):
+    files.write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(RuntimeError), files.whole_file(tmp_path / "a.txt") as partial:
+        partial.write_text("new")
+        raise RuntimeError
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.txt": "old"}
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])
+def test_file_systems_that_refuse_fsync_are_written_to(tmp_path, monkeypatch, number):
+    def refused(handle):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refused)
+    files.write_text(tmp_path / "a.txt", "here")
+    with files.whole_folder(tmp_path / "folder") as partial:
+        files.write_text(partial / "b.txt", "there")
+    assert (tmp_path / "a.txt").read_text() + (tmp_path / "folder" / "b.txt").read_text() == "herethere"
+
+
+def test_a_disk_that_fails_is_an_error(tmp_path, monkeypatch):
+    def failed(handle):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", failed)
+    with pytest.raises(OSError, match="Input/output error"):
+        files.write_text(tmp_path / "a.txt", "here")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_folder_is_continued_by_the_same_job_only(tmp_path):
+    for job, kept in (("one", []), ("one", ["a.txt"]), ("two", [])):
+        with pytest.raises(RuntimeError), files.whole_folder(tmp_path / "folder", job) as partial:
+            assert sorted(path.name for path in partial.iterdir() if path.name != files.JOB) == kept
+            files.write_text(partial / "a.txt", job)
+            raise RuntimeError
+    assert not (tmp_path / "folder").exists()
+
+
+def test_a_folder_is_filled_by_one_process_at_a_time(tmp_path):
+    with (
+        files.whole_folder(tmp_path / "folder"),
+        pytest.raises(BadInput, match="expected no other process at work on this folder"),
+        files.whole_folder(tmp_path / "folder"),
+    ):
+        pass
