@@ -2,10 +2,12 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator
+import struct
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 import h5py
 import numpy as np
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 Recording: TypeAlias = "Path | RemoteRecording"
 Read = Callable[[Recording, Options], Session]  # what `build.main` takes: it reads one recording
 
+LARGEST_HEAP = 1 << 24  # bytes of a heap of strings that are looked at; HDF5 writes 4 kB, or one long string
+IN_HEAP = 16  # bytes of an entry that refers to a heap: length, address, index
 GAP = 1 << 16  # bytes: ranges with less between them are fetched in one request
 LOOSE = 1.1  # chunks are contiguous if they span at most so many times their bytes
 FIRST_LOOK = 16  # check whether chunks are contiguous after so many chunks,
@@ -106,6 +110,8 @@ def read(path: Recording, dataset: h5py.Dataset) -> np.ndarray:
         raise Mismatch(f"values in {dataset.name}", "a null dataset")
     prefetch(path, dataset)
     check_stored(dataset)
+    if isinstance(path, Path) and _in_heap(dataset) and not dataset.compression:
+        _check_heaps(dataset)
     return np.asarray(dataset[()])
 
 
@@ -113,7 +119,7 @@ def check_stored(dataset: h5py.Dataset) -> None:
     """Check that a file holds all that a dataset declares: HDF5 reads what was never stored as zeros.
 
     Raises:
-        Mismatch: nothing or not all is stored, or it is in another file.
+        Mismatch: nothing or not all is stored, it is in another file, or its floating point type is none of IEEE.
     """
     if dataset.external:
         raise Mismatch(f"{dataset.name} in this file", f"a reference to the file {dataset.external[0][0]}")
@@ -123,15 +129,94 @@ def check_stored(dataset: h5py.Dataset) -> None:
         return
     if not dataset.size:
         return
+    if dataset.dtype.kind == "f" and not dataset.id.get_type().equal(h5py.h5t.py_create(dataset.dtype)):
+        raise Mismatch(f"{dataset.name} in an IEEE floating point type", "another one")
     if dataset.chunks is None:
-        stored, whole = dataset.id.get_storage_size(), dataset.size * dataset.dtype.itemsize
-        what = "bytes"
-    else:
-        stored = dataset.id.get_num_chunks()
-        whole = math.prod(-(-length // step) for length, step in zip(dataset.shape, dataset.chunks, strict=True))
-        what = "chunks"
-    if stored < whole:
-        raise Mismatch(f"{whole:,} {what} of {dataset.name}", f"{stored:,} stored")
+        in_heap = _in_heap(dataset)
+        stored, whole = dataset.id.get_storage_size(), dataset.size * (IN_HEAP if in_heap else dataset.dtype.itemsize)
+        if stored != whole:
+            raise Mismatch(f"{whole:,} bytes of {dataset.name}", f"{stored:,} stored")
+        return
+    _check_chunks(dataset)
+
+
+def _check_chunks(dataset: h5py.Dataset) -> None:
+    """Check that each chunk of a dataset is stored, once, in a place of its own."""
+    n_along = [-(-length // step) for length, step in zip(dataset.shape, dataset.chunks, strict=True)]
+    inside, places = set(), []
+
+    def note(chunk: h5py.h5d.StoreInfo) -> None:
+        at = tuple(offset // step for offset, step in zip(chunk.chunk_offset, dataset.chunks, strict=True))
+        if all(0 <= i < n for i, n in zip(at, n_along, strict=True)):
+            inside.add(at)
+        places.append((chunk.byte_offset, chunk.byte_offset + chunk.size))
+
+    dataset.id.chunk_iter(note)
+    whole = math.prod(n_along)
+    if len(inside) != whole:
+        raise Mismatch(f"{whole:,} chunks of {dataset.name}", f"{len(inside):,} stored")
+    places.sort()
+    if len(places) != whole or any(start < stop for (_, stop), (start, _) in pairwise(places)):
+        raise Mismatch(f"{whole:,} chunks of {dataset.name}, each in its own place", "chunks that overlap")
+
+
+def _in_heap(dataset: h5py.Dataset) -> bool:
+    """Whether a dataset's values, strings or lists of variable length, are in a heap elsewhere in the file."""
+    text = h5py.check_string_dtype(dataset.dtype)
+    return h5py.check_vlen_dtype(dataset.dtype) is not None or (text is not None and text.length is None)
+
+
+def _check_heaps(dataset: h5py.Dataset) -> None:
+    """Check the heaps that hold strings of variable length: HDF5 reads some damaged ones for ever.
+
+    Each string is a length, an address and an index (HDF5 File Format Specification 3.0, "Global Heap"). The address is
+    that of a collection: a header of 16 bytes, then objects, each with a header of 16 bytes that ends in its size.
+
+    Raises:
+        Mismatch: a heap is not one.
+    """
+    base = dataset.file.userblock_size
+    with Path(dataset.file.filename).open("rb") as file:
+        addresses = set()
+        for start, size in _places(dataset):
+            file.seek(start)
+            stored = np.frombuffer(file.read(size // IN_HEAP * IN_HEAP), np.uint8).reshape(-1, IN_HEAP)
+            addresses |= {struct.unpack("<Q", row[4:12].tobytes())[0] for row in stored}
+        for address in addresses - {0}:
+            file.seek(min(base + address, 2**62))
+            if not _is_heap(file.read(16), file):
+                raise Mismatch(f"{dataset.name} whole", "a damaged heap of strings")
+
+
+def _is_heap(header: bytes, file: BinaryIO) -> bool:
+    """Whether a heap's objects fill its declared size."""
+    if len(header) < 16 or header[:4] != b"GCOL":
+        return False
+    content = file.read(min(struct.unpack("<Q", header[8:])[0] - 16, LARGEST_HEAP))
+    at = 0
+    while at + 16 <= len(content):
+        index, size = struct.unpack_from("<H6xQ", content, at)
+        step = size if index == 0 else 16 + -(-size // 8) * 8  # index 0: free space, its header included
+        if step == 0 or at + step > len(content):
+            return False
+        at += step
+    return True
+
+
+def _places(dataset: h5py.Dataset) -> list[tuple[int, int]]:
+    """Where the stored values of a dataset start in its file, and their sizes in bytes."""
+    if dataset.chunks is None:
+        start = dataset.id.get_offset()
+        return [] if start is None else [(start, dataset.id.get_storage_size())]
+    places: list[tuple[int, int]] = []
+    dataset.id.chunk_iter(lambda chunk: places.append((chunk.byte_offset, chunk.size)))
+    return places
+
+
+def overlap(datasets: Iterable[h5py.Dataset]) -> bool:
+    """Whether two datasets of a file share bytes, which only damage brings about."""
+    places = sorted(place for dataset in datasets for place in _places(dataset))
+    return any(start + size > after for (start, size), (after, _) in pairwise(places))
 
 
 def _check_source(dataset: h5py.Dataset, filename: str, place: str) -> None:

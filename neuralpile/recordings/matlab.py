@@ -152,13 +152,15 @@ def read_cells(path: Recording, name: str) -> np.ndarray:
                 f"only {', '.join(file)}" if cells is None and len(file) else "none" if cells is None else "no cells"
             )
             raise BadInput(path, f"a cell array {name}", found, "check that this is a recording's file")
-        content = np.empty(cells.shape, object)
+        content, stored = np.empty(cells.shape, object), {}
         for place, reference in np.ndenumerate(hdf5.read(path, cells)):
             cell = file[reference] if reference else None
             if not isinstance(cell, h5py.Dataset) or cell.dtype.kind not in "fiu":
                 found = "nothing" if cell is None else f"{getattr(cell, 'dtype', 'a struct')}"
                 raise BadInput(f"{path}, {name}{list(place)}", "numbers", found, damage.DOWNLOAD)
-            content[place] = _cell(path, cell)
+            content[place], stored[cell.name] = _cell(path, cell), cell
+        if hdf5.overlap(stored.values()):
+            raise BadInput(f"{path}, {name}", "cells with values of their own", "cells that overlap", damage.DOWNLOAD)
         return content
 
 

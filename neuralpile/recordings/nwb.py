@@ -153,7 +153,8 @@ def read_warning(path: Recording) -> list[str]:
     """
     try:
         with open_nwb(path) as file:
-            value = file["session_description"][()] if "session_description" in file else ""
+            description = file.get("session_description")
+            value = hdf5.read(path, description) if isinstance(description, h5py.Dataset) else ""
             words = np.ravel(np.asarray(value, dtype=object))
             texts = [word.decode(errors="replace") if isinstance(word, bytes) else str(word) for word in words]
     except (BadInput, TypeError, AttributeError):
