@@ -418,7 +418,7 @@ def test_a_second_merge_into_a_folder_is_refused(components, tmp_path):
         merge.merge(opened, tmp_path / "out", 0.1, 0)
 
 
-def test_nothing_is_built(script):
+def test_a_merge_without_builds_is_refused(script):
     done = script(SCRIPT)
     assert done.returncode == 2
     assert "expected recorded data sets that are built, found none" in done.stderr

@@ -1,8 +1,6 @@
 """athalye: bins of two widths."""
 
-from helpers.nwb_miniatures import (
-    WRITERS,
-)
+from helpers.nwb_miniatures import WRITERS
 
 
 def test_bins_of_monkey_g_last_a_sixtieth_of_a_second_and_the_report_says_so(here, raw):

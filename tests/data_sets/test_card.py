@@ -1,4 +1,4 @@
-"""card: what a file must state, and what the report states of its counts."""
+"""card: how counts are recovered from z-scores, what a file must state, and what the report states of its counts."""
 
 import itertools
 import json

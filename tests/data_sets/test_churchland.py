@@ -1,12 +1,7 @@
 """churchland: clocks that restart, and epochs that are laid one after the other."""
 
 import numpy as np
-from helpers.nwb_miniatures import (
-    BIN,
-    CLOCKS,
-    WRITERS,
-    churchland_spikes,
-)
+from helpers.nwb_miniatures import BIN, CLOCKS, WRITERS, churchland_spikes
 from hypothesis import given
 from hypothesis import strategies as st
 

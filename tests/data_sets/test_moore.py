@@ -1,10 +1,7 @@
 """moore: one long session, cut into rows."""
 
 import numpy as np
-from helpers.nwb_miniatures import (
-    WRITERS,
-    counted,
-)
+from helpers.nwb_miniatures import WRITERS, counted
 
 from neuralpile.corpus import rows
 from neuralpile.spikes import session

@@ -1,9 +1,6 @@
 """perich: the warning in the files of monkey C."""
 
-from helpers.nwb_miniatures import (
-    WARNING,
-    WRITERS,
-)
+from helpers.nwb_miniatures import WARNING, WRITERS
 
 
 def test_the_warning_of_a_file_is_printed(here, raw):

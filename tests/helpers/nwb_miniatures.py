@@ -16,6 +16,8 @@ from pynwb.epoch import TimeIntervals
 from pynwb.misc import Units
 
 BURST, SILENT = 0, 1  # the units that are so in every miniature
+BIN = 0.02  # seconds
+BINNED = ("xiao", "temmar", "h2", "athalye")  # come as counts in bins, not as spike times
 Sessions = dict[Path, object]
 
 FALCON = ("held-in-calib", "held-in-minival", "held-out-calib")
@@ -430,12 +432,6 @@ WRITERS = {
     "m2": m2,
     "area2-bump": area2_bump,
 }
-
-
-BIN = 0.02
-
-
-BINNED = ("xiao", "temmar", "h2", "athalye")
 
 
 def fine_bins(name, path):

@@ -333,7 +333,7 @@ def test_ids_are_those_of_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(("values", "kept"), [([1, 0], 1), ([1.0, 0.0], 1), ([True, False], 1), (["1", "0"], 1)])
-def test_flags_are_labels(tmp_path, values, kept):
+def test_units_are_chosen_by_flags_as_by_labels(tmp_path, values, kept):
     path = write_units_bare(tmp_path / "x.nwb", np.array([0.01, 0.03]), np.array([1, 2]))
     with h5py.File(path, "a") as file:
         file["units/is_sua"] = values
