@@ -58,7 +58,7 @@ def _merge_options() -> argparse.ArgumentParser:
         "--signal", nargs="+", choices=catalog.SIGNALS, metavar="KIND", help=f"only these: {', '.join(catalog.SIGNALS)}"
     )
     which.add_argument(
-        "--exclude_restricted", action="store_true", help="leave out data sets whose terms restrict passing rows on"
+        "--exclude_restricted", action="store_true", help="leave out data sets whose terms restrict redistribution"
     )
     how = parser.add_argument_group("how rows are split")
     how.add_argument(
@@ -121,7 +121,7 @@ def merge_and_push(parser: argparse.ArgumentParser, arguments: Sequence[str]) ->
         corpus = store.open_folder(given.out_dir)
         for name, info in card.describe(merged, corpus.manifest()).items():
             if info.caveat:
-                print(f"before you pass these rows on: {name}: {info.caveat}", file=sys.stderr)
+                print(f"before you redistribute these rows: {name}: {info.caveat}", file=sys.stderr)
         stated = {key.replace("_", " "): value for key, value in split_options.stated().items()}
         page = publish.push(corpus, hub, {"command": options.command(), **stated})
         print(f"pushed to {given.hf_repo_name}: {page}")

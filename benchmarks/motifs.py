@@ -44,7 +44,7 @@ def simulated_rows(n_tokens: int, mean_rate: float) -> list[np.ndarray]:
 
 
 def many_unique_rows(n_rows: int) -> list[np.ndarray]:
-    """Rows of which about one patch of eight bins in six is unique: Poisson counts, around one spike a bin."""
+    """Rows in which about one in six patches of eight bins is unique: Poisson counts, around one spike a bin."""
     rng = np.random.default_rng(0)
     means = [np.minimum(rng.lognormal(np.log(0.9), 0.8, UNITS), 4) for _ in range(n_rows)]
     return [rng.poisson(mean[:, None], (UNITS, BINS)).astype(np.uint8) for mean in means]
@@ -207,9 +207,9 @@ def main() -> None:
             del some
             for shape in [(1, 8), (1, 15), (4, 4)]:
                 for jobs in ("1", "2"):
-                    elapsed, most, said = command(folder, Path(made) / "out", *shape, "--jobs", jobs)
-                    times = said["patches"] / elapsed / loops[data][shape]
-                    cells = f"{elapsed:.2f} | {said['tokens'] / elapsed / 1e6:,.0f} | {most:,.0f} | {times:.0f}"
+                    elapsed, most, printed = command(folder, Path(made) / "out", *shape, "--jobs", jobs)
+                    times = printed["patches"] / elapsed / loops[data][shape]
+                    cells = f"{elapsed:.2f} | {printed['tokens'] / elapsed / 1e6:,.0f} | {most:,.0f} | {times:.0f}"
                     print(f"| {data} | {shape[0]} × {shape[1]} | {jobs} | {cells} |", flush=True)
 
 

@@ -35,7 +35,7 @@ NAME = "sub-A/sub-A_ses-1.nwb"
 
 
 def serve(path: Path, pipe: Connection) -> None:
-    """Stand for DANDI, in a process of its own; tell requests made and bytes sent whenever asked."""
+    """Stand for DANDI, in a process of its own; report requests made and bytes sent whenever asked."""
     with LoopbackArchives({NAME: path.read_bytes()}, latency=LATENCY, rate=RATE) as archives:
         archives.digests_dandi(archives.files[NAME])
         pipe.send(f"{archives.url}/api/assets/asset-0/download/")

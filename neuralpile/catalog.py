@@ -38,9 +38,8 @@ def _in(table: str, default: Any = MISSING, key: str = "") -> Any:
 class DataSetInfo:
     """One data set, as its `dataset.toml` describes it.
 
-    Three things are required: the folder, whose name is the data set's, the species, and which files are its session
-    files (`include`). The fields of the table [published] are there for the data sets of the published corpus; other
-    data sets have none of them (`tokens` is None).
+    The species and the patterns of the session files (`include`) are required. The folder's name is the data set's.
+    Only data sets of the published corpus have the fields of the table [published]; in others `tokens` is None.
 
     Example:
         >>> info = load("m1-a")
@@ -64,7 +63,7 @@ class DataSetInfo:
     include: tuple[str, ...] = _in("source")  # patterns of the names of the session files
     exclude: tuple[str, ...] = _in("source", ())
     packed: tuple[str, ...] = _in("source", ())  # names of the archives (zip, tar.gz) that hold the session files
-    measured: str = _in("source", "")  # type of NWB object that DANDI lists for session files, where names do not tell
+    measured: str = _in("source", "")  # type of NWB object of session files, if names do not show which they are
     duplicates: tuple[str, ...] = _in("source", ())  # session files that repeat others, for --drop_duplicates
     files: int | None = _in("source", None)  # number of session files
     bytes: int | None = _in("source", None)  # their size
@@ -90,7 +89,7 @@ class DataSetInfo:
     session_pattern: str = _in("grouping", "", key="session")
 
     licence: str = _in("licence", "not stated")
-    restricted: bool = _in("licence", False)  # the terms forbid, or may forbid, passing rows on
+    restricted: bool = _in("licence", False)  # the terms forbid, or may forbid, redistribution of rows
     caveat: str = _in("licence", "")
     paper: str = _in("citation", "")
     paper_doi: str = _in("citation", "")

@@ -2,7 +2,7 @@
 
 
 def printable(text: object) -> str:
-    """Escape what a terminal would not show as a character: names in files and archives can hold its control codes.
+    """Escape what a terminal would interpret: names in files and archives can hold control codes.
 
     Parameters:
         text: a name, or a message that contains names.

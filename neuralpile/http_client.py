@@ -55,7 +55,7 @@ _LOGIN = re.compile(rb"log.?in|sign.?in|password", re.IGNORECASE)
 
 
 class TemporaryFailure(Exception):
-    """A failure that a retry may not meet: a busy server, a lost connection.
+    """A failure that a retry may avoid: a busy server, a lost connection.
 
     Attributes:
         reason: what happened, in a few words.
@@ -212,7 +212,7 @@ class HttpClient:
             params: the query of the first page.
 
         Raises:
-            BadInput: a page cannot be had, is malformed, or was there before.
+            BadInput: a page cannot be fetched, is malformed, or was read already.
         """
         seen: set[str] = set()
         following_url: str | None = url
@@ -234,7 +234,7 @@ class HttpClient:
             what: what is requested, for messages.
             attempt: raises TemporaryFailure where a retry may help.
             progress: a number that grows when something was gained.
-            quiet: whether the user sees otherwise that an attempt is under way.
+            quiet: print no notice while an attempt waits; the caller shows progress itself.
 
         Raises:
             BadInput: it does not succeed.

@@ -11,7 +11,7 @@ from neuralpile.errors import BadInput
 def open_data_set(reference: str) -> RowSource:
     """Open a data set or a merged corpus, on this machine or on the Hub.
 
-    Args:
+    Parameters:
         reference: the name of a local build (`xiao`), a folder, or a Hub repository (`someone/xiao`).
 
     Returns:

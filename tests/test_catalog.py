@@ -33,7 +33,7 @@ def test_every_data_set_is_described_completely(name):
     assert data_set.signal in catalog.SIGNALS
     if data_set.own_bin is not None:  # a bin holds whole bins of the recordings
         assert data_set.bin_width / data_set.own_bin == pytest.approx(round(data_set.bin_width / data_set.own_bin))
-    assert data_set.restricted <= bool(data_set.caveat)  # whoever must not pass rows on is told why
+    assert data_set.restricted <= bool(data_set.caveat)  # a restriction has a reason
     if data_set.units is not None and data_set.units[0] == data_set.units[1]:
         assert data_set.tokens % data_set.units[0] == 0  # whole bins
 

@@ -14,9 +14,6 @@ FLOORS = [
     *("simulation", "readme_tables"),  # used by scripts and by make only
 ]
 PACKAGE = ROOT / "neuralpile"
-# Modules that still break a rule, by name; each is expected to fail, and so must leave its list when it is fixed.
-IMPORT_UNFINISHED: set[str] = set()
-DOCSTRING_UNFINISHED = {"recordings/nwb.py"}
 
 
 def modules() -> list[Path]:
@@ -62,13 +59,7 @@ def test_late_imports_and_those_for_types_are_found():
     assert imported_rooms(source, {"hub", "open", "motifs", "build"}) == {"hub", "open", "motifs"}
 
 
-def each_module(unfinished: set[str]) -> list:
-    """A parameter for every module; those that are unfinished are expected to fail."""
-    mark = pytest.mark.xfail(strict=True, reason="still to be fixed")
-    return [pytest.param(m, id=str(m), marks=mark if str(m) in unfinished else ()) for m in modules()]
-
-
-@pytest.mark.parametrize("module", [p for p in each_module(IMPORT_UNFINISHED) if p.id != "__init__.py"])
+@pytest.mark.parametrize("module", [m for m in modules() if str(m) != "__init__.py"], ids=str)
 def test_a_module_imports_only_from_rooms_before_its_own(module):
     assert not imported_too_early(module), f"{module} imports from rooms above its own"
 
@@ -90,7 +81,7 @@ def test_a_wing_says_what_it_does_and_who_may_import_it(wing):
     assert "Imported by" in text
 
 
-@pytest.mark.parametrize("module", each_module(DOCSTRING_UNFINISHED))
+@pytest.mark.parametrize("module", modules(), ids=str)
 def test_a_module_says_what_it_does(module):
     first = (ast.get_docstring(ast.parse((PACKAGE / module).read_text(encoding="utf-8"))) or "").split("\n")[0]
     assert len(first.split()) >= 4, "expected a sentence"

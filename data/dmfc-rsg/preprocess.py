@@ -1,7 +1,7 @@
 """Spike counts of dmfc-rsg (Sohn et al. 2019; NLB): sorted units, macaque DMFC, ready-set-go timing.
 
 Spike times of each unit are counted in bins from 0 s to the last spike of the session.
-`--mask_unobserved` cuts out the bins that, by the file, were not observed.
+`--mask_unobserved` cuts out the bins that the file says were not observed.
 """
 
 from neuralpile import build

@@ -1,7 +1,7 @@
 """Spike counts of m1-a (Rouse & Schieber 2015; FALCON M1): 64 multi-unit channels, macaque M1, reach-to-grasp.
 
 Spike times of each channel are counted in bins from 0 s to the last spike of the session.
-`--mask_unobserved` cuts out the bins that, by the file, were not observed.
+`--mask_unobserved` cuts out the bins that the file says were not observed.
 """
 
 from neuralpile import build

@@ -211,7 +211,7 @@ def _fetch_one(downloads: Downloads, file: RemoteFile, advance: Callable[[int], 
     try:
         downloads.add(file, unpack.unpack(target, downloads.data_set.wants))
     except BadInput:
-        if not file.checksum:  # then only its content can tell that it came damaged
+        if not file.checksum:  # without a checksum, only the content shows damage
             target.unlink()
         raise
     target.unlink()

@@ -37,7 +37,7 @@ LEAST, MOST = 1 << 22, 1 << 25  # bytes in each of several requests
 
 @dataclass(frozen=True)
 class RemoteRecording:
-    """A session file in an archive. It has the names that scripts take from a `Path`.
+    """A session file in an archive. It has the attributes of `Path` that scripts use.
 
     Attributes:
         file: as the archive lists it.
@@ -135,7 +135,7 @@ class RangeFile(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: "Buffer") -> int:
-        """Read from the position on. What is missing is fetched, with more of what follows the longer reads go on."""
+        """Read from the position on. Missing bytes are fetched; the longer reads go on, the more is read ahead."""
         view = memoryview(buffer).cast("B")
         start, stop = self._position, min(self._position + len(view), self.size)
         if stop <= start:

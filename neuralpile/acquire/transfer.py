@@ -1,8 +1,7 @@
-"""The transfer of one file: resumed where it was interrupted, and given its name when its checksum is right.
+"""Transfer one file: resume it where it was interrupted, and give it its final name when its checksum is right.
 
-A file on its way is `<name>.<version>.part`; what is in it is never thrown away because a server cannot resume. A
-server that answers a request for a range with the whole file (GIN does, for all content in git-annex) sends again what
-is there; this is received and skipped.
+A file on its way is `<name>.<version>.part`. Its bytes are kept even if the server cannot resume. Such a server (GIN,
+for all content in git-annex) answers a range request with the whole file; the bytes that are there are skipped.
 """
 
 import errno
@@ -33,7 +32,7 @@ def fetch(web: HttpClient, file: RemoteFile, target: Path, advance: Callable[[in
         web: makes the requests.
         file: which one.
         target: where it goes.
-        advance: called with how many bytes there are more (or fewer, where some were wrong).
+        advance: called with the number of new bytes; negative if wrong bytes were discarded.
 
     Raises:
         BadInput: the archive does not give it, or gives another file than it lists.
@@ -194,7 +193,7 @@ class _Transfer:
         return there
 
     def _cut(self, length: int) -> None:
-        """Take off the part what a wrong answer added."""
+        """Cut the partial file back to `length` bytes: a wrong answer added the rest."""
         self.advance(length - _size(self.part))
         os.truncate(self.part, length)
 

@@ -1,4 +1,4 @@
-"""Session files out of zip and tar archives: only those that are wanted, never outside their folder, and bounded."""
+"""Unpack session files from zip and tar archives: only wanted files, never outside their folder, with bounded size."""
 
 import gzip
 import shutil
@@ -50,8 +50,8 @@ def unpack(archive: Path, wanted: Callable[[str], bool]) -> list[Path]:
         Where the files are.
 
     Raises:
-        BadInput: the archive is damaged, holds no wanted file, one whose path leads out of the folder, or far more than
-            recordings are packed to.
+        BadInput: the archive is damaged, holds no wanted file or a path that leads out of the folder, or unpacks to far
+            more than recordings do.
     """
     folder = folder_of(archive)
     members = _zip_members if archive.name.endswith(".zip") else _tar_members

@@ -4,7 +4,7 @@
 builds one of them, `workers` runs them in processes, `loop` goes through all and resumes, `record` reads and writes the
 report, `provenance` makes the manifest, `compare` and `verify` compare builds with the published numbers.
 
-Imports the hall, acquire, spikes, recordings and corpus. Imported by the preprocess.py scripts and figures.
+Imports the hall, acquire, spikes, recordings, corpus, hub and open. Imported by figures and the scripts.
 """
 
 from neuralpile.build.preprocess import main

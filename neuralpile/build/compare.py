@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 
 from neuralpile.build.record import Report, SessionFacts
 from neuralpile.catalog import DataSetInfo
+from neuralpile.cli import plural
 from neuralpile.corpus.rows import Row
 from neuralpile.spikes.session import Options
 
@@ -27,7 +28,7 @@ class Holdings:
 
 
 def holdings_of_rows(data_set: DataSetInfo, built: Iterable[Row]) -> Holdings:
-    """Count over the rows of a data set, of which only the shapes are read.
+    """Count over the rows of a data set; only their shapes are read.
 
     Raises:
         BadInput: a row cannot be read.
@@ -65,11 +66,11 @@ def changed_options(data_set: DataSetInfo, options: Options) -> list[str]:
 
 
 def differences(data_set: DataSetInfo, held: Holdings, report: Report | None = None) -> dict[str, str]:
-    """In what a build differs from the published rows, in words, by what differs; nothing if none are published.
+    """How a build differs from the published rows, in words; empty if it does not, or if none are published.
 
     The keys are "options", "subjects", "sessions", "units" and "tokens", those of them that differ.
 
-    Args:
+    Parameters:
         data_set: what is published.
         held: what was built.
         report: of the build, where there is one. A build with options that change the shape is not compared further.
@@ -86,7 +87,7 @@ def differences(data_set: DataSetInfo, held: Holdings, report: Report | None = N
     if subjects:
         found["subjects"] = "; ".join(subjects)
     if data_set.sessions is not None and held.sessions != data_set.sessions:
-        found["sessions"] = f"{_counted(held.sessions, 'session')} instead of {data_set.sessions:,}"
+        found["sessions"] = f"{plural(held.sessions, 'session')} instead of {data_set.sessions:,}"
     if data_set.units:
         fewest, most = data_set.units
         if data_set.units_seen:  # only some published rows were seen: a wider range is no difference
@@ -106,7 +107,3 @@ def show_range(ends: Sequence[int]) -> str:
         ('40 to 54', '1,096')
     """
     return " to ".join(f"{n:,}" for n in dict.fromkeys(ends))
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n:,} {what}{'s'[: n != 1]}"

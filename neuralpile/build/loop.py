@@ -1,4 +1,4 @@
-"""Build a data set: what is missing of it, killed and repeated as often as need be.
+"""Build the missing sessions of a data set; a killed build resumes when it is run again.
 
 A build's folder holds `rows/` (one Arrow file a session), `manifest.json`, `report.json`, and the two files by which
 `datasets.load_from_disk` reads it. The last of these, `state.json`, is deleted before anything else changes and written
@@ -42,7 +42,7 @@ def build(
 ) -> Report:
     """Build the sessions of a data set that are not built yet, and return the report, also `report.json` in `out_dir`.
 
-    Args:
+    Parameters:
         data_set: the data set.
         script: what its preprocess.py states.
         found: all its recordings, by their paths in the data set.

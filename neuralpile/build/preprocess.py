@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from neuralpile.build.record import Report
     from neuralpile.recordings.hdf5 import Recording
 
-STREAMED = ("DANDI",)  # archives whose files are HDF5, of which parts can be read in place
+STREAMED = ("DANDI",)  # archives whose files are HDF5, which can be read in place
 NOTES_SHOWN = 20
-# Options of some data sets only.
+# Options that only some data sets offer.
 OFFERS = {
     "trim": "drop the bins before the first spike of a session and after its last one",  # every data set
     "drop_duplicates": "skip the files that repeat others",  # where dataset.toml lists some
-    "mask_unobserved": "cut out the bins in which, by the file, nothing was observed",  # where the script offers it
+    "mask_unobserved": "cut out the bins that the file says were not observed",  # where the script offers it
     "epochs": "lay out the epochs of a restarted clock one after the other",  # where the script offers it
     "poisson": "draw counts from a Poisson process with the rates of the recordings, by this seed",  # as above
     "min_quality": "leave out units of a lower quality",  # where the script lists qualities
@@ -42,11 +42,11 @@ def main(
 ) -> None:
     """Run a `preprocess.py`: parse its command line, build the data set, print a table, and exit.
 
-    Args:
+    Parameters:
         script: its `__file__`; the folder that it is in names the data set.
         read: makes a Session of a recording, and raises BadInput if the recording is not what it must be.
-        offers: options of `OFFERS` that `read` heeds.
-        qualities: the choices of `--min_quality`, the lowest first, if `read` heeds it.
+        offers: options of `OFFERS` that `read` supports.
+        qualities: the choices of `--min_quality`, the lowest first, if `read` supports it.
 
     Example:
         In a file data/my-lab/preprocess.py, beside its dataset.toml::

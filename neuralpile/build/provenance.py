@@ -1,18 +1,16 @@
 """What a build was made of: its manifest, with the checksums that download.py verified."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from neuralpile import __version__
-from neuralpile.acquire import archives
+from neuralpile.acquire import archives, record
 from neuralpile.acquire.range_file import RemoteRecording
 from neuralpile.build.record import SessionFacts
 from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus.manifest import Manifest, SessionSource, Source
+from neuralpile.errors import BadInput
 from neuralpile.recordings.hdf5 import Recording
 
 
@@ -24,7 +22,7 @@ def manifest(
 ) -> Manifest:
     """The manifest of a build: for each session its recording, with its checksum if one is known.
 
-    Args:
+    Parameters:
         data_set: the data set.
         recipe: the options and the digest of the code.
         found: the recordings by their paths in the data set.
@@ -35,8 +33,8 @@ def manifest(
     for facts in sessions:
         recording = found[facts.file]
         if isinstance(recording, RemoteRecording):
+            checksum = recording.file.checksum
             what = "this file, as the archive lists it; read in place, so not verified"
-            checksum, what = recording.file.digest, what
         else:
             unknown = f"not in {archives.RECORD} of its folder, or changed since"
             checksum, what = verified.get(facts.file, ("", unknown))
@@ -49,19 +47,6 @@ def manifest(
     return Manifest(data_set.name, source, __version__, recipe, entries)
 
 
-@dataclass(frozen=True)
-class _Downloaded:
-    """A file in `downloads.json`: its checksum, and the files that it became, with their sizes and times in seconds."""
-
-    digest: str
-    here: dict[str, tuple[int, int] | None]
-
-
-@dataclass(frozen=True)
-class _Downloads:
-    files: dict[str, _Downloaded]
-
-
 def _verified(found: Mapping[str, Recording]) -> dict[str, tuple[str, str]]:
     """Checksums that download.py verified, and what each is of, by the paths of files unchanged since then.
 
@@ -72,22 +57,12 @@ def _verified(found: Mapping[str, Recording]) -> dict[str, tuple[str, str]]:
         return {}
     folder = recording.parents[len(Path(path).parts) - 1]
     try:
-        downloads = msgspec.json.decode((folder / archives.RECORD).read_bytes(), type=_Downloads)
-    except (OSError, msgspec.MsgspecError, RecursionError):  # no such list, or not one of download.py's
+        downloaded = record.verified(folder)
+    except (OSError, BadInput):  # a list that is not one of download.py's
         return {}
     verified = {}
-    for name, entry in downloads.files.items():
-        for unpacked, stamp in entry.here.items():
-            what = "this file" if unpacked == name else f"{name}, out of which this file was unpacked"
-            what += "; verified by download.py" if entry.digest else "; the archive lists no checksum"
-            if _unchanged(folder / unpacked, stamp):
-                verified[unpacked] = entry.digest, what
+    for name, (origin, checksum) in downloaded.items():
+        what = "this file" if origin == name else f"{origin}, from which this file was unpacked"
+        what += "; verified by download.py" if checksum else "; the archive lists no checksum"
+        verified[name] = checksum, what
     return verified
-
-
-def _unchanged(path: Path, stamp: tuple[int, int] | None) -> bool:
-    try:
-        status = path.stat()
-    except OSError:
-        return False
-    return stamp == (status.st_size, int(status.st_mtime))

@@ -56,7 +56,7 @@ class Task:
         """What the rows depend on. Raises OSError if the recording cannot be read."""
         if isinstance(self.source, Path):
             return fingerprint(self.source) | self.recipe
-        return {"bytes": self.source.file.size, "digest": self.source.file.digest} | self.recipe
+        return {"bytes": self.source.file.size, "digest": self.source.file.checksum} | self.recipe
 
     def done(self) -> SessionFacts | None:
         """The session's facts if its rows exist and are what a build would write now; else None."""

@@ -22,7 +22,7 @@ def find_sessions(
 ) -> dict[str, Path]:
     """The recordings of a data set below a folder, in the order of the published rows.
 
-    Args:
+    Parameters:
         data_dir: the folder.
         data_set: states which file names are recordings, and what these hold where names do not show it.
         duplicates: whether to include the files that repeat others.

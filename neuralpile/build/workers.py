@@ -1,4 +1,4 @@
-"""Build sessions in worker processes, each of which may die or hang without harm to the others.
+"""Build sessions in worker processes; one that crashes or hangs does not harm the others.
 
 A damaged HDF5 file can crash the library that reads it, or keep it computing for ever, so the build's own process reads
 no recording. Workers are forked from multiprocessing's fork server, which has imported what they need. A worker that

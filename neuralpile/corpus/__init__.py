@@ -3,5 +3,5 @@
 `rows` has the schema, and RowSource, the protocol of everything that yields rows; `arrow` writes rows; `store` reads
 them; `split` decides which rows are tests; `merge` makes one corpus of several data sets.
 
-Imports the hall and nothing of the Hub. Imported by build, hub, motifs, figures and the scripts.
+Imports the hall and nothing of the Hub. Imported by hub, open, build, motifs, figures and the scripts.
 """

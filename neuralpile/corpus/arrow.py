@@ -37,7 +37,7 @@ def is_finished(folder: Path) -> bool:
 
 
 def mark_unfinished(folder: Path) -> None:
-    """Make a data set unreadable while its rows change, so that no reader gets a mixture of old and new rows."""
+    """Make a data set unreadable while its rows change: no reader gets a mixture of old and new rows."""
     (folder / STATE).unlink(missing_ok=True)
 
 
@@ -50,7 +50,7 @@ def write_rows(
 ) -> None:
     """Write rows to an Arrow file, one record batch a row, whole or not at all.
 
-    Args:
+    Parameters:
         path: the file.
         rows: written in this order.
         schema: `rows.SCHEMA` or `rows.MERGED_SCHEMA`.
@@ -83,7 +83,7 @@ def finish(folder: Path, files: Sequence[Path], schema: pa.Schema, digest: str, 
     Beside what `datasets` writes, `state.json` has the rows and bytes of each file. With these a data set is opened
     without opening its files, and a file that was damaged since is noticed.
 
-    Args:
+    Parameters:
         folder: the data set's.
         files: Arrow files in it, in the order of the rows.
         schema: of the files.

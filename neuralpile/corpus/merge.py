@@ -48,7 +48,7 @@ def merge_with(components: Sequence[RowSource], out_dir: Path, options: SplitOpt
     The same components (in any order) and the same options give the same bytes, also if an earlier run was killed:
     what that run completed is kept. A corpus that was in `out_dir` is replaced when the new one is complete.
 
-    Args:
+    Parameters:
         components: opened data sets, each of another name.
         out_dir: folder of the corpus.
         options: how the corpus is split.

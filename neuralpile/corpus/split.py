@@ -100,7 +100,7 @@ def assign(
 ) -> npt.NDArray[np.uint8]:
     """The split of each row of a component, as an index into `options.splits`: (rows,).
 
-    Args:
+    Parameters:
         name: of the component, without the owner of a Hub repository: here and on the Hub the split is the same.
         names: of its rows.
         tokens: of its rows.
@@ -149,9 +149,9 @@ def in_test(
 ) -> npt.NDArray[np.bool_]:
     """Which rows of a component are in the test split, by size: boolean (rows,).
 
-    Groups of rows (`group_of`) are visited in the order of hashes of their names. Each is taken with which the test
-    split still has at most `test_size` of the component's tokens. One more is taken where that comes nearer to
-    `test_size`. A group is never divided, and at least one stays out: the split can be empty.
+    Groups of rows (`group_of`) are visited in the order of hashes of their names. A group is taken if the
+    test split then has at most `test_size` of the component's tokens. One more is taken if that comes nearer to
+    `test_size`. A group is never divided, and at least one stays out, so the split can be empty.
     """
     groups: dict[tuple[str, ...], list[int]] = {}
     for i, row in enumerate(names):

@@ -1,4 +1,4 @@
-"""Check a data set: rates, counts and silences of its rows, and in words what looks wrong in them.
+"""Check the rates, counts and silences of a data set's rows, and say what looks wrong.
 
 Rows are drawn at random, at most `ROWS` of them, and one is in memory at a time.
 """
@@ -130,7 +130,7 @@ class _Totals(NamedTuple):
 
 
 def _totals(counts: NDArray[np.uint8]) -> _Totals:
-    """Add up counts (units, bins) in blocks of units, so that nothing of their size is allocated."""
+    """Add up counts (units, bins) in blocks of units; nothing of their size is allocated."""
     n_units, n_bins = counts.shape
     units, bins, spiking = (np.zeros(n, np.int64) for n in (n_units, n_bins, n_bins))
     histogram = np.zeros(256, np.int64)

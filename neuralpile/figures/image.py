@@ -1,7 +1,7 @@
 """Images of spike counts: pool units and bins to pixels, and give pixels their colours.
 
 Where every bin has a pixel, colours stand for counts. Where bins share pixels, they stand for the mean rate: a maximum
-of many bins would make 1 Hz and 10 Hz look alike. White is no spike at all, so that a single one is always seen.
+of many bins would make 1 Hz and 10 Hz look alike. White means no spike at all, so even a single spike is visible.
 """
 
 from itertools import pairwise

@@ -1,7 +1,7 @@
 """Rasters: random rows of a data set as images, units × time bins.
 
 A window of some seconds has a pixel or more for every bin. Rows that are drawn whole have more bins than a screen has
-pixels; they are drawn as mean rates. Panels lie on whole pixels, so that nothing is resampled later.
+pixels; they are drawn as mean rates. Panels lie on whole pixels: nothing is resampled later.
 """
 
 import math

@@ -80,7 +80,7 @@ def _draw_counts(counts: NDArray[np.int64], axes: Axes) -> None:
     present = np.flatnonzero(counts)
     axes.bar(present, counts[present], width=1.0, color=[WARNING if n == 255 else BASE for n in present])
     axes.set(yscale="log", xlabel="spikes in a bin", ylabel="bins")
-    axes.set_ylim(0.5, 2 * max(1, int(counts.max())))  # from below one bin, so that the rarest count has a height
+    axes.set_ylim(0.5, 2 * max(1, int(counts.max())))  # from below one bin: the rarest count has a height
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     fullest = plural(int(present.max(initial=0)), "spike")
     empty = share_of(int(counts[0]), int(counts.sum()))

@@ -3,5 +3,5 @@
 `reader` reads rows of a repository; `repository` and `publish` upload; `card` writes the data set card; `options` are
 the command-line options for publishing.
 
-Imports the hall, corpus and build. Imported by motifs, figures, open and the scripts.
+Imports the hall and corpus. Imported by open, build and the scripts.
 """

@@ -90,15 +90,14 @@ def metadata(
     The files of a split are `data/<split>-*`. The Hub's viewer is off: it would turn 100 rows of 10 million counts
     into Python lists. Column types are written such that every version of `datasets` from 2.14 reads them.
 
-    Parameters
-    ----------
-    name : title of the data set.
-    licences : of each component, by name, as `dataset.toml` has them.
-    splits : what each split holds.
-    schema : of the rows.
-    tags : for the Hub's search.
-    link : where the terms of licences can be read that the Hub has no identifier for.
-    caveats : terms to know of, by component.
+    Parameters:
+        name: title of the data set.
+        licences: of each component, by name, as `dataset.toml` has them.
+        splits: what each split holds.
+        schema: of the rows.
+        tags: for the Hub's search.
+        link: where the terms of licences can be read that the Hub has no identifier for.
+        caveats: terms to know of, by component.
     """
     n_rows = sum(facts.whole.rows for facts in splits.values())
     sizes = [
@@ -152,14 +151,13 @@ def write(
 ) -> str:
     """The card of spike counts.
 
-    Parameters
-    ----------
-    repository : someone/name.
-    splits : what each split holds.
-    schema : of the rows.
-    described : what is known of the components, by name; others are listed by name alone.
-    made : how the rows were built, as titles and values.
-    manifest : name of the file beside the card that lists sessions and checksums, if there is one.
+    Parameters:
+        repository: someone/name.
+        splits: what each split holds.
+        schema: of the rows.
+        described: what is known of the components, by name; others are listed by name alone.
+        made: how the rows were built, as titles and values.
+        manifest: name of the file beside the card that lists sessions and checksums, if there is one.
     """
     names = list(dict.fromkeys(name for split in splits.values() for name in split.parts))
     known = {name: described[name] for name in names if name in described}
@@ -417,7 +415,7 @@ def _terms(caveats: Mapping[str, str]) -> str:
     if not caveats:
         return ""
     lines = [f"- **{_text(name)}**: {_text(caveat)}" for name, caveat in caveats.items()]
-    return "\n".join(["## ⚠ Terms to know before you pass rows on", "", *lines])
+    return "\n".join(["## ⚠ Terms to know before you redistribute rows", "", *lines])
 
 
 def _made(made: Mapping[str, object], manifest: str | None) -> str:

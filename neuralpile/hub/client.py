@@ -81,17 +81,14 @@ def _has_no_address(record: logging.LogRecord) -> bool:
 def call(name: str, attempt: Callable[[], T], wanted: str = READABLE, expected: tuple[type[Exception], ...] = ()) -> T:
     """The result of a call to the Hub's client. Temporary failures are retried.
 
-    Parameters
-    ----------
-    name : someone/name of the repository, for messages.
-    attempt : makes the call; it is called again after a temporary failure.
-    wanted : what the repository must be, READABLE or WRITABLE, for messages.
-    expected : errors that the caller handles.
+    Parameters:
+        name: someone/name of the repository, for messages.
+        attempt: makes the call; it is called again after a temporary failure.
+        wanted: what the repository must be, READABLE or WRITABLE, for messages.
+        expected: errors that the caller handles.
 
-    Raises
-    ------
-    BadInput
-        The Hub refuses, cannot be reached, or answers something that its client does not understand.
+    Raises:
+        BadInput: the Hub refuses, cannot be reached, or answers something that its client does not understand.
     """
     _configure()
     http_client.check_token("HF_TOKEN", huggingface_hub.get_token() or "")  # the HTTP client's own error would print it

@@ -18,14 +18,12 @@ import pyarrow.parquet as pq
 def count_values(footers: Sequence[pq.FileMetaData], column: str) -> list[list[int]] | None:
     """Count the values of a column in each row group of each file.
 
-    Parameters
-    ----------
-    footers : of files whose footer could be read.
-    column : the beginning of the column's path, such as "spike_counts.".
+    Parameters:
+        footers: of files whose footer could be read.
+        column: the beginning of the column's path, such as "spike_counts.".
 
-    Returns
-    -------
-    A list for each file with a number for each row group; None if a footer is damaged.
+    Returns:
+        A list for each file with a number for each row group; None if a footer is damaged.
     """
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{i}" for i in range(len(footers))]

@@ -39,21 +39,17 @@ def push(
 ) -> str:
     """Publish the rows of a data set, with a card and its manifest.
 
-    Parameters
-    ----------
-    data_set : its splits become those of the repository, except empty ones, which `load_dataset` refuses.
-    repository : where it goes.
-    made : how it was built, as titles and values, for the card.
-    described : what is known of its components, by name; by default what the catalog knows.
+    Parameters:
+        data_set: its splits become those of the repository, except empty ones, which `load_dataset` refuses.
+        repository: where it goes.
+        made: how it was built, as titles and values, for the card.
+        described: what is known of its components, by name; by default what the catalog knows.
 
-    Returns
-    -------
-    The address of the page of what is published.
+    Returns:
+        The address of the page of what is published.
 
-    Raises
-    ------
-    BadInput
-        The Hub refuses, there are no rows, or another process is publishing the same build.
+    Raises:
+        BadInput: the Hub refuses, there are no rows, or another process is publishing the same build.
     """
     folder = data_set.folder
     if folder is None or not len(data_set):
@@ -78,12 +74,11 @@ def push_table(
 ) -> str:
     """Publish a table of motifs, with a card.
 
-    Parameters
-    ----------
-    path : a Parquet file written by `motifs.extract`.
-    repository : where it goes.
-    made : how it was counted, as titles and values, for the card.
-    described : what is known of the data sets that were counted, by name.
+    Parameters:
+        path: a Parquet file written by `motifs.extract`.
+        repository: where it goes.
+        made: how it was counted, as titles and values, for the card.
+        described: what is known of the data sets that were counted, by name.
 
     Returns and raises as `push` does.
     """
@@ -136,16 +131,14 @@ def write_shard(path: Path, rows: Iterable[Row], schema: pa.Schema, name: str = 
     Readers can fetch one row by its byte range, find a session's rows by the statistics of the names, and notice
     damage by the checksums of the pages.
 
-    Parameters
-    ----------
-    path : of the file.
-    rows : at least one.
-    schema : SCHEMA, or MERGED_SCHEMA of rows that say which data set they are from.
-    name : the data set that rows are from if they do not say so.
+    Parameters:
+        path: of the file.
+        rows: at least one.
+        schema: SCHEMA, or MERGED_SCHEMA of rows that say which data set they are from.
+        name: the data set that rows are from if they do not say so.
 
-    Returns
-    -------
-    What the file holds, for the card.
+    Returns:
+        What the file holds, for the card.
     """
     facts = card.Split(shards=1)
     with pq.ParquetWriter(
@@ -185,16 +178,14 @@ def consecutive(tokens: Sequence[int], limit: int) -> list[range]:
 def write_splits(data_set: RowSource, schema: pa.Schema, folder: Path, title: str) -> dict[str, card.Split]:
     """Write the Parquet files of all splits that have rows, several at a time.
 
-    Parameters
-    ----------
-    data_set : whose rows are written, in order.
-    schema : as for `write_shard`.
-    folder : where the files go: `<split>-00000.parquet` and so on, each of about SHARD tokens.
-    title : of the progress bar.
+    Parameters:
+        data_set: whose rows are written, in order.
+        schema: as for `write_shard`.
+        folder: where the files go: `<split>-00000.parquet` and so on, each of about SHARD tokens.
+        title: of the progress bar.
 
-    Returns
-    -------
-    What each split holds, for the card.
+    Returns:
+        What each split holds, for the card.
     """
     stop, lock = threading.Event(), threading.Lock()
     tokens = data_set.tokens()

@@ -47,7 +47,7 @@ class Group:
     number: int
     rows: int
     tokens: int
-    footer: pq.FileMetaData = field(repr=False)  # of the file; kept, so that it is fetched once
+    footer: pq.FileMetaData = field(repr=False)  # of the file; kept, to be fetched only once
 
     def open(self) -> pq.ParquetFile:
         """Open its file without fetching anything."""
@@ -58,12 +58,11 @@ class Group:
 class HubRows:
     """The rows of a repository: a RowSource, as `store.LocalRows` is.
 
-    Attributes
-    ----------
-    name : someone/name of the repository.
-    fingerprint : the addresses of its files, which name the commit.
-    is_merged : whether its rows say which data set they are from.
-    groups : the row groups of all its splits, in order.
+    Attributes:
+        name: someone/name of the repository.
+        fingerprint: the addresses of its files, which name the commit.
+        is_merged: whether its rows say which data set they are from.
+        groups: the row groups of all its splits, in order.
     """
 
     name: str
@@ -179,10 +178,8 @@ class HubRows:
 def open_repository(name: str) -> HubRows:
     """Open the Parquet files of a repository, as `datasets.load_dataset` finds them.
 
-    Raises
-    ------
-    BadInput
-        There is no such repository, it cannot be reached, or it has no rows of spike counts.
+    Raises:
+        BadInput: there is no such repository, it cannot be reached, or it has no rows of spike counts.
     """
     datasets.config.USE_PARQUET_EXPORT = False  # a service beside the Hub that is not needed here
     commit = client.call(name, lambda: HfApi().dataset_info(name).sha)
@@ -252,7 +249,7 @@ def _row(batch: pa.RecordBatch) -> Row:
 
 
 def _open(url: str, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
-    """A file of which only what is asked for is fetched: pyarrow asks for the joined ranges of its columns."""
+    """Open a file whose bytes are fetched as they are needed: pyarrow requests the joined ranges of its columns."""
     file = HfFileSystem().open(url, cache_type="none")
     return pq.ParquetFile(file, metadata=footer, pre_buffer=True, page_checksum_verification=True)
 

@@ -1,8 +1,8 @@
 """One repository on the Hugging Face Hub: what it is, and a commit that replaces its data files.
 
-`HfApi.create_commit` uploads what the Hub lacks and commits all files at once. What it does not do is done here: it
-is retried, older data files are deleted in the same commit, a commit whose answer was lost is found in the history,
-and the result is compared with what was meant. So a repository always holds the old state or the complete new one.
+`HfApi.create_commit` uploads what the Hub lacks and commits all files at once. This module adds the rest: it
+retries, deletes older data files in the same commit, finds a commit whose answer was lost in the history, and compares
+the result with what was sent. A repository therefore always holds the old state or the complete new one.
 """
 
 import hashlib
@@ -32,12 +32,11 @@ CONFLICTS = {409, 412}  # another commit came first
 class Target:
     """Where on the Hub a data set goes.
 
-    Attributes
-    ----------
-    name : someone/name of the repository.
-    private : whether it must be private; a new one becomes private.
-    revision : the branch; it is created if it does not exist.
-    create_pr : whether to open a pull request instead of a commit to the branch.
+    Attributes:
+        name: someone/name of the repository.
+        private: whether it must be private; a new one becomes private.
+        revision: the branch; it is created if it does not exist.
+        create_pr: whether to open a pull request instead of a commit to the branch.
     """
 
     name: str
@@ -59,10 +58,8 @@ class Repository:
 
     Creating the object checks write access and changes nothing.
 
-    Raises
-    ------
-    BadInput
-        The name is no repository name, there is no token, or the token may not write there.
+    Raises:
+        BadInput: the name is no repository name, there is no token, or the token may not write there.
     """
 
     def __init__(self, target: Target) -> None:
@@ -104,14 +101,12 @@ class Repository:
 
         Makes no commit if the repository holds just these files already.
 
-        Parameters
-        ----------
-        files : paths in the repository, and for each a local path or the content.
-        message : of the commit.
+        Parameters:
+            files: paths in the repository, and for each a local path or the content.
+            message: of the commit.
 
-        Returns
-        -------
-        The address of the repository's page, or of the pull request.
+        Returns:
+            The address of the repository's page, or of the pull request.
         """
         # Each file is hashed once, however often the commit is retried.
         infos = {path: CommitOperationAdd(path, content).upload_info for path, content in files.items()}

@@ -5,5 +5,5 @@ where they exceed memory and `cluster` on a Dask cluster. `parquet` writes the t
 `figures` draws; `independent` is the model of independent units that they are compared with. `limits` keeps to
 the memory limit of the process, and `matplotlib_folder` gives matplotlib a folder for its caches.
 
-Imports the hall, corpus and hub. Imported by figures and by extract_motifs.py.
+Imports the hall and corpus. Imported by figures, extract_motifs.py and visualize_dataset.py.
 """

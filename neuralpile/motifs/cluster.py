@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Open = Callable[[str], RowSource]  # opens a data set by its reference
 
-RANGES_PER_WORKER = 4  # more ranges than workers, so that a large one delays only its worker
+RANGES_PER_WORKER = 4  # more ranges than workers: a large one delays only its worker
 CONNECT_SECONDS = 20
 
 

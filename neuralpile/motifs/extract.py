@@ -1,7 +1,7 @@
 """Count motifs: all unique patches of (p_n units, p_t bins) of a data set, and how often each occurs.
 
 Blocks of rows are counted one by one, several at a time. Each block gives a table that fits in memory; it is kept in a
-file, so that a run that was killed continues. The tables are then merged range by range, and sorted by frequency.
+file, and a killed run continues from there. The tables are then merged range by range, and sorted by frequency.
 `kernels` counts, `spill` merges, `cluster` counts on several machines, `parquet` writes the result.
 """
 

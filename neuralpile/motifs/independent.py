@@ -1,8 +1,8 @@
 """What independent units would give: the probability of patches, and their entropy, if units spiked independently.
 
 The model: every unit of every row is a Poisson process with the unit's own mean rate in the row, independent of all
-other units and without memory. A patch comes from one group of p_n neighbouring units of one row; which group it is, is
-not known, so that probabilities are means over groups.
+other units and without memory. A patch comes from one group of p_n neighbouring units of one row; which
+one is not known, so probabilities are means over groups.
 """
 
 import math

@@ -19,7 +19,7 @@ Words: TypeAlias = NDArray[np.uint64]
 Counts: TypeAlias = NDArray[np.uint8]
 Frequencies: TypeAlias = NDArray[np.int64]
 
-BLOCK = 2048  # patches whose keys are computed together, so that they stay in the processor's first cache
+BLOCK = 2048  # patches whose keys are computed together: they fit in the processor's first cache
 BUFFER = 1 << 21  # keys that are sorted at a time
 MOST_BUFFER = 1 << 24  # where most keys are unique, sorting more of them is faster than merging sorted tables
 BUFFER_BYTES = 1 << 27  # of a buffer of keys at most, whatever their number: large patches have long keys

@@ -1,4 +1,4 @@
-"""Give matplotlib a folder that it keeps, so that a killed run leaves no temporary folder behind."""
+"""Give matplotlib a folder that it keeps: a killed run then leaves no temporary folder behind."""
 
 import os
 from pathlib import Path

@@ -105,8 +105,8 @@ def clean(result: Result) -> None:
 def select(motifs: Motifs, groups: Groups, n_patches: int, selection: Selection) -> tuple[Motifs, list[str]]:
     """Choose the motifs of the figure. Those without spikes are kept where there are no others.
 
-    Ranked by lift are not the frequencies k, but k − 2 √k, the lower end of what chance explains: so rare motifs, whose
-    lift is uncertain, come last.
+    Lift is computed from k − 2 √k instead of the frequency k: two standard deviations of a Poisson count below it. This
+    puts rare motifs, whose lift is uncertain, last.
 
     Returns:
         The motifs, the first in rank first; and a note for each: its lift, or none.

@@ -1,4 +1,4 @@
-"""What the motifs of a data set come to: how many there are, what share the most frequent have, and their entropy.
+"""Summarize the motifs of a data set: how many there are, what share the most frequent have, and their entropy.
 
 The entropy of a sample of patches is too low where most patches occur once: it cannot exceed log2 of the number of
 patches. So three numbers stand beside one another: the entropy of the sample, an estimate that corrects for the
@@ -136,19 +136,19 @@ def write(summary: Summary, path: Path) -> None:
 
 def lines(summary: Summary) -> list[str]:
     """Return the summary as the lines that extract_motifs.py prints."""
-    said = [f"{summary.data_set}, patches of {plural(summary.p_n, 'unit')} × {plural(summary.p_t, 'bin')}"]
+    text = [f"{summary.data_set}, patches of {plural(summary.p_n, 'unit')} × {plural(summary.p_t, 'bin')}"]
     for name in ("tokens", "patches", "unique", "singletons"):
-        said.append(f"{name:28}{getattr(summary, name):>20,}")
-    said += [
+        text.append(f"{name:28}{getattr(summary, name):>20,}")
+    text += [
         f"{f'share of top {n:,}':28}{share:>20.4%}" for n, share in summary.coverage.items() if n <= summary.unique
     ]
     for what in ("patch", "token"):
         for kind, words in (("", ""), ("corrected_", ", corrected"), ("independent_", ", independent")):
             value = getattr(summary, f"entropy_{kind}per_{what}")
-            said.append(f"{f'bits a {what}{words}':28}{value:>20.4f}")
+            text.append(f"{f'bits a {what}{words}':28}{value:>20.4f}")
     if summary.sample_coverage < SMALL_COVERAGE:
-        said.append(
+        text.append(
             f"⚠ {1 - summary.sample_coverage:.0%} of the patches occur once: there are too few patches of this size to "
             f"estimate their entropy; it cannot exceed {np.log2(summary.patches):.2f} bits a patch in this sample"
         )
-    return said
+    return text

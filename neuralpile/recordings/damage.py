@@ -1,4 +1,4 @@
-"""Why a file cannot be read: what its first bytes, its links and the system say, as one line."""
+"""Explain in one line why a file cannot be read, from its first bytes, its links and the system's error."""
 
 import errno
 from pathlib import Path

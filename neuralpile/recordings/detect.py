@@ -1,4 +1,4 @@
-"""What a folder of recordings holds, and how it is read: the facts from which `new_dataset.py` writes a data set.
+"""Find out what a folder of recordings holds and how to read it; `new_dataset.py` writes a data set from the answer.
 
 Each function looks at the first recordings of a folder in one format and returns what it found.
 """

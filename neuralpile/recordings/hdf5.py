@@ -116,10 +116,10 @@ def read(path: Recording, dataset: h5py.Dataset) -> np.ndarray:
 
 
 def check_stored(dataset: h5py.Dataset) -> None:
-    """Check that a file holds all that a dataset declares: HDF5 reads what was never stored as zeros.
+    """Check that a file holds all that a dataset declares: HDF5 returns zeros for what was never stored.
 
     Raises:
-        Mismatch: nothing or not all is stored, it is in another file, or its floating point type is none of IEEE.
+        Mismatch: nothing or not all is stored, it is in another file, or its floating-point type is not an IEEE one.
     """
     if dataset.external:
         raise Mismatch(f"{dataset.name} in this file", f"a reference to the file {dataset.external[0][0]}")
@@ -286,7 +286,7 @@ def _joined(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
 def tiles(dataset: h5py.Dataset, most: int) -> Iterator[tuple[slice, slice]]:
     """Cut a 3-D dataset into parts of at most `most` bytes: whole along the first axis, slices of the others.
 
-    Parts consist of whole chunks, so that each chunk is read once; only chunks that alone are too large are cut.
+    Parts consist of whole chunks, so each chunk is read once; a chunk is cut only if it is too large by itself.
     """
     length, n_second, n_third = dataset.shape
     values = max(1, most // (length * dataset.dtype.itemsize))  # of a part, on the second and third axis

@@ -1,5 +1,4 @@
-"""NWB files, on disk or in an archive: spike times of a units table, and rasters, read with h5py from where the schema
-puts them.
+"""Read spike times of units tables, and rasters, from NWB files on disk or in an archive, with h5py.
 
 pynwb reads a units table as a DataFrame of all its columns, waveforms included. The spike times are two arrays (NWB
 schema 2, `Units`: `spike_times`, all units one after another in seconds, and `spike_times_index`, where each unit's
@@ -274,7 +273,7 @@ def _count_own_raster(path: Recording, options: Options, places: Sequence[str], 
 def count_raster(path: Recording, options: Options, places: Sequence[str], own_bin: float) -> Session:
     """Spike counts of a raster (fine bins, units), summed to bins of `options.bin_size`.
 
-    Fine bins at the end that do not fill a bin are left out. The raster is read in slabs, so that only the counts of a
+    Fine bins at the end that do not fill a bin are left out. The raster is read in slabs: only the counts of a
     long one are in memory. A raster that the file's own timestamps, electrodes or unit ids show to be stored as
     (units, fine bins) is transposed.
 

@@ -55,8 +55,8 @@ def bin_edges(t_max: float, bin_size: float, as_published: bool = False) -> np.n
     """Edges of the bins of a session whose last spike is at `t_max` seconds: (bins + 1,), float64.
 
     They are those of the published corpus, `arange(0, t_max + bin_size, bin_size)`, and the last bin is closed.
-    Rounding can leave the last edge just below `t_max`, outside of which the last spike would be lost: that edge is
-    moved to `t_max`, except with `as_published`.
+    Rounding can leave the last edge just below `t_max`, and the last spike would be lost: that edge is moved to
+    `t_max`, except with `as_published`.
 
     Example:
         >>> bin_edges(0.05, 0.02).tolist()

@@ -1,7 +1,7 @@
-"""Is this clock plausible? One look at the spike times of a recording, before bins are allocated.
+"""Check once, before bins are allocated, whether the spike times of a recording are plausible in seconds.
 
-Times in another unit than seconds give counts that look like counts. What no recording can hold is refused; what a
-recording seldom holds is noted. The thresholds:
+Times in another unit than seconds give counts that look like counts. Impossible times are refused, and
+unlikely ones noted. The thresholds:
 
 - `WHOLE_TIMES`: this many different spike times or more, all of them whole numbers, are sample numbers or milliseconds.
   A clock that ticks every millisecond gives a whole second by chance once in 1,000 spikes.

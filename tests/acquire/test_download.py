@@ -593,6 +593,6 @@ def test_manifest_says_what_a_digest_is_of(tmp_path, script, digests):
     why = "verified by download.py" if digests else "the archive tells none"
     assert {entry["file"]: (entry["digest"], entry["digest_of"]) for entry in made} == {
         "M2/b.npy": nothing,
-        "m1_ses1/a1.npy": (digest, f"m1_ses1.zip, out of which this file was unpacked; {why}"),
+        "m1_ses1/a1.npy": (digest, f"m1_ses1.zip, from which this file was unpacked; {why}"),
         "m1_ses2/a2.npy": nothing,
     }

@@ -141,7 +141,7 @@ def test_terms_hold_for_a_restricted_data_set_under_another_name(tmp_path, scrip
     with LoopbackHub(tmp_path / "hf", user="me") as hub:
         done = script(*merging, "--hf_repo_name", "me/both", **hub.environment())
         assert done.returncode == 0, done.stderr
-        assert "before you pass these rows on: mine: The description on DANDI" in done.stderr
+        assert "before you redistribute these rows: mine: The description on DANDI" in done.stderr
         text = hub.files("me/both")["README.md"].decode()
     assert "license:\n- cc-by-4.0\n- other\n" in text
     assert "- **mine**: The description on DANDI" in text

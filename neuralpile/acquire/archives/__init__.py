@@ -42,14 +42,9 @@ class RemoteFile(msgspec.Struct, frozen=True):
     checksum: str = msgspec.field(name="digest")  # its name in downloads.json
     url: str
 
-    @property
-    def digest(self) -> str:
-        """The checksum, by its former name."""
-        return self.checksum
-
 
 class Archive(Protocol):
-    """What the module of an archive has."""
+    """The functions that every archive's module has."""
 
     def connect(self) -> HttpClient:
         """Make a client for requests to the archive, with its token where the environment has one."""
@@ -58,8 +53,8 @@ class Archive(Protocol):
         """List all files that the archive has of a data set, checked or not.
 
         Raises:
-            BadInput: the archive does not answer, or answers in another form than it is known to.
-            Mismatch: as BadInput; the caller says of which data set.
+            BadInput: the archive does not answer.
+            Mismatch: an answer is malformed. The caller adds the data set's name.
         """
 
 
@@ -105,7 +100,7 @@ def check(file: RemoteFile) -> None:
     """Check a file of a listing.
 
     Raises:
-        Mismatch: its path could leave the folder or is too long, its size is negative, its checksum is none, or its
+        Mismatch: its path could leave the folder or is too long, its size is negative, it has no valid checksum, or its
             address is not on the web.
     """
     check_path(file.path)

@@ -1,6 +1,6 @@
 """DANDI (https://dandiarchive.org): neurophysiology in NWB. Open data need no key.
 
-Listed through DANDI's own client, the package `dandi`, which knows the servers and authenticates. Two of its
+Files are listed through DANDI's own client, the package `dandi`, which knows the servers and authenticates. Two of its
 environment variables are honoured: DANDI_API_KEY, for data under embargo, and DANDI_INSTANCE, for another archive of
 the same software, such as `ember-dandi` (whose key is in EMBER_DANDI_API_KEY). The client's downloads leave a damaged
 file under its final name, so they are not used.

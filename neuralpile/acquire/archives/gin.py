@@ -1,8 +1,8 @@
 """GIN (https://gin.g-node.org): git repositories whose large files are in git-annex.
 
-The server gives the content of a file over plain HTTPS, but lists its size and checksum nowhere. Both are in what git
-holds in the file's place, the key of git-annex, such as MD5-s61996800000--9e107d9d372bb6826bd81d3542a419d6.mat. Of
-content in the annex the server always sends the whole file, whatever range is requested; see `transfer`.
+The server sends a file over plain HTTPS, but lists neither its size nor its checksum. Both are in the git-annex key
+that git holds in the file's place, such as MD5-s61996800000--9e107d9d372bb6826bd81d3542a419d6.mat. The server sends
+annexed files whole, whatever range is requested; see `transfer`.
 """
 
 import os
