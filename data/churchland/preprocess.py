@@ -1,8 +1,8 @@
 """Spike counts of churchland (Churchland et al. 2012): 192 channels, macaque M1 and PMd, delayed reaches in a maze.
 
 Spike times of each channel are counted in bins from 0 s to the last spike of the session. The recording system's clock
-restarts within some sessions: later trials then overlap earlier ones in time, and the published counts add them up. With
-`--epochs`, the trials between two restarts are an epoch, and epochs follow one another.
+restarts within some sessions: later trials then overlap earlier ones in time, and the published counts add them up.
+With `--epochs`, the trials between two restarts are an epoch, and epochs follow one another.
 """
 
 import numpy as np
