@@ -590,7 +590,7 @@ def test_manifest_says_what_a_digest_is_of(tmp_path, script, digests):
     made = json.loads((tmp_path / "out" / "manifest.json").read_text())["sessions"]
     nothing = None, "not in downloads.json of its folder, or changed since"
     digest = f"sha256:{hashlib.sha256(zips['m1_ses1.zip']).hexdigest()}" if digests else None
-    why = "verified by download.py" if digests else "the archive tells none"
+    why = "verified by download.py" if digests else "the archive lists no checksum"
     assert {entry["file"]: (entry["digest"], entry["digest_of"]) for entry in made} == {
         "M2/b.npy": nothing,
         "m1_ses1/a1.npy": (digest, f"m1_ses1.zip, out of which this file was unpacked; {why}"),

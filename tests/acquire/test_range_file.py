@@ -17,7 +17,7 @@ from helpers.loopback_archives import SIGNATURE, TOKEN, LoopbackArchives
 from helpers.nwb_miniatures import WRITERS
 from helpers.recordings import write_units
 
-from neuralpile import http_client
+from neuralpile import build, catalog, http_client
 from neuralpile.acquire import range_file
 from neuralpile.acquire.archives import RemoteFile
 from neuralpile.acquire.range_file import RemoteRecording
@@ -63,14 +63,18 @@ def sessions(out_dir):
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_sessions_are_those_of_the_files(name, tmp_path):
+def test_sessions_are_those_of_the_files(name, tmp_path, monkeypatch):
     """Each data set's own script reads the same from either."""
     written = WRITERS[name](tmp_path)
-    read = runpy.run_path(str(ROOT / "data" / name / "preprocess.py")).get("read", nwb.count_units)
+    given = []
+    monkeypatch.setattr(build, "main", lambda script, read, **_: given.append(read))
+    runpy.run_path(str(ROOT / "data" / name / "preprocess.py"), run_name="__main__")
+    (read,) = given
+    options = Options(own_bin=catalog.load(name).own_bin)
     files = {f"{path.parent.name}/{path.name}": path for path in written}
     with LoopbackArchives({place: path.read_bytes() for place, path in files.items()}) as archives:
         for recording in recordings(archives):
-            local, streamed = read(files[str(recording)], Options()), read(recording, Options())
+            local, streamed = read(files[str(recording)], options), read(recording, options)
             assert local.counts.any()
             np.testing.assert_array_equal(streamed.counts, local.counts)
             assert (streamed.subject_id, streamed.session_id) == (local.subject_id, local.session_id)

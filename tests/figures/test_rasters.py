@@ -349,7 +349,9 @@ def test_a_broken_data_set_does_not_stop_the_others(script, tmp_path):
         f"overview: {tmp_path}/out/overview.jpg",
     ]
     assert len(done.stderr.splitlines()) == 1
-    assert done.stderr.startswith(f"error: {build}/xiao: expected a finished data set, found ")
+    assert done.stderr.startswith(
+        f"error: {build}/xiao/a.arrow: expected an Arrow file, found No such file or directory; run its "
+    )
 
 
 @pytest.mark.slow
