@@ -137,6 +137,7 @@ def test_sessions_already_built_stay_when_more_are_wanted(tmp_path):
 VOLTAGE = 300_000_000  # bytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_spikes", "storage"),
     [
@@ -160,6 +161,7 @@ def test_bytes_and_requests_for_spike_times(n_spikes, storage, tmp_path):
     np.testing.assert_array_equal(trains.ends, ends)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_bins", "dtype", "storage"),
     [(600_000, np.uint8, {"compression": "gzip"}), (33_000, np.float64, {}), (60_000, np.uint8, {"chunks": (500, 10)})],
@@ -258,6 +260,7 @@ STAYING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", STAYING)
 def test_permanent_failures_are_reported(fault, tmp_path):
     times, ends = spike_times(300)
@@ -302,6 +305,7 @@ def test_a_failing_listing_ends_the_stream(tmp_path):
     assert "expected an answer, found 500" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_stream_killed_and_run_again_skips_sessions_that_are_done(tmp_path):
     """Sessions that were done are not asked for again."""
     paths = [write_units(tmp_path / f"{i}.nwb", [[0.1 * i, 3.0]]) for i in range(8)]

@@ -130,6 +130,7 @@ def test_colours_get_darker_with_the_count(n_colours):
 # --- pixels ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_panels", [1, 2, 4, 9, 16, 17])
 def test_a_pixel_is_the_mean_rate_of_a_group_of_bins_and_units(n_panels):
     """Where bins and units share pixels, each has the colour of its mean rate: nothing is resampled."""
