@@ -1,18 +1,16 @@
 """What a build was made of: its manifest, with the checksums that download.py verified."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from neuralpile import __version__
-from neuralpile.acquire import archives
+from neuralpile.acquire import archives, record
 from neuralpile.acquire.range_file import RemoteRecording
 from neuralpile.build.record import SessionFacts
 from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus.manifest import Manifest, SessionSource, Source
+from neuralpile.errors import BadInput
 from neuralpile.recordings.hdf5 import Recording
 
 
@@ -49,19 +47,6 @@ def manifest(
     return Manifest(data_set.name, source, __version__, recipe, entries)
 
 
-@dataclass(frozen=True)
-class _Downloaded:
-    """A file in `downloads.json`: its checksum, and the files that it became, with their sizes and times in seconds."""
-
-    digest: str
-    here: dict[str, tuple[int, int] | None]
-
-
-@dataclass(frozen=True)
-class _Downloads:
-    files: dict[str, _Downloaded]
-
-
 def _verified(found: Mapping[str, Recording]) -> dict[str, tuple[str, str]]:
     """Checksums that download.py verified, and what each is of, by the paths of files unchanged since then.
 
@@ -70,24 +55,12 @@ def _verified(found: Mapping[str, Recording]) -> dict[str, tuple[str, str]]:
     path, recording = next(iter(found.items()))
     if not isinstance(recording, Path):
         return {}
-    folder = recording.parents[len(Path(path).parts) - 1]
     try:
-        downloads = msgspec.json.decode((folder / archives.RECORD).read_bytes(), type=_Downloads)
-    except (OSError, msgspec.MsgspecError, RecursionError):  # no such list, or not one of download.py's
+        downloads = record.verified(recording.parents[len(Path(path).parts) - 1])
+    except (BadInput, OSError):  # not a list of download.py's: the manifest then states that no checksum is known
         return {}
-    verified = {}
-    for name, entry in downloads.files.items():
-        for unpacked, stamp in entry.here.items():
-            what = "this file" if unpacked == name else f"{name}, out of which this file was unpacked"
-            what += "; verified by download.py" if entry.digest else "; the archive lists no checksum"
-            if _unchanged(folder / unpacked, stamp):
-                verified[unpacked] = entry.digest, what
-    return verified
-
-
-def _unchanged(path: Path, stamp: tuple[int, int] | None) -> bool:
-    try:
-        status = path.stat()
-    except OSError:
-        return False
-    return stamp == (status.st_size, int(status.st_mtime))
+    known = {}
+    for here, (name, checksum) in downloads.items():
+        what = "this file" if here == name else f"{name}, out of which this file was unpacked"
+        known[here] = checksum, what + ("; verified by download.py" if checksum else "; the archive lists no checksum")
+    return known
