@@ -55,14 +55,12 @@ def _verified(found: Mapping[str, Recording]) -> dict[str, tuple[str, str]]:
     path, recording = next(iter(found.items()))
     if not isinstance(recording, Path):
         return {}
-    folder = recording.parents[len(Path(path).parts) - 1]
     try:
-        downloaded = record.verified(folder)
-    except (OSError, BadInput):  # a list that is not one of download.py's
+        downloads = record.verified(recording.parents[len(Path(path).parts) - 1])
+    except (BadInput, OSError):  # not a list of download.py's: the manifest then states that no checksum is known
         return {}
-    verified = {}
-    for name, (origin, checksum) in downloaded.items():
-        what = "this file" if origin == name else f"{origin}, from which this file was unpacked"
-        what += "; verified by download.py" if checksum else "; the archive lists no checksum"
-        verified[name] = checksum, what
-    return verified
+    known = {}
+    for here, (name, checksum) in downloads.items():
+        what = "this file" if here == name else f"{name}, from which this file was unpacked"
+        known[here] = checksum, what + ("; verified by download.py" if checksum else "; the archive lists no checksum")
+    return known

@@ -17,7 +17,7 @@ from helpers.loopback_archives import SIGNATURE, TOKEN, LoopbackArchives
 from helpers.nwb_miniatures import WRITERS
 from helpers.recordings import write_units
 
-from neuralpile import http_client
+from neuralpile import build, catalog, http_client
 from neuralpile.acquire import range_file
 from neuralpile.acquire.archives import RemoteFile
 from neuralpile.acquire.range_file import RemoteRecording
@@ -63,14 +63,18 @@ def sessions(out_dir):
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_sessions_are_those_of_the_files(name, tmp_path):
+def test_sessions_are_those_of_the_files(name, tmp_path, monkeypatch):
     """Each data set's own script reads the same from either."""
     written = WRITERS[name](tmp_path)
-    read = runpy.run_path(str(ROOT / "data" / name / "preprocess.py")).get("read", nwb.count_units)
+    given = []
+    monkeypatch.setattr(build, "main", lambda script, read, **_: given.append(read))
+    runpy.run_path(str(ROOT / "data" / name / "preprocess.py"), run_name="__main__")
+    (read,) = given
+    options = Options(own_bin=catalog.load(name).own_bin)
     files = {f"{path.parent.name}/{path.name}": path for path in written}
     with LoopbackArchives({place: path.read_bytes() for place, path in files.items()}) as archives:
         for recording in recordings(archives):
-            local, streamed = read(files[str(recording)], Options()), read(recording, Options())
+            local, streamed = read(files[str(recording)], options), read(recording, options)
             assert local.counts.any()
             np.testing.assert_array_equal(streamed.counts, local.counts)
             assert (streamed.subject_id, streamed.session_id) == (local.subject_id, local.session_id)
@@ -133,6 +137,7 @@ def test_sessions_already_built_stay_when_more_are_wanted(tmp_path):
 VOLTAGE = 300_000_000  # bytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_spikes", "storage"),
     [
@@ -156,6 +161,7 @@ def test_bytes_and_requests_for_spike_times(n_spikes, storage, tmp_path):
     np.testing.assert_array_equal(trains.ends, ends)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_bins", "dtype", "storage"),
     [(600_000, np.uint8, {"compression": "gzip"}), (33_000, np.float64, {}), (60_000, np.uint8, {"chunks": (500, 10)})],
@@ -254,6 +260,7 @@ STAYING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", STAYING)
 def test_permanent_failures_are_reported(fault, tmp_path):
     times, ends = spike_times(300)
@@ -298,6 +305,7 @@ def test_a_failing_listing_ends_the_stream(tmp_path):
     assert "expected an answer, found 500" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_stream_killed_and_run_again_skips_sessions_that_are_done(tmp_path):
     """Sessions that were done are not asked for again."""
     paths = [write_units(tmp_path / f"{i}.nwb", [[0.1 * i, 3.0]]) for i in range(8)]

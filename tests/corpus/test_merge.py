@@ -284,6 +284,7 @@ def test_the_same_merge_again_does_nothing(components, script, tmp_path):
     assert len(open_data_set(str(pile))) == 12
 
 
+@pytest.mark.slow
 def test_a_damaged_corpus_is_made_again(components, script, tmp_path):
     assert script(SCRIPT).returncode == 0
     pile = tmp_path / "build" / catalog.PILE
@@ -297,6 +298,7 @@ def test_a_damaged_corpus_is_made_again(components, script, tmp_path):
         assert contents(pile) == whole
 
 
+@pytest.mark.slow
 def test_check_of_a_corpus_without_a_manifest(components, script, tmp_path):
     assert script(SCRIPT).returncode == 0
     path = tmp_path / "build" / catalog.PILE / "manifest.json"

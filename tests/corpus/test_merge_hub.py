@@ -122,6 +122,7 @@ merge.merge([open_data_set(name) for name in ("me/one", "m1-a")], Path(sys.argv[
 """
 
 
+@pytest.mark.slow
 def test_a_merge_killed_while_it_fetches_does_not_fetch_again(hub, mix, tmp_path):
     """What was fetched is not fetched again, and the corpus is the same to the last byte."""
     environment = os.environ | hub.environment() | {"NEURALPILE_BUILD": str(tmp_path / "build")}

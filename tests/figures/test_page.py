@@ -113,6 +113,7 @@ def test_what_is_not_built_is_named(page):
     assert re.search(said, text)
 
 
+@pytest.mark.slow
 def test_the_page_shows_the_motifs_of_the_corpus_and_reports_a_damaged_table(page, script, tmp_path):
     """From the corpus' own table, not one of a data set whose name begins alike; a damaged one is told."""
     one = np.zeros((2, 16), np.uint8)

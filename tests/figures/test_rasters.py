@@ -130,6 +130,7 @@ def test_colours_get_darker_with_the_count(n_colours):
 # --- pixels ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_panels", [1, 2, 4, 9, 16, 17])
 def test_a_pixel_is_the_mean_rate_of_a_group_of_bins_and_units(n_panels):
     """Where bins and units share pixels, each has the colour of its mean rate: nothing is resampled."""
@@ -349,7 +350,9 @@ def test_a_broken_data_set_does_not_stop_the_others(script, tmp_path):
         f"overview: {tmp_path}/out/overview.jpg",
     ]
     assert len(done.stderr.splitlines()) == 1
-    assert done.stderr.startswith(f"error: {build}/xiao: expected a finished data set, found ")
+    assert done.stderr.startswith(
+        f"error: {build}/xiao/a.arrow: expected an Arrow file, found No such file or directory; run its "
+    )
 
 
 @pytest.mark.slow

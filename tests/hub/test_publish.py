@@ -311,6 +311,7 @@ def test_two_processes_do_not_push_the_same_build_at_once(hub, tmp_path):
     assert not push(hub, (build, "me/y"))["me/y"].startswith("error")
 
 
+@pytest.mark.slow
 def test_a_large_table_of_motifs(tmp_path, monkeypatch):
     """Its row groups go into files of about the size of a shard, in their order."""
     from neuralpile.motifs import kernels, parquet

@@ -105,6 +105,7 @@ def test_rows_that_were_built_again_are_counted_again_or_refused(dask, tmp_path)
         cluster.extract(dask[0], open_data_set, data_set, data_set.tokens(), 1, 8, tmp_path / "work", 10**8)
 
 
+@pytest.mark.slow
 def test_first_rows_without_tokens_or_spikes_do_not_decide_the_ranges(dask, tmp_path, monkeypatch):
     """What the first block has, nothing or one silent patch, does not decide how the others are divided."""
     monkeypatch.setattr(extract, "BLOCK_TOKENS", 1)
