@@ -170,7 +170,7 @@ def empty_splits(merged: Mapping[str, split.Sides], how: split.SplitOptions) -> 
             if (how.names_test_rows and part == split.TEST) or sides.rows[part] or not n_rows:
                 continue
             option = f"--{part}_size {how.test_size if part == split.TEST else how.validation_size:g}"
-            yield f"{name}: no {part} split: no {how.split_by} is as small as {option} of its data set asks"
+            yield f"{name}: no {part} split: no {how.split_by} is small enough for {option}"
 
 
 def check(folder: Path, references: Sequence[str] | None) -> int:

@@ -21,7 +21,7 @@ class Verified(msgspec.Struct):
         checksum: as of `RemoteFile`.
         size: as of `RemoteFile`.
         here: the files that it became, by their paths in the folder: itself, or what was unpacked from it. A file whose
-            stamp is another has been touched since.
+            stamp differs has been changed since.
     """
 
     checksum: str = msgspec.field(name="digest")

@@ -1,7 +1,7 @@
-"""One corpus of many data sets: rows shuffled with a seed, some of each data set set aside as a test split.
+"""Merge data sets into one corpus: shuffle the rows with a seed, and put some rows of each data set into a test split.
 
-The place of a row among others follows from its own name, its data set's and the seed: adding a component never moves
-another's rows. Only names and sizes of rows are in memory; the rows themselves go from file to file.
+A row's name, its data set's name and the seed decide its place: adding a component never moves another's rows. Only
+names and sizes of rows are in memory; the rows themselves go from file to file.
 """
 
 import hashlib
@@ -169,7 +169,7 @@ def _write(order: _Order, folder: Path, job: str, splits: Sequence[str]) -> None
 
 
 def _fetched(component: RowSource, folder: Path) -> LocalRows:
-    """A component that is on this machine: one on the Hub is read through once, in its order, and kept in `folder`.
+    """A local copy of a component. One on the Hub is read once, in its own order, and kept in `folder`.
 
     In the order of the corpus, a row group of many rows would be fetched as many times.
     """
@@ -272,7 +272,7 @@ def check(corpus: RowSource, components: Sequence[RowSource]) -> list[str]:
     """Compare a corpus with its components, row by row; one row is in memory.
 
     Returns:
-        What the corpus has that its components do not have, and the reverse, in words; nothing if they are equal.
+        The differences in words: rows that only the corpus has, and rows that it lacks. Empty if there are none.
     """
 
     def shown(data_set: RowSource) -> Iterator[Row]:

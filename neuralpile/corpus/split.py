@@ -1,7 +1,6 @@
 """Which rows of a component are for testing, which for validation, and which for training.
 
-The answer follows from the names and sizes of the component's own rows and the options: adding a component never moves
-another's rows.
+The options and the names and sizes of the component's own rows decide: adding a component never moves another's rows.
 """
 
 import hashlib
@@ -126,7 +125,7 @@ def named(
 ) -> npt.NDArray[np.bool_]:
     """Which rows of a component the options name for testing: boolean (rows,).
 
-    What belongs to a named subject or session, as `info` states it, is in the test split too.
+    All rows of a named subject's or session's group, as `info` states it, are in the test split too.
     """
     if name in {data_set.rpartition("/")[2] for data_set in options.test_datasets}:
         return np.ones(len(names), bool)

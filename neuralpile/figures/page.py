@@ -1,7 +1,7 @@
 """One HTML page about data sets, which needs no network and no other file.
 
-What is published comes from the `dataset.toml` files, what is built from the local builds. The two stand side by side;
-data sets without published numbers, a user's own, are not compared with anything.
+Published numbers come from the `dataset.toml` files and stand beside those of the local builds. A user's own data sets
+have no published numbers and are not compared with any.
 """
 
 import base64

@@ -13,8 +13,8 @@ from neuralpile.corpus.rows import Row, RowSource
 def bin_width(data_set: RowSource, row: Row) -> float | None:
     """Return the width of a row's bins in seconds, or None if it is not known.
 
-    It is the one that the report of the build states, or that of the row's component in the local builds; otherwise
-    the one of the data set in the catalog.
+    It comes from the build's report, or from the report of the row's component among the local builds; failing these,
+    from the catalog.
 
     Raises:
         BadInput: the report cannot be read.

@@ -96,7 +96,7 @@ def metadata(
         splits: what each split holds.
         schema: of the rows.
         tags: for the Hub's search.
-        link: where the terms of licences can be read that the Hub has no identifier for.
+        link: the address of the terms of licences that have no identifier on the Hub.
         caveats: terms to know of, by component.
     """
     n_rows = sum(facts.whole.rows for facts in splits.values())
@@ -218,7 +218,7 @@ def _page(head: DatasetCardData, parts: Iterable[str]) -> str:
 
 
 def _terms_link(repository: str, licences: Mapping[str, str], known: Mapping[str, DataSetInfo]) -> str:
-    """Where the terms are that the Hub has no identifier for: the archive's page, or the card if there are several."""
+    """The address of terms that have no identifier on the Hub: the archive's page, or the card if there are several."""
     others = [name for name, licence in licences.items() if licence not in LICENCES]
     if len(others) == 1 and others[0] in known:
         return known[others[0]].url

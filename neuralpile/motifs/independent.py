@@ -1,4 +1,4 @@
-"""What independent units would give: the probability of patches, and their entropy, if units spiked independently.
+"""Compute the probability of patches, and their entropy, if units spiked independently.
 
 The model: every unit of every row is a Poisson process with the unit's own mean rate in the row, independent of all
 other units and without memory. A patch comes from one group of p_n neighbouring units of one row; which

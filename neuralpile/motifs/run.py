@@ -126,7 +126,7 @@ def select(motifs: Motifs, groups: Groups, n_patches: int, selection: Selection)
 
 
 def _ratio(found: NDArray[np.float64], expected: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Divide by what is expected; more than nothing, where nothing is expected, is infinite."""
+    """Divide by the expected values. The ratio is infinite where something was found and 0 was expected."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.where(found > 0, found / expected, 0.0))
 

@@ -77,7 +77,7 @@ def _dangling(path: Path) -> tuple[str, str]:
 
 
 def missing(path: Path) -> BadInput:
-    """The error for a file that does not exist, or a link whose target does not."""
+    """The error for a missing file, or for a link whose target is missing."""
     if path.is_symlink():
         return BadInput(path, "a file", *_dangling(path))
     return BadInput(path, "a file", "nothing of this name", "check the path")

@@ -161,7 +161,7 @@ def _files(data_dir: Path, patterns: Sequence[str]) -> Iterator[Path]:
 
 
 def _first(data_dir: Path, patterns: Sequence[str], read: Callable[[Path], object]) -> Path:
-    """The first file that can be read. Raises BadInput: that of the first file, or that there is no file."""
+    """The first file that can be read. If none can, raises the first file's BadInput; also if there is no file."""
     errors: list[BadInput] = []
     for path in _files(data_dir, patterns):
         try:

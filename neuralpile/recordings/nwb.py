@@ -100,7 +100,7 @@ def _vector(values: np.ndarray, expected: str) -> np.ndarray:
 
 
 def _whole(values: np.ndarray, name: str) -> np.ndarray:
-    """An index: whole numbers, which may be stored as floating point numbers."""
+    """An index: whole numbers, sometimes stored as floating-point numbers."""
     expected = f"{name} to be a list of offsets"
     values = _vector(values, expected)
     if values.dtype.kind != "f":
@@ -122,11 +122,16 @@ def _ids(path: Recording, table: h5py.Group, n_units: int) -> list[str] | None:
         return [str(unit) for unit in range(column.shape[0])]
 
 
-def _labels(path: Recording, table: h5py.Group, name: str) -> list[str]:
+def _column(path: Recording, table: h5py.Group, name: str) -> h5py.Dataset:
+    """A column of the units table. Raises BadInput if there is none."""
     column = table.get(name)
     if not isinstance(column, h5py.Dataset):
         raise BadInput(path, f"{table.name}/{name}", f"a table of {', '.join(table)}", NO_OPTION)
-    return _texts(hdf5.read(path, column))
+    return column
+
+
+def _labels(path: Recording, table: h5py.Group, name: str) -> list[str]:
+    return _texts(hdf5.read(path, _column(path, table, name)))
 
 
 def _texts(values: np.ndarray) -> list[str]:
@@ -170,9 +175,7 @@ def read_column(path: Recording, name: str) -> np.ndarray:
     """
     with open_nwb(path) as file:
         table = _units_table(path, file)
-        column = table.get(name)
-        if not isinstance(column, h5py.Dataset):
-            raise BadInput(path, f"{table.name}/{name}", f"a table of {', '.join(table)}", NO_OPTION)
+        column = _column(path, table, name)
         values = hdf5.read(path, column)
         return column.asstr()[()] if h5py.check_string_dtype(column.dtype) else values
 

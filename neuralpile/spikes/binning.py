@@ -1,4 +1,4 @@
-"""Spike counts: spike times into bins, fine bins into coarse ones.
+"""Count spikes: spike times into bins, and fine bins into coarse ones.
 
 Counts are matrices (units, bins) of uint8, the type of the published corpus. Every function reports how many spikes it
 left out.

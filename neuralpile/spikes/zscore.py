@@ -1,10 +1,10 @@
 """Undo a z-score: counts from z = (n - mean) / deviation, where mean and deviation are not known.
 
 Whole numbers lie on a lattice. Its step is 1 / deviation, and the smallest z of a trial is its smallest count less the
-mean, in steps. The constants change slowly from trial to trial, so the trials around one show what it does not.
+mean, in steps. The constants change slowly from trial to trial, so neighbouring trials show what one trial does not.
 
-A number that is missing from all counts of a run of trials leaves no trace: it moves their means by as much, and leaves
-every z as it is. The smallest count of a run is taken for 0.
+A constant added to all counts of a run of trials leaves no trace: it shifts their means by the same amount, and every z
+stays as it is. The smallest count of a run is therefore taken to be 0.
 """
 
 from typing import NamedTuple
@@ -25,8 +25,8 @@ TRIED = 8  # the most frequent values whose distances are tried as steps
 SLOWLY = 1.5  # times: a step that is smaller than that of the trials around by this factor is checked against it
 AROUND = 5  # trials to each side whose constants are taken for nearly the same
 DRIFT = 0.25  # spikes: from trial to trial of a run the mean changes by less
-BELIEVED = 10  # empty bins that were due by chance (Poisson): if so many were due, none is no accident
-DUE = 3  # empty bins that were due in a run: if so many were due, one of them was there
+BELIEVED = 10  # expected empty bins (Poisson): if so many are expected, their absence is not chance
+DUE = 3  # expected empty bins in a run: if so many are expected, at least one is taken to be there
 PUBLISHED_LARGEST = 20
 
 
@@ -40,7 +40,7 @@ class Undone(NamedTuple):
         constant: all bins are the same, or not numbers: the trial has no lattice of its own.
         off_lattice: the values lie on no lattice: counts are approximate, by the step of the trials around, or 0 if
             these have none.
-        unsure: the run is too busy, or too short, for an empty bin to be due: counts may be too low.
+        unsure: the run is too busy, or too short, for an empty bin to be expected: counts may be too low.
         no_lattice: number of channels that have values, and a lattice in no trial.
     """
 

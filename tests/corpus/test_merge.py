@@ -458,7 +458,7 @@ def test_each_data_set_without_test_rows_is_named_in_a_warning(components, scrip
     done = script(SCRIPT, "--split_by", "subject", "--test_size", "0.01")
     assert done.returncode == 0, done.stderr
     for name in components:
-        warning = f"warning: {name}: no test split: no subject is as small as --test_size 0.01 of its data set asks"
+        warning = f"warning: {name}: no test split: no subject is small enough for --test_size 0.01"
         assert warning in done.stderr
 
 

@@ -60,7 +60,7 @@ def list_files(data_set: DataSetInfo, web: HttpClient) -> Iterator[RemoteFile]:
 
 
 def _first_line(error: Exception) -> str:
-    """The words of a client for a field that is not what it must be."""
+    """Describe in one line the field that a client's model rejects."""
     if isinstance(error, pydantic.ValidationError):
         first = error.errors()[0]
         return f"{first['msg']} - at {'.'.join(map(str, first['loc']))}"
