@@ -1,6 +1,7 @@
 """Merge built data sets into one corpus: shuffled, with a test split, each row with the name of its data set.
 
 With --check nothing is merged: a corpus is compared with its components, row by row (`--check --help`).
+With --list_evaluation nothing is merged: the evaluation data of public benchmarks are listed.
 """
 
 import argparse
@@ -8,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from neuralpile import catalog, cli
+from neuralpile import catalog, cli, evaluation
 from neuralpile.build.record import REPORT, Report
 from neuralpile.corpus import arrow, merge, split, store
 from neuralpile.corpus.manifest import CorpusManifest, info_of
@@ -20,18 +21,25 @@ from neuralpile.open import open_data_set
 EXAMPLE = "python merge_datasets.py --components m1-a dmfc-rsg --out_dir build/two"
 CHECK = "Compare a merged corpus with its components, row by row."
 CHECK_EXAMPLE = "python merge_datasets.py --check --out_dir build/two"
+LIST = "List which sessions are evaluation data of public benchmarks, with the source of each claim."
+LIST_EXAMPLE = "python merge_datasets.py --list_evaluation"
 COMPONENTS = "local builds, Hub repositories (someone/name) or folders"
 DIFFERENCES_SHOWN = 20
 
 
 def main() -> int:
-    """Run the command that is asked for: merge, or check."""
+    """Run the command that is asked for: merge, check, or list evaluation data."""
     mode = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     mode.add_argument("--check", action="store_true")
+    mode.add_argument("--list_evaluation", action="store_true")
     chosen, arguments = mode.parse_known_args()
     if chosen.check:
         given = _check_options().parse_args(arguments)
         return check(given.out_dir, given.components)
+    if chosen.list_evaluation:
+        cli.parser(LIST, LIST_EXAMPLE).parse_args(arguments)
+        print(evaluation.table())
+        return 0
     return merge_and_push(_merge_options(), arguments)
 
 
@@ -78,6 +86,11 @@ def _merge_options() -> argparse.ArgumentParser:
     parser.add_argument("--out_dir", type=Path, default=catalog.BUILD / catalog.PILE, help="where the corpus goes")
     parser.add_argument(
         "--check", action="store_true", help="merge nothing; compare the corpus with its components instead"
+    )
+    parser.add_argument(
+        "--list_evaluation",
+        action="store_true",
+        help="merge nothing; list evaluation data of benchmarks instead",
     )
     options.add_publishing(parser, "the corpus")
     return parser

@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, dataclass, field, fields
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -32,6 +33,25 @@ def _in(table: str, default: Any = MISSING, key: str = "") -> Any:
     """A field of `DataSetInfo` that stands in this table of `dataset.toml`, under its own name or under `key`."""
     metadata = {"table": table, "key": key}
     return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Animal:
+    """An animal, or a person, that one or more subjects of a data set are.
+
+    Animals of several data sets have the same name in each `dataset.toml`.
+
+    Attributes:
+        name: the same in every data set.
+        subjects: patterns (fnmatch) of the subjects as they stand in the rows.
+        source: where the claim is from.
+        probable: the claim follows from names and circumstances only.
+    """
+
+    name: str
+    subjects: tuple[str, ...]
+    source: str
+    probable: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +108,8 @@ class DataSetInfo:
     subject_pattern: str = _in("grouping", "", key="subject")
     session_pattern: str = _in("grouping", "", key="session")
 
+    animals: tuple[Animal, ...] = _in("", ())
+
     licence: str = _in("licence", "not stated")
     restricted: bool = _in("licence", False)  # the terms forbid, or may forbid, redistribution of rows
     caveat: str = _in("licence", "")
@@ -113,6 +135,18 @@ class DataSetInfo:
     def subject_group(self, subject_id: str) -> str:
         """The animal or person of a row, for splits: rows of one group stay on one side."""
         return _matched(self.subject_pattern, subject_id)
+
+    def animal(self, subject_id: str) -> str:
+        """The animal or person that a row's subject is, by one name across data sets.
+
+        A subject that `dataset.toml` does not name is an animal of its own: "<data set>/<subject>".
+
+        Example:
+            >>> load("m2").animal("sub-MonkeyN-held-in-calib"), load("temmar").animal("sub-Monkey-N")
+            ('chestek-n', 'chestek-n')
+        """
+        known = (a.name for a in self.animals if any(fnmatchcase(subject_id, pattern) for pattern in a.subjects))
+        return next(known, f"{self.name}/{self.subject_group(subject_id)}")
 
     def session_group(self, session_id: str) -> str:
         """The session of a row, for splits: of one subject, rows of one group stay on one side."""
@@ -220,6 +254,7 @@ _WORDS: dict[Any, str] = {
     float | None: "a number",
     tuple[str, ...]: "a list of strings",
     tuple[int, int] | None: "a list of two integers",
+    tuple[Animal, ...]: "a list of tables with name, subjects and source",
 }
 
 

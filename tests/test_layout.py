@@ -11,7 +11,7 @@ from helpers import ROOT
 FLOORS = [
     *("interrupt", "errors", "files", "compile", "http_client", "catalog", "cli"),  # the hall
     *("acquire", "spikes", "recordings", "corpus", "hub", "open", "build", "motifs", "figures"),
-    *("simulation", "readme_tables"),  # used by scripts and by make only
+    *("simulation", "readme_tables", "evaluation"),  # used by scripts and by make only
 ]
 PACKAGE = ROOT / "neuralpile"
 
