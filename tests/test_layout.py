@@ -10,7 +10,7 @@ from helpers import ROOT
 # Publishing and opening stand below build, because every preprocess.py can publish what it built.
 FLOORS = [
     *("interrupt", "errors", "files", "compile", "http_client", "catalog", "cli"),  # the hall
-    *("acquire", "spikes", "recordings", "corpus", "hub", "open", "build", "motifs", "figures"),
+    *("acquire", "spikes", "recordings", "corpus", "hub", "open", "build", "training", "motifs", "figures"),
     *("simulation", "readme_tables", "evaluation"),  # used by scripts and by make only
 ]
 PACKAGE = ROOT / "neuralpile"
