@@ -78,7 +78,10 @@ FORMATS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", FORMATS)
+QUICK = ("nwb", "phy")  # the formats of most laboratories; the others are built by `make nightly`
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in FORMATS])
 def test_each_format_becomes_a_data_set_by_one_command(script, tmp_path, name):
     write, options = FORMATS[name]
     raw = tmp_path / "raw"
