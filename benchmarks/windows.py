@@ -1,0 +1,284 @@
+"""Windows of at most 256 units × 100 bins from a corpus: ours beside other ways, in one run, warm and from the disk.
+
+The corpus is written once: rows of 10 million tokens, Poisson counts with lognormal rates around 5 Hz, and unit counts
+as in the real corpus (median 96, 95 % up to 256, 99 % up to 1,678, at most 1,734). Each way runs in a process of its
+own and gives the same batches of 64 windows: the first of each is compared. "Disk": the page cache of all files was
+dropped; what the process then read from the disk is compared with the counts that it gave. Ways whose package is not
+installed are skipped by name: temporaldata, zarr, pylance, litdata, torch.
+
+    python benchmarks/windows.py --folder /tmp/windows
+"""
+
+import argparse
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from neuralpile import simulation
+from neuralpile.corpus import arrow, rows
+from neuralpile.corpus.rows import Row
+from neuralpile.files import whole_file, whole_folder
+from neuralpile.open import open_data_set
+from neuralpile.training import Windows
+
+UNITS, BINS, BATCH, BIN = 256, 100, 64, 0.02
+# Unit counts of the real corpus at these shares of its rows; those below the median are our own choice.
+SHARES, COUNTS = (0, 0.05, 0.5, 0.95, 0.99, 1), (10, 40, 96, 256, 1678, 1734)
+TRAINS, LONG = 64, 1_000_000  # spike trains that rows are cut from, and their bins
+TILE = 128  # bins of a tile of zarr and Lance
+SECONDS, MOST = 4.0, 64  # a way is measured for so long, or for so many batches
+LOCALITY = 16  # rows
+
+
+class Request(NamedTuple):
+    """A window that every way has to give: a row, its units in ascending order, and the first bin."""
+
+    row: int
+    units: npt.NDArray[np.int64]
+    start: int
+
+
+Way = Callable[[Sequence[Request]], npt.NDArray[np.uint8]]  # to (windows, UNITS, BINS), padded with zeros
+
+
+def write_corpus(folder: Path, tokens: int) -> None:
+    """Write the corpus, one split, a file for 50 rows."""
+    rng = np.random.default_rng(0)
+    n_rows = -(-tokens // 10_000_000)
+    n_units = np.interp((np.arange(n_rows) + 0.5) / n_rows, SHARES, COUNTS).astype(int)
+    rng.shuffle(n_units)
+    trains = np.stack([rng.poisson(rate * BIN, LONG) for rate in simulation.lognormal_rates(TRAINS, rng)])
+    trains = np.tile(trains.astype(np.uint8), 2)
+
+    def made() -> Iterator[Row]:
+        for i, units in enumerate(n_units):
+            counts = np.empty((units, 10_000_000 // units), np.uint8)
+            for unit in counts:
+                start = rng.integers(LONG)
+                unit[:] = trains[rng.integers(TRAINS), start : start + len(unit)]
+            yield Row(counts, "sub", f"ses-{i}", "segment_0", "simulated")
+
+    write_split(folder, made(), n_rows)
+
+
+def write_split(folder: Path, made: Iterator[Row], n_rows: int) -> None:
+    """Write rows as the training split of a corpus."""
+    files = [folder / "train" / f"data-{i:05d}.arrow" for i in range(-(-n_rows // 50))]
+    for file in files:
+        arrow.write_rows(file, itertools.islice(made, 50), rows.MERGED_SCHEMA)
+    arrow.finish(folder / "train", files, rows.MERGED_SCHEMA, "0" * 64)
+    (folder / arrow.SPLITS).write_text(json.dumps({"splits": ["train"]}))
+
+
+def one_by_one(window: Callable[[Request], npt.ArrayLike]) -> Way:
+    """A way that gives one window after another."""
+
+    def batch(requests: Sequence[Request]) -> npt.NDArray[np.uint8]:
+        out = np.zeros((len(requests), UNITS, BINS), np.uint8)
+        for place, request in zip(out, requests, strict=True):
+            place[: len(request.units)] = window(request)
+        return out
+
+    return batch
+
+
+def some(units: npt.NDArray[np.int64]) -> slice | npt.NDArray[np.int64]:
+    """Neighbouring units as a slice, which NumPy copies faster."""
+    return slice(units[0], units[-1] + 1) if units[-1] - units[0] + 1 == len(units) else units
+
+
+def lists(folder: Path) -> Way:
+    """The plain way: a row of `datasets` as Python lists, cropped."""
+    import datasets
+
+    opened = datasets.load_from_disk(str(folder / "corpus"))["train"]
+
+    def window(request: Request) -> npt.ArrayLike:
+        counts = opened[request.row]["spike_counts"]
+        return [counts[unit][request.start : request.start + BINS] for unit in request.units]
+
+    return one_by_one(window)
+
+
+def with_format(folder: Path) -> Way:
+    """`with_format("numpy")`, cropped."""
+    import datasets
+
+    opened = datasets.load_from_disk(str(folder / "corpus"))["train"].with_format("numpy")
+    return one_by_one(lambda r: opened[r.row]["spike_counts"][r.units, r.start : r.start + BINS])
+
+
+def in_memory(folder: Path) -> Way:
+    """Slices out of arrays in memory: the floor."""
+    counts = [row.counts.copy() for row in open_data_set(str(folder / "corpus"))]
+    return one_by_one(lambda r: counts[r.row][some(r.units), r.start : r.start + BINS])
+
+
+def time_major(folder: Path) -> Way:
+    """A memmap (bins, units) for each row, all in one file."""
+    path = folder / "time-major.u8"
+    source = open_data_set(str(folder / "corpus"))
+    shapes = [row.counts.shape[::-1] for row in source]
+    if not path.exists():
+        with whole_file(path) as partial, partial.open("wb") as file:
+            for row in source:
+                np.ascontiguousarray(row.counts.T).tofile(file)
+    ends = np.cumsum([bins * units for bins, units in shapes])
+    whole = np.memmap(path, np.uint8, "r")
+    counts = [whole[end - b * u : end].reshape(b, u) for end, (b, u) in zip(ends, shapes, strict=True)]
+    return one_by_one(lambda r: counts[r.row][r.start : r.start + BINS].T[some(r.units)])
+
+
+def with_temporaldata(folder: Path) -> Way:
+    """Lazy slices in time of a RegularTimeSeries in an HDF5 file for each row, as torch_brain reads them."""
+    import h5py
+    from temporaldata import Data, RegularTimeSeries
+
+    out = folder / "temporaldata"
+    if not out.exists():
+        with whole_folder(out) as partial:
+            for i, row in enumerate(open_data_set(str(folder / "corpus"))):
+                counts = RegularTimeSeries(counts=np.ascontiguousarray(row.counts.T), sampling_rate=1 / BIN)
+                with h5py.File(partial / f"{i}.h5", "w") as file:
+                    Data(counts=counts, domain=counts.domain).to_hdf5(file)
+    opened: dict[int, Data] = {}
+
+    def window(request: Request) -> npt.ArrayLike:
+        if request.row not in opened:
+            opened[request.row] = Data.from_hdf5(h5py.File(out / f"{request.row}.h5"), lazy=True)
+        start = (request.start + 1e-3) * BIN  # times of bins are rounded
+        found = opened[request.row].slice(start - 1e-3 * BIN, start + (BINS - 1) * BIN + BIN / 2).counts.counts
+        return found[:BINS].T[some(request.units)]
+
+    return one_by_one(window)
+
+
+def with_zarr(folder: Path) -> Way:
+    """zarr 3: an array (bins, units) for each row, zstd, tiles of all units in shards."""
+    import zarr
+
+    out = folder / "zarr"
+    if not out.exists():
+        with whole_folder(out) as partial:
+            group = zarr.open_group(str(partial), mode="w")
+            for i, row in enumerate(open_data_set(str(folder / "corpus"))):
+                units, bins = row.counts.shape
+                shard = (TILE * min(64, -(-bins // TILE)), units)
+                codec = zarr.codecs.ZstdCodec(level=3)
+                made = group.create_array(
+                    str(i), shape=(bins, units), chunks=(TILE, units), shards=shard, dtype="u1", compressors=codec
+                )
+                made[:] = np.ascontiguousarray(row.counts.T)
+    group = zarr.open_group(str(out), mode="r")
+    opened: dict[int, zarr.Array] = {}
+
+    def window(request: Request) -> npt.ArrayLike:
+        if request.row not in opened:
+            opened[request.row] = group[str(request.row)]
+        return opened[request.row][request.start : request.start + BINS].T[some(request.units)]
+
+    return one_by_one(window)
+
+
+def with_lance(folder: Path) -> Way:
+    """Lance: a tile (bins, all units) for each record, zstd; a batch is one `take`."""
+    import lance
+    import pyarrow as pa
+
+    out = folder / "lance"
+    source = open_data_set(str(folder / "corpus"))
+    if not out.exists():
+        schema = pa.schema([pa.field("tile", pa.binary(), metadata={"lance-encoding:compression": "zstd"})])
+
+        def tiles() -> Iterator[pa.RecordBatch]:
+            for row in source:
+                counts = np.ascontiguousarray(row.counts.T)
+                content = [counts[at : at + TILE].tobytes() for at in range(0, len(counts), TILE)]
+                yield pa.record_batch([pa.array(content, pa.binary())], schema=schema)
+
+        with whole_folder(out) as partial:
+            lance.write_dataset(
+                pa.RecordBatchReader.from_batches(schema, tiles()), str(partial / "tiles"), data_storage_version="2.1"
+            )
+    shapes = [row.counts.shape for row in source]
+    first = np.cumsum([0, *(-(-bins // TILE) for _, bins in shapes)])
+    opened = lance.dataset(str(out / "tiles"))
+
+    def batch(requests: Sequence[Request]) -> npt.NDArray[np.uint8]:
+        begins = [int(first[r.row]) + r.start // TILE for r in requests]
+        ends = [int(first[r.row]) + (r.start + BINS - 1) // TILE for r in requests]
+        wanted = sorted({tile for begin, end in zip(begins, ends, strict=True) for tile in range(begin, end + 1)})
+        column = opened.take(wanted)["tile"].combine_chunks()
+        content = np.frombuffer(column.buffers()[2], np.uint8)
+        offsets = np.frombuffer(column.buffers()[1], np.int32)[column.offset :]
+        at = dict(zip(wanted, itertools.count(), strict=False))
+
+        def window(request: Request) -> npt.ArrayLike:
+            begin = int(first[request.row]) + request.start // TILE
+            end = int(first[request.row]) + (request.start + BINS - 1) // TILE
+            counts = content[offsets[at[begin]] : offsets[at[end] + 1]].reshape(-1, shapes[request.row][0])
+            return counts[request.start % TILE :][:BINS].T[some(request.units)]
+
+        return one_by_one(window)(requests)
+
+    return batch
+
+
+def with_litdata(folder: Path) -> Way:
+    """litdata: windows cut beforehand, all units × 100 bins a sample, so they start at multiples of 100 bins only."""
+    import litdata
+
+    out = folder / "litdata"
+    source = open_data_set(str(folder / "corpus"))
+    shapes = [row.counts.shape for row in source]
+    if not out.exists():
+        with whole_folder(out) as partial:
+            litdata.optimize(
+                _Cut(str(folder / "corpus")),
+                list(range(len(source))),
+                str(partial),
+                chunk_bytes="64MB",
+                num_workers=1,
+                keep_data_ordered=True,
+                verbose=False,
+            )
+    first = np.cumsum([0, *(bins // BINS for _, bins in shapes)])
+    opened = litdata.StreamingDataset(str(out))
+    return one_by_one(lambda r: opened[int(first[r.row]) + r.start // BINS][some(r.units)])
+
+
+class _Cut:
+    """Cuts a row into samples."""
+
+    def __init__(self, corpus: str) -> None:
+        self.corpus = corpus
+
+    def __call__(self, i: int) -> Iterator[npt.NDArray[np.uint8]]:
+        counts = open_data_set(self.corpus).row(i).counts
+        for start in range(0, counts.shape[1] - BINS + 1, BINS):
+            yield np.ascontiguousarray(counts[:, start : start + BINS])
+
+
+def ours(folder: Path, order: str) -> Way: ...
+
+
+WAYS: dict[str, tuple[Callable[[Path], Way], str]] = {  # and the file or folder that it reads
+    'ds[i]["spike_counts"]': (lists, "corpus"),
+    'with_format("numpy")': (with_format, "corpus"),
+    "NumPy, in memory": (in_memory, ""),
+    "time-major memmap": (time_major, "time-major.u8"),
+    "temporaldata, HDF5": (with_temporaldata, "temporaldata"),
+    "zarr 3, shards": (with_zarr, "zarr"),
+    "Lance, tiles": (with_lance, "lance"),
+    "litdata": (with_litdata, "litdata"),
+}
+SLOW = 4  # windows in a batch of the first two, which take seconds for each
