@@ -51,7 +51,7 @@ def read(path: Path, options: Options) -> Session:
     missing = [name for name in CHANNELS if name not in content]
     if missing:
         notes.append(f"no {', '.join(missing[:3])}{' …' * (len(missing) > 3)}: {len(missing)} silent channels")
-    return Session(path.parent.name, path.stem, matrix, notes)
+    return Session(path.parent.name, path.stem, matrix, notes, units={"id": CHANNELS})
 
 
 def as_published(trains: list[np.ndarray], n_bins: int, bin_size: float) -> np.ndarray:

@@ -4,14 +4,18 @@ A line of the table of sessions is one session; a line of the table of units is 
 What a recording does not say is null. `source_dataset`, `subject_id` and `session_id` are those of the rows.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import parquet
 
-from neuralpile.errors import BadInput
+from neuralpile import evaluation
+from neuralpile.catalog import DataSetInfo
+from neuralpile.errors import BadInput, Mismatch, printable
 from neuralpile.files import whole_file
 
 SESSIONS_FILE, UNITS_FILE = "sessions.parquet", "units.parquet"
@@ -87,6 +91,15 @@ def delete(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
+def are(folder: Path, sessions: pa.Table, units: pa.Table) -> bool:
+    """Whether the tables in a folder are these."""
+    try:
+        there = read_sessions(folder), read_units(folder)
+    except BadInput:
+        return False
+    return all(found is not None and found.equals(table) for found, table in zip(there, (sessions, units), strict=True))
+
+
 def read_sessions(folder: Path) -> pa.Table | None:
     """The table of sessions in a folder, of the schema `SESSIONS`; None if there is none.
 
@@ -153,3 +166,57 @@ def where(sessions: pa.Table, expression: str) -> npt.NDArray[np.bool_]:
             raise BadInput("--where", f"an expression over the columns {columns}", found, do) from None
     chosen[rows] = True
     return chosen
+
+
+def stated(units: Mapping[str, Sequence[object]], n_units: int) -> pa.Table:
+    """What a recording says of its units as a table of the schema `STATED`: NaN becomes null, control codes escapes.
+
+    Parameters:
+        units: some of the columns of `STATED`, a value or None for each unit.
+        n_units: the number of units.
+
+    Raises:
+        Mismatch: they have another number of values, or there are other columns.
+    """
+    if not set(units) <= set(STATED.names):
+        raise Mismatch(f"units with columns of {', '.join(STATED.names)}", ", ".join(units))
+    columns = []
+    for field in STATED:
+        values = units.get(field.name, [None] * n_units)
+        if len(values) != n_units:
+            raise Mismatch(f"{field.name} of {n_units:,} units, one for each row of counts", f"{len(values):,}")
+        try:
+            if field.type == pa.string():
+                values = [value if value is None else printable(value) for value in values]
+            columns.append(pa.array(values, field.type, from_pandas=True))  # NaN is null
+        except (pa.ArrowException, TypeError) as error:
+            raise Mismatch(f"{field.name} of units as {field.type}", str(error)) from None
+    return pa.Table.from_arrays(columns, schema=STATED)
+
+
+def known_of(name: str, info: DataSetInfo | None, subject_id: str, session_id: str) -> dict[str, Any]:
+    """The columns of `SESSIONS` that follow from a session's names and from its data set.
+
+    Parameters:
+        name: of the data set.
+        info: what is known of it; None if nothing is.
+        subject_id, session_id: as in the rows.
+    """
+    line: dict[str, Any] = {
+        "source_dataset": name,
+        "subject_id": subject_id,
+        "session_id": session_id,
+        "evaluation": evaluation.uses(name, subject_id, session_id),
+    }
+    if info is None:
+        return line
+    return line | {
+        "animal": info.animal(subject_id),
+        "species": ", ".join(info.species),
+        "areas": info.area.split(", ") if info.area else [],
+        "task": info.task or None,
+        "signal": info.signal or None,
+        "licence": info.licence,
+        "restricted": info.restricted,
+        "doi": info.paper_doi or None,
+    }

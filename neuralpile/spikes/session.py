@@ -1,7 +1,8 @@
 """A session, as a `preprocess.py` returns it, and the options by which it is made."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import numpy as np
 
@@ -65,6 +66,11 @@ class Session:
         notes: what a user should know: spikes left out, warnings in the file. One sentence each.
         whole: write one row, whatever its size, as the published corpus does for one data set.
         facts: what else report.json says of the session, such as how the counts were derived.
+        units: what the recording says of its units: columns `id`, `area`, `electrode`, `group`, `x`, `y`, `z` and
+            `quality`, of `corpus.tables.STATED`, or some of them, with a value or None for each row of `counts`.
+        start_time: when the session began, as the recording states it; times without a zone count as UTC.
+        observed_fraction: share of the bins in which the recording was made, where it says so.
+        bin_size: width of the bins in seconds, where it is not that of the options.
 
     Example:
         >>> Session("sub-A", "ses-1", np.zeros((3, 50), np.uint8)).counts.shape
@@ -77,3 +83,7 @@ class Session:
     notes: list[str] = field(default_factory=list)
     whole: bool = False
     facts: Mapping[str, str | int | float] = field(default_factory=dict)
+    units: Mapping[str, Sequence[object]] = field(default_factory=dict)
+    start_time: datetime | None = None
+    observed_fraction: float | None = None
+    bin_size: float | None = None
