@@ -104,7 +104,10 @@ def build_session(read: Read, task: Task) -> SessionFacts:
     if task.options.trim:
         session = trimmed(session)
         counts = session.counts
-    units = stated_units(task.source, session)
+    try:
+        units: dict[str, Any] = dict(session.stated_units())
+    except Mismatch as error:
+        raise error.at(task.source, "fix the script") from None
     limit = max(counts.size, 1) if session.whole else task.options.token_count_limit
     try:
         segments = list(rows.segments(counts, limit, task.options.as_published))
@@ -123,21 +126,6 @@ def build_session(read: Read, task: Task) -> SessionFacts:
     metadata = {"made_from": made_from, "facts": asdict(facts), "units": units | {"n_spikes": n_spikes.tolist()}}
     arrow.write_rows(task.target, session_rows, rows.SCHEMA, metadata)
     return facts
-
-
-def stated_units(recording: Recording, session: Session) -> dict[str, list[object]]:
-    """What a recording says of its units, as columns of `tables.STATED`; those that say nothing are left out.
-
-    Raises:
-        BadInput: the session's units are not those of its counts.
-    """
-    from neuralpile.corpus import tables
-
-    try:
-        columns = tables.stated(session.units, len(session.counts)).to_pydict()
-    except Mismatch as error:
-        raise error.at(recording, "fix the script") from None
-    return {name: values for name, values in columns.items() if any(value is not None for value in values)}
 
 
 def trimmed(session: Session) -> Session:

@@ -4,7 +4,6 @@ A line of the table of sessions is one session; a line of the table of units is 
 What a recording does not say is null. `source_dataset`, `subject_id` and `session_id` are those of the rows.
 """
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,9 @@ from pyarrow import parquet
 
 from neuralpile import evaluation
 from neuralpile.catalog import DataSetInfo
-from neuralpile.errors import BadInput, Mismatch, printable
+from neuralpile.errors import BadInput
 from neuralpile.files import whole_file
+from neuralpile.spikes.session import UNIT_COLUMNS
 
 SESSIONS_FILE, UNITS_FILE = "sessions.parquet", "units.parquet"
 
@@ -47,24 +47,11 @@ SESSIONS = pa.schema(
         ("split", pa.string()),  # of a corpus: the splits that have rows of it, joined by "+"
     ]
 )
-# What is known of a unit from its recording; n_spikes, rate and alive are counted.
-STATED = pa.schema(
-    [
-        ("id", pa.string()),  # in the recording
-        ("area", pa.string()),
-        ("electrode", pa.string()),
-        ("group", pa.string()),  # of electrodes: an array or a probe
-        ("x", pa.float64()),  # position of the electrode, in the recording's own unit
-        ("y", pa.float64()),
-        ("z", pa.float64()),
-        ("quality", pa.string()),  # in the recording's own words
-    ]
-)
 UNITS = pa.schema(
     [
         *KEY,
         ("unit", pa.int64()),  # which row of the counts
-        *STATED,
+        *((name, pa.string() if kind is str else pa.float64()) for name, kind in UNIT_COLUMNS.items()),
         ("n_spikes", pa.int64()),
         ("rate", pa.float64()),  # Hz, over the whole session
         ("alive", pa.bool_()),  # has at least one spike
@@ -166,32 +153,6 @@ def where(sessions: pa.Table, expression: str) -> npt.NDArray[np.bool_]:
             raise BadInput("--where", f"an expression over the columns {columns}", found, do) from None
     chosen[rows] = True
     return chosen
-
-
-def stated(units: Mapping[str, Sequence[object]], n_units: int) -> pa.Table:
-    """What a recording says of its units as a table of the schema `STATED`: NaN becomes null, control codes escapes.
-
-    Parameters:
-        units: some of the columns of `STATED`, a value or None for each unit.
-        n_units: the number of units.
-
-    Raises:
-        Mismatch: they have another number of values, or there are other columns.
-    """
-    if not set(units) <= set(STATED.names):
-        raise Mismatch(f"units with columns of {', '.join(STATED.names)}", ", ".join(units))
-    columns = []
-    for field in STATED:
-        values = units.get(field.name, [None] * n_units)
-        if len(values) != n_units:
-            raise Mismatch(f"{field.name} of {n_units:,} units, one for each row of counts", f"{len(values):,}")
-        try:
-            if field.type == pa.string():
-                values = [value if value is None else printable(value) for value in values]
-            columns.append(pa.array(values, field.type, from_pandas=True))  # NaN is null
-        except (pa.ArrowException, TypeError) as error:
-            raise Mismatch(f"{field.name} of units as {field.type}", str(error)) from None
-    return pa.Table.from_arrays(columns, schema=STATED)
 
 
 def known_of(name: str, info: DataSetInfo | None, subject_id: str, session_id: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class SpikeTrains:
         ids: (units,), str: each unit's name in the file.
         quality: (units,), str: each unit's label in the file's own words, "" for none; None where there are no labels.
         unassigned: spikes of the file that belong to no unit and are not in `times`.
-        about: what else the file says of each unit: columns of `corpus.tables.STATED`, (units,) each, None for nothing.
+        about: what else the file says of each unit: columns of `session.UNIT_COLUMNS`, (units,) each.
         start_time: when the session began; None where the file does not say.
         notes: what a user should know of the file.
 
