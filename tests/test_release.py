@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 
+import pytest
 import yaml
 from helpers import ROOT
 
@@ -34,6 +35,7 @@ def test_the_changelog_has_the_version_with_the_citations_date_on_top():
     assert released == sorted(released, key=lambda entry: entry[1], reverse=True)
 
 
+@pytest.mark.slow
 def test_a_build_that_copies_files_is_refused_with_the_reason(tmp_path):
     """pip brings the setuptools that pyproject.toml asks for; that of the environment may be older."""
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", tmp_path, ROOT]

@@ -46,9 +46,7 @@ class About(NamedTuple):
     notes: list[str]
 
 
-def about(
-    path: Recording, file: h5py.File, table: h5py.Group | None, series: h5py.Group, n_units: int, quality: str = ""
-) -> About:
+def about(path: Recording, file: h5py.File, table: h5py.Group | None, series: h5py.Group, n_units: int) -> About:
     """Read what a file says of its units and its session.
 
     Parameters:
@@ -57,7 +55,6 @@ def about(
         table: has a line for each unit; None if nothing has.
         series: has the units' `electrodes`; for a units table, the same table.
         n_units: number of units.
-        quality: the column of quality labels; by default one with a usual name.
 
     Raises:
         BadInput: a part of the file cannot be fetched.
@@ -77,7 +74,7 @@ def about(
     if table is not None:
         own = _Table(path, table, n_units)
         look("columns of the units", lambda: {"area": own.words(AREA), **own.position(POSITIONS[1])})
-        look("quality labels", lambda: {"quality": own.words((quality,) if quality else QUALITY)})
+        look("quality labels", lambda: {"quality": own.words(QUALITY)})
     look("the electrodes of the units", lambda: _of_electrodes(path, file, series, n_units))
     if table is not None:
         look("the electrode groups of the units", lambda: _of_groups(path, file, own))
@@ -146,9 +143,11 @@ def _of_electrodes(path: Recording, file: h5py.File, series: h5py.Group, n_units
     region, index = series.get("electrodes"), series.get("electrodes_index")
     if not isinstance(region, h5py.Dataset):
         return {}
+    electrodes = file[region.attrs["table"]] if "table" in region.attrs else file.get(f"{GROUPS}/electrodes")
+    if electrodes is None:
+        return {}
     lines = hdf5.read(path, region)
     ends = hdf5.read(path, index) if isinstance(index, h5py.Dataset) else np.arange(1, n_units + 1)
-    electrodes = file[region.attrs["table"]] if "table" in region.attrs else file[f"{GROUPS}/electrodes"]
     length = len(electrodes["id"])
     if lines.dtype.kind not in "iu" or ends.dtype.kind not in "iu" or ends.shape != (n_units,):
         raise Mismatch(f"lines of electrodes for {n_units:,} units", f"{lines.dtype} and ends of shape {ends.shape}")

@@ -219,9 +219,8 @@ def damaged_index(file):
     file["units/electrodes_index"][...] = 0
 
 
-def no_table(file):
-    del file["units/electrodes"].attrs["table"]
-    del file["general/extracellular_ephys"]
+def no_such_table(file):
+    del file["general/extracellular_ephys/electrodes"]
 
 
 def no_start(file):
@@ -233,7 +232,7 @@ def no_start(file):
     [
         (damaged_region, "the electrodes of the units cannot be read"),
         (damaged_index, "the electrodes of the units cannot be read"),
-        (no_table, "the electrodes of the units cannot be read"),
+        (no_such_table, "the electrodes of the units cannot be read"),
         (no_start, "when the session began cannot be read"),
     ],
 )
