@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.recordings import hdf5
+from neuralpile.recordings import hdf5, names
 from neuralpile.recordings.hdf5 import Read, Recording, open_hdf5, prefetch
 from neuralpile.spikes import binning, trains
 from neuralpile.spikes.session import Options, Session
@@ -23,6 +23,7 @@ from neuralpile.spikes.trains import SpikeTrains
 SLAB = 64 * 2**20  # bytes of a raster that are read at a time
 LOWEST_RATE, HIGHEST_RATE = 0.1, 100_000.0  # Hz: rates of bins of 10 s, and above those of any recording system
 UNITS_TABLES = ("units", "processing/ecephys/units")  # where the published data sets have them
+UNSTATED = ("", "unknown", "none", "n/a", "na", "null", "nan", "subject", "subject_id")  # what stands for no name
 DAMAGED = "the file is damaged or not NWB; download it again"
 NOT_A_RECORDING = "check that this is a recording's file"
 NO_OPTION = "build without this option"
@@ -40,12 +41,13 @@ def open_nwb(path: Recording) -> AbstractContextManager[h5py.File]:
     return open_hdf5(path, "NWB file (HDF5)")
 
 
-def read_spike_trains(path: Recording, quality: str | None = None) -> SpikeTrains:
+def read_spike_trains(path: Recording, quality: str | None = None, required: bool = True) -> SpikeTrains:
     """Read the spike trains of a file's units table, with the units' ids.
 
     Parameters:
         path: the file, on disk or in an archive.
         quality: the column of the units table that has quality labels, if they are wanted.
+        required: whether it is an error if that column is missing or cannot be read.
 
     Raises:
         BadInput: the file is not HDF5, has no units table or no spike times, or an index that does not fit them.
@@ -57,7 +59,7 @@ def read_spike_trains(path: Recording, quality: str | None = None) -> SpikeTrain
             times = _vector(hdf5.read(path, table["spike_times"]), f"{where}/spike_times to be a list of seconds")
             ends = _whole(hdf5.read(path, table["spike_times_index"]), f"{where}/spike_times_index")
             ids = _ids(path, table, len(ends))
-            labels = None if quality is None else _labels(path, table, quality)
+            labels = None if quality is None else _labels(path, table, quality, len(ends), required)
         except Mismatch as error:
             raise error.at(path, DAMAGED) from None
     if ids is not None and len(ids) != len(ends):
@@ -130,8 +132,15 @@ def _column(path: Recording, table: h5py.Group, name: str) -> h5py.Dataset:
     return column
 
 
-def _labels(path: Recording, table: h5py.Group, name: str) -> list[str]:
-    return _texts(hdf5.read(path, _column(path, table, name)))
+def _labels(path: Recording, table: h5py.Group, name: str, n_units: int, required: bool) -> list[str] | None:
+    """A column of labels, one for each unit; None if it is not required and not there, or not whole."""
+    try:
+        labels = _texts(hdf5.read(path, _column(path, table, name)))
+    except (BadInput, Mismatch, OSError, ValueError):
+        if required:
+            raise
+        return None
+    return labels if required or len(labels) == n_units else None
 
 
 def _texts(values: np.ndarray) -> list[str]:
@@ -165,6 +174,26 @@ def read_warning(path: Recording) -> list[str]:
         return []
     text = " ".join(" ".join(texts).split())
     return [f"the file says: {text}"] if text.lower().startswith("warning") else []
+
+
+def subject_of(path: Recording) -> str:
+    """The subject as BIDS marks it in the path (see `recordings.names`), else as the file states it; else "".
+
+    The published rows have the folder's name, which DANDI makes from what the file states: `sub-<subject_id>`.
+    """
+    return names.subject(path) or _stated_subject(path)
+
+
+def _stated_subject(path: Recording) -> str:
+    """`subject_id` of the file; "" if it states none. It is not needed for counts: one that is no text is none."""
+    try:
+        with open_nwb(path) as file:
+            stated = hdf5.find(file, "general/subject/subject_id")
+            texts = _texts(hdf5.read(path, stated)) if isinstance(stated, h5py.Dataset) else []
+    except (BadInput, TypeError, AttributeError):
+        return ""
+    name = " ".join(texts[0].split()) if len(texts) == 1 else ""
+    return "" if name.casefold() in UNSTATED else name
 
 
 def read_column(path: Recording, name: str) -> np.ndarray:
@@ -218,7 +247,7 @@ def count_units(
     quality: Quality | None = None,
     observed: Callable[[Recording], np.ndarray] = read_observed,
 ) -> Session:
-    """Spike counts of a file's units table. The subject is the file's folder, the session its name.
+    """Spike counts of a file's units table.
 
     Parameters:
         path: the NWB file.
@@ -234,12 +263,10 @@ def count_units(
         >>> from pathlib import Path
         >>> session = count_units(Path("sub-A/sub-A_ses-1.nwb"), Options())  # doctest: +SKIP
     """
-    wanted = quality.column if quality and options.min_quality else None
-    found = read_spike_trains(path, wanted)
+    found = read_spike_trains(path, quality.column if quality else None, required=options.min_quality is not None)
     try:
-        session = trains.count(
-            found, options, path.parent.name, path.stem, quality.levels if quality and wanted else ()
-        )
+        levels = quality.levels if quality else ()
+        session = trains.count(found, options, subject_of(path), names.session(path), levels)
     except Mismatch as error:
         raise error.at(path, "check the unit of the spike times") from None
     session.notes[:0] = read_warning(path)
@@ -281,7 +308,7 @@ def count_raster(path: Recording, options: Options, places: Sequence[str], own_b
     (units, fine bins) is transposed.
 
     Parameters:
-        path: the NWB file; the subject is its folder, the session its name.
+        path: the NWB file.
         options: of these, `bin_size` and `as_published`.
         places: where in the file the raster may be; the first one that exists is read.
         own_bin: width of a fine bin in seconds.
@@ -307,7 +334,8 @@ def count_raster(path: Recording, options: Options, places: Sequence[str], own_b
         notes = _note_rate(data, own_bin)
     if transposed:
         notes.append("the raster is stored as (units, bins), as the file's other entries show; it was transposed")
-    return Session(path.parent.name, path.stem, binned.counts, notes + binned.notes(options.as_published))
+    notes += binned.notes(options.as_published)
+    return Session(subject_of(path), names.session(path), binned.counts, notes)
 
 
 def _rebin_in_slabs(data: h5py.Dataset, factor: int, as_published: bool, transposed: bool) -> binning.Binned:

@@ -11,14 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.recordings import npy
+from neuralpile.recordings import names, npy
 from neuralpile.recordings.hdf5 import Recording, local
 from neuralpile.spikes import trains
 from neuralpile.spikes.session import Options, Session
-from neuralpile.spikes.trains import SpikeTrains
+from neuralpile.spikes.trains import QUALITY, SpikeTrains
 
-SESSION_FILE = "spike_clusters.npy"  # in every folder, and new whenever phy saves
-QUALITY = ("noise", "mua", "good")  # labels, the lowest first
+SESSION_FILE = "spike_clusters.npy"  # in every folder that phy saved, and new whenever it saves again
+UNSAVED = "spike_templates.npy"  # what Kilosort found, in every folder
 LABELS = ("cluster_group.tsv", "cluster_group.csv", "cluster_KSLabel.tsv")
 NOT_A_FOLDER = "check that this is an output folder of Kilosort or phy"
 
@@ -27,21 +27,23 @@ def count_units(recording: Recording, options: Options) -> Session:
     """Spike counts of all clusters of a folder, noise included unless `--min_quality` leaves it out.
 
     Parameters:
-        recording: the folder, or a file in it. The folder is the session, the folder above it the subject.
+        recording: the folder, or a file in it. The folder is the session, or the one above a sorter's own folder.
         options: with `min_quality`, clusters with a lower label, or none of `QUALITY`, are left out.
 
     Raises:
         BadInput: as `read_spike_trains`; the spike times cannot be seconds; no cluster has a known label.
 
     Example:
-        In a preprocess.py, with include = ["spike_clusters.npy"] in dataset.toml:
+        In a preprocess.py, with include = ["spike_clusters.npy"] in dataset.toml, or ["spike_templates.npy"] where phy
+        never saved:
 
         >>> # build.main(__file__, phy.count_units, qualities=phy.QUALITY)
     """
     path = local(recording)
     folder = path if path.is_dir() else path.parent
     try:
-        return trains.count(read_spike_trains(folder), options, folder.parent.name, folder.name, QUALITY)
+        found, session = read_spike_trains(folder), names.session_of_folder(folder)
+        return trains.count(found, options, names.subject(folder), session, QUALITY)
     except Mismatch as error:
         raise error.at(folder, "check sample_rate in params.py, and the labels") from None
 
@@ -56,7 +58,7 @@ def read_spike_trains(folder: Path) -> SpikeTrains:
     samples = npy.read(folder / "spike_times.npy")
     clusters_file = folder / SESSION_FILE
     if not clusters_file.is_file():
-        clusters_file = folder / "spike_templates.npy"
+        clusters_file = folder / UNSAVED
     clusters = npy.read(clusters_file)
     for name, values in (("spike_times.npy", samples), (clusters_file.name, clusters)):
         if values.dtype.kind not in "fiu" or max(values.shape, default=0) != values.size:

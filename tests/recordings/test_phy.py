@@ -23,7 +23,7 @@ def test_samples_become_seconds_and_clusters_units_by_ascending_number(tmp_path)
     ]
     assert trains.quality is None
     session = phy.count_units(folder / phy.SESSION_FILE, Options())
-    assert (session.subject_id, session.session_id) == ("rat1", "2024-01-01")
+    assert (session.subject_id, session.session_id) == ("", "2024-01-01")  # the build takes the folder: test_names.py
     assert session.counts.shape == (3, 100)
     assert [np.flatnonzero(unit).tolist() for unit in session.counts] == [[1], [0, 2, 99], [50]]
 
@@ -32,6 +32,15 @@ def test_samples_become_seconds_and_clusters_units_by_ascending_number(tmp_path)
 def test_min_quality_keeps_units_of_at_least_that_label(tmp_path, lowest, kept):
     folder = write_phy(tmp_path, SAMPLES, CLUSTERS, cluster_group=GROUP.replace("good", "Good"))
     assert len(phy.count_units(folder, Options(min_quality=lowest)).counts) == kept
+
+
+def test_clusters_of_every_label_are_counted_with_a_note_of_how_many_have_which(tmp_path):
+    labels = "cluster_id\tgroup\n2\tgood\n4\tNoise\n"
+    session = phy.count_units(write_phy(tmp_path, SAMPLES, CLUSTERS, cluster_group=labels), Options())
+    assert len(session.counts) == 3
+    expected = "units of every label are counted: 1 good, 1 noise, 1 without a label; --min_quality chooses"
+    assert session.notes == [expected]
+    assert not phy.count_units(write_phy(tmp_path / "unlabelled", SAMPLES, CLUSTERS), Options()).notes
 
 
 def test_a_label_set_by_hand_wins_over_that_of_kilosort(tmp_path):
