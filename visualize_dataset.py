@@ -45,7 +45,7 @@ def add_modes(group: argparse._ActionsContainer) -> None:
     """Add the options that choose the figures."""
     for mode, text in (
         ("summary", "draw rates, counts and silences, and print what looks wrong"),
-        ("report", "write an HTML page about all recorded data sets, or, where none of them is built, those that are"),
+        ("report", "write an HTML page about all data sets"),
     ):
         group.add_argument(f"--{mode}", dest="mode", action="store_const", const=mode, help=text)
 
@@ -164,12 +164,13 @@ def draw_rasters(given: argparse.Namespace) -> int:
 
 def draw_summaries(given: argparse.Namespace) -> int:
     """Draw summaries, and print what looks wrong. Return the exit status."""
-    from neuralpile.figures import checks, save, summary
+    from neuralpile import figure_files
+    from neuralpile.figures import checks, summary
 
     def draw(data_set: "RowSource") -> Figure:
         checked = checks.check(data_set, given.seed)
-        path = (given.out_dir or Path("rasters")) / save.file_name(data_set.name, f"_summary.{given.format}")
-        save.save(summary.draw(checked), path)
+        path = (given.out_dir or Path("rasters")) / figure_files.name(data_set.name, f"_summary.{given.format}")
+        figure_files.save(summary.draw(checked), path)
         return Figure(data_set.name, checked.checked, checked.rows, path, checked.flags)
 
     return draw_each(given, draw)

@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import math
 import os
 import re
 import signal
@@ -122,6 +123,22 @@ def plural(n: int, noun: str, several: str = "") -> str:
         ('1 unit', '2,000 units', '0 patches')
     """
     return f"{n:,} {noun if n == 1 else several or noun + 's'}"
+
+
+def percent(part: float, whole: float = 1.0) -> str:
+    """A share as a percentage, for messages: three digits of it, or of what is missing to 100%.
+
+    It is 0% or 100% only if it is exactly that.
+
+    Example:
+        >>> percent(1, 3), percent(0.8), percent(0.00000123), percent(999_999, 1_000_000), percent(5, 5)
+        ('33.3%', '80%', '0.000123%', '99.9999%', '100%')
+    """
+    if part in (0, whole):
+        return f"{100 * bool(part)}%"
+    edge = 100 * min(part, whole - part) / whole
+    text = f"{100 * part / whole:.{max(0, 2 - math.floor(math.log10(edge)))}f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text}%"
 
 
 def run(main: Callable[[], int]) -> None:

@@ -9,7 +9,17 @@ from helpers import ROOT
 # From the ground floor up. A module may import from its own room and from rooms named before it, never from later ones.
 # Publishing and opening stand below build, because every preprocess.py can publish what it built.
 FLOORS = [
-    *("interrupt", "errors", "files", "compile", "http_client", "catalog", "evaluation", "cli"),  # the hall
+    *(
+        "interrupt",
+        "errors",
+        "files",
+        "compile",
+        "http_client",
+        "catalog",
+        "evaluation",
+        "cli",
+        "figure_files",
+    ),  # the hall
     *("acquire", "spikes", "recordings", "corpus", "hub", "open", "build", "training", "motifs", "figures"),
     *("simulation", "readme_tables"),  # used by scripts and by make only
 ]

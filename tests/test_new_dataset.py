@@ -125,7 +125,7 @@ def test_flags_of_the_summary_are_printed(script, tmp_path):
     write_units(tmp_path / "raw" / "rat1" / "day1.nwb", late)
     done = script("new_dataset.py", "a", "--from", "nwb", "--data_dir", tmp_path / "raw", "--data_root", tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "looks wrong: 1 of 1 rows begin with more than 10 s without any spike" in done.stdout
+    assert "looks wrong: 1 of 1 row with more than 10 s before the first spike of a session" in done.stdout
     assert "to fill in: species" in done.stdout
 
 

@@ -5,14 +5,15 @@ Rows are drawn at random, at most `ROWS` of them, and one is in memory at a time
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from neuralpile.cli import plural
+from neuralpile.cli import percent, plural
 from neuralpile.corpus.rows import Row, RowSource
 from neuralpile.figures.session_time import SegmentStarts, bin_width
 
@@ -60,7 +61,8 @@ class Checked:
         bin_width: seconds. Where it is None, times are in bins and rates in spikes per bin.
         rates: of all units of these rows, (units,), float64, Hz.
         counts: number of bins with each count, (256,), int64.
-        curves: population rates of at most `CURVES` rows; those with what looks wrong come first.
+        curves: population rates of at most `CURVES` rows: first the worst of each kind of flag, then the other flagged
+            rows, then the rest; each in the order of the rows.
         flags: what looks wrong, a sentence each.
     """
 
@@ -93,8 +95,9 @@ def check(data_set: RowSource, seed: int = 0) -> Checked:
     chosen = np.sort(np.random.default_rng(seed).choice(len(data_set), n, replace=False))
     width = bin_width(data_set, data_set.row(int(chosen[0]))) if n else None
     made, found, starts = Checked(data_set.name, len(data_set), n, width), _Found(), SegmentStarts(data_set)
-    rates, curves = [], []
-    for row in tqdm(data_set.read(chosen.tolist()), "check " + data_set.name, n, unit="row", disable=None, leave=False):
+    rates, curves = [], {}
+    drawn = tqdm(data_set.read(chosen.tolist()), "check " + data_set.name, n, unit="row", disable=None, leave=False)
+    for number, row in enumerate(drawn):
         if not row.counts.size:
             continue
         # a merged corpus can have rows of several widths
@@ -102,22 +105,20 @@ def check(data_set: RowSource, seed: int = 0) -> Checked:
         totals = _totals(row.counts)
         rates.append(totals.units / (row.counts.shape[1] * step))
         made.counts += totals.counts
-        curves.append(_curve(_name(row), totals.bins / len(row.counts), step))
-        _search(row, totals, step, starts, found)
+        curves[number] = _curve(_name(row), totals.bins / len(row.counts), step)
+        _search(number, row, totals, step, found)
+        if width:
+            _search_length(number, row, step, starts, found)
     made.rates = np.concatenate(rates) if rates else made.rates
-    odd = [
-        _worst(kind).name for kind in (found.empty, found.gaps, found.lead_in, found.together, found.repeated) if kind
-    ]
-    made.curves = sorted(curves, key=lambda curve: curve.name not in odd)[:CURVES]
-    for curve in made.curves:
-        silences = [*found.empty, *found.lead_in, *found.gaps]
-        curve.silences.extend((s.start, s.start + s.amount) for s in silences if s.name == curve.name)
+    for silence in (*found.empty, *found.lead_in, *found.gaps):
+        curves[silence.row].silences.append((silence.start, silence.start + silence.amount))
+    made.curves = [curves[number] for number in dict.fromkeys([*found.rows(), *curves])][:CURVES]
     made.flags = _flags(made, found, "s" if width else "bins")
     return made
 
 
 def _name(row: Row) -> str:
-    return f"{row.subject_id} {row.session_id} {row.segment_id}"
+    return " ".join(filter(None, (row.source_dataset, row.subject_id, row.session_id, row.segment_id)))
 
 
 class _Totals(NamedTuple):
@@ -152,8 +153,9 @@ def _repeated(counts: NDArray[np.uint8], spikes: NDArray[np.int64]) -> int:
 
 
 class _Finding(NamedTuple):
-    """Something found in a row: how much of it, and for silences and lengths where it begins."""
+    """Something found in a row: how much of it, and for silences where it begins."""
 
+    row: int  # its number among those that are checked: names can occur twice
     name: str
     amount: float
     start: float = 0.0
@@ -170,6 +172,13 @@ class _Found:
     repeated: list[_Finding] = field(default_factory=list)
     long: list[_Finding] = field(default_factory=list)
     short: list[_Finding] = field(default_factory=list)
+    saturated: list[_Finding] = field(default_factory=list)
+
+    def rows(self) -> list[int]:
+        """Return the numbers of the rows with findings: first the worst of each kind, then the others."""
+        kinds = [kind for known in fields(self) if (kind := getattr(self, known.name))]
+        worst = sorted(_worst(kind).row for kind in kinds)
+        return list(dict.fromkeys([*worst, *sorted(finding.row for finding in chain(*kinds))]))
 
 
 def _curve(name: str, per_unit: NDArray[np.float64], step: float) -> Curve:
@@ -180,23 +189,30 @@ def _curve(name: str, per_unit: NDArray[np.float64], step: float) -> Curve:
     return Curve(name, rate, n * length * step, [])
 
 
-def _search(row: Row, totals: _Totals, step: float, starts: SegmentStarts, found: _Found) -> None:
-    """Look for silences, implausible lengths, and for what units have in common."""
+def _search_length(number: int, row: Row, step: float, starts: SegmentStarts, found: _Found) -> None:
+    """Look for implausible lengths of sessions."""
+    seconds = row.counts.shape[1] * step
+    until = (starts.first_bin(row) or 0) * step + seconds
+    if until > LONG:
+        found.long.append(_Finding(number, _name(row), until))
+    if seconds < SHORT and row.segment_id.endswith("_0"):
+        found.short.append(_Finding(number, _name(row), -seconds))
+
+
+def _search(number: int, row: Row, totals: _Totals, step: float, found: _Found) -> None:
+    """Look for silences, full bins, and for what units have in common."""
     name = _name(row)
     spiking = np.flatnonzero(totals.bins)
     n_bins, is_first = len(totals.bins), row.segment_id.endswith("_0")
     seconds = n_bins * step
-    until = ((starts.first_bin(row) or 0) + n_bins) * step
-    if until > LONG:
-        found.long.append(_Finding(name, until))
-    if seconds < SHORT and is_first:
-        found.short.append(_Finding(name, -seconds))
     if not len(spiking):
         if seconds > LEAD_IN:
-            found.empty.append(_Finding(name, seconds))
+            found.empty.append(_Finding(number, name, seconds))
         return
     if spiking[0] * step > LEAD_IN and is_first:
-        found.lead_in.append(_Finding(name, spiking[0] * step))
+        found.lead_in.append(_Finding(number, name, spiking[0] * step))
+    if full := int(totals.counts[255]):
+        found.saturated.append(_Finding(number, name, full))
     n_spikes, n_active = totals.units.sum(), np.count_nonzero(totals.units)
     rate = n_spikes / ((spiking[-1] - spiking[0] + 1) * step)
     # A session is cut into rows anywhere, so a gap can reach the edges of a row.
@@ -204,13 +220,13 @@ def _search(row: Row, totals: _Totals, step: float, starts: SegmentStarts, found
     silences = np.diff(borders) - 1
     longest = int(silences.argmax())
     if silences[longest] * step > GAP and silences[longest] * step * rate > EXPECTED:
-        found.gaps.append(_Finding(name, silences[longest] * step, (borders[longest] + 1) * step))
+        found.gaps.append(_Finding(number, name, silences[longest] * step, (borders[longest] + 1) * step))
     if n_active >= 10:
         together = float(np.mean(totals.spiking > TOGETHER * n_active))
         if together > OFTEN:
-            found.together.append(_Finding(name, together))
+            found.together.append(_Finding(number, name, together))
     if n_spikes > 10 * n_active and (repeated := _repeated(row.counts, totals.units)):
-        found.repeated.append(_Finding(name, repeated))
+        found.repeated.append(_Finding(number, name, repeated))
 
 
 def _worst(items: Sequence[_Finding]) -> _Finding:
@@ -223,27 +239,27 @@ def _flags(made: Checked, found: _Found, unit: str) -> list[str]:
     flags = []
 
     def rows(findings: Sequence[_Finding]) -> str:
-        return f"{len(findings)} of {made.checked} rows"
+        return f"{len(findings)} of {plural(made.checked, 'row')}"
 
     if found.empty:
         worst = _worst(found.empty)
         flags.append(
-            f"{rows(found.empty)} of more than {LEAD_IN:g} {unit} have no spike at all "
+            f"{rows(found.empty)} without a spike in more than {LEAD_IN:g} {unit} "
             f"(up to {worst.amount:,.1f} {unit}: {worst.name}): was nothing recorded there?"
         )
     if found.lead_in:
         worst = _worst(found.lead_in)
         flags.append(
-            f"{rows(found.lead_in)} begin with more than {LEAD_IN:g} {unit} without any spike "
+            f"{rows(found.lead_in)} with more than {LEAD_IN:g} {unit} before the first spike of a session "
             f"(up to {worst.amount:,.1f} {unit}: {worst.name}): does the clock begin before the recording? "
             "--trim removes it"
         )
     if found.gaps:
         worst = _worst(found.gaps)
         flags.append(
-            f"{rows(found.gaps)} have more than {GAP:g} {unit} in which no unit spikes, where "
+            f"{rows(found.gaps)} with more than {GAP:g} {unit} in which no unit spikes, where "
             f"{EXPECTED} spikes or more were expected (longest: {worst.amount:,.1f} {unit}, "
-            f"from {worst.start:,.1f} on in {worst.name}): was nothing recorded there?"
+            f"from {worst.start:,.1f} {unit} in {worst.name}): was nothing recorded there?"
         )
     if made.bin_width:
         flags += _clock_flags(made, found)
@@ -251,19 +267,21 @@ def _flags(made: Checked, found: _Found, unit: str) -> list[str]:
         flags.append(f"{plural(saturated, 'bin')} with 255 spikes, the most that a byte can hold; there may be more")
     if made.silent > SILENT:
         flags.append(
-            f"{made.silent:.0%} of the units have no spike in their row (more than {SILENT:.0%}): dead channels?"
+            f"{percent(made.silent)} of the units without a spike in their row (more than {percent(SILENT)}): "
+            "dead channels?"
         )
     if found.together:
         worst = _worst(found.together)
         flags.append(
-            f"in {rows(found.together)} more than {TOGETHER:.0%} of the units spike together in more than {OFTEN:.1%} "
-            f"of the bins (up to {worst.amount:.1%}: {worst.name}): artefacts, or very dense counts?"
+            f"{rows(found.together)} in which more than {percent(TOGETHER)} of the units spike together "
+            f"in more than {percent(OFTEN)} of the bins (up to {percent(worst.amount)}: {worst.name}): "
+            "artefacts, or very dense counts?"
         )
     if found.repeated:
         worst = _worst(found.repeated)
         flags.append(
-            f"in {rows(found.repeated)} units have the very same counts as another "
-            f"(up to {worst.amount:.0f}: {worst.name}): one channel twice?"
+            f"{rows(found.repeated)} with units that have the very same counts as another "
+            f"(up to {plural(int(worst.amount), 'unit')}: {worst.name}): one channel twice?"
         )
     return flags
 
@@ -280,8 +298,8 @@ def _clock_flags(made: Checked, found: _Found) -> list[str]:
     if found.short:
         worst = _worst(found.short)
         flags.append(
-            f"{len(found.short)} of {made.checked} rows begin a session and last less than {SHORT:g} s "
-            f"(down to {min(-short.amount for short in found.short):,.3g} s): are the times in seconds?"
+            f"{len(found.short)} of {plural(made.checked, 'row')} from sessions of less than {SHORT:g} s "
+            f"(down to {-worst.amount:,.3g} s): are the times in seconds?"
         )
     spiking = made.rates[made.rates > 0]
     median = float(np.median(spiking)) if len(spiking) else SLOW

@@ -15,11 +15,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from neuralpile import figure_files
 from neuralpile.cli import plural
 from neuralpile.corpus.tables import KEY
 from neuralpile.errors import BadInput
 from neuralpile.figures.image import Scale, rate_scale
-from neuralpile.figures.save import file_name, save
 from neuralpile.figures.sheet import DPI, SMALL, Sheet, title_of
 
 FEWEST = 3  # places of an array that is drawn: two can be drawn for any electrodes, and show nothing
@@ -89,7 +89,7 @@ def _array(units: pa.Table) -> Array | None:
         areas=sorted(area for area in set(units.column("area").to_pylist()) if area is not None),
         places=places,
         axes=("xyz"[first], "xyz"[second]),
-        rates=np.bincount(at, rates, len(places)),
+        rates=np.bincount(at, rates, len(places)).astype(np.float64),
         n_units=np.bincount(at, minlength=len(places)),
         n_electrodes=len(electrodes) if None not in electrodes else len(places),
         nowhere=int(np.count_nonzero(~known)),
@@ -133,8 +133,8 @@ def draw(
     chosen = f"{plural(len(shown), 'session')} of {len(keys):,} with positions of electrodes, drawn with seed {seed}"
     if len(shown) == len(keys):
         chosen = f"the electrodes of {plural(len(shown), 'session')}: all that have positions"
-    path = out_dir / file_name(name, f"_map.{kind}")
-    save(draw_arrays(drawn, name, chosen), path)
+    path = out_dir / figure_files.name(name, f"_map.{kind}")
+    figure_files.save(draw_arrays(drawn, name, chosen), path)
     return path, len(shown), len(keys)
 
 
@@ -197,24 +197,17 @@ def _panel(axes: Axes, array: Array, scale: Scale) -> None:
         axes.set_aspect("equal", adjustable="datalim")
     axes.apply_aspect()
     pixels = axes.transData.transform(array.places)
-    nearest = cKDTree(pixels).query(pixels, 2)[0][:, 1]
-    side = float(np.clip(FILLED * np.percentile(nearest, 5), SMALLEST, LARGEST))
+    distances: NDArray[np.float64] = np.asarray(cKDTree(pixels).query(pixels, 2)[0])[:, 1]
+    side = float(np.clip(FILLED * np.percentile(distances, 5), SMALLEST, LARGEST))
     area = (side * 72 / DPI) ** 2  # of a marker, in square points
-    axes.scatter(
-        *array.places.T,
-        s=area,
-        c=array.rates,
-        marker="s",
-        cmap=scale.colours,
-        norm=scale.norm,
-        edgecolors="0.6",
-        linewidths=0.5,
-    )
+    x, y = array.places.T
+    look = {"cmap": scale.colours, "norm": scale.norm, "edgecolors": "0.6", "linewidths": 0.5}
+    axes.scatter(x, y, s=area, c=array.rates, marker="s", **look)
     if side >= NUMBERED:
-        for place, n, rate in zip(array.places.tolist(), array.n_units.tolist(), array.rates.tolist(), strict=True):
+        for (x_i, y_i), n, rate in zip(array.places.tolist(), array.n_units, array.rates, strict=True):
             if n > 1:
                 colour = "white" if rate >= DARK else "black"
-                axes.text(*place, f"{n}", ha="center", va="center", fontsize=SMALL, color=colour)
+                axes.text(x_i, y_i, f"{n}", ha="center", va="center", fontsize=SMALL, color=colour)
     axes.tick_params(labelsize=SMALL)
     axes.locator_params(nbins=5)
     axes.set_xlabel(f"{array.axes[0]}, as the recording states it", fontsize=SMALL)

@@ -1,7 +1,7 @@
 """One HTML page about data sets, which needs no network and no other file.
 
 Published numbers come from the `dataset.toml` files and stand beside those of the local builds. A user's own data sets
-have no published numbers and are not compared with any.
+and simulated ones have no published numbers and are compared with none.
 """
 
 import base64
@@ -23,6 +23,7 @@ from neuralpile import __version__, catalog
 from neuralpile.build import compare
 from neuralpile.build.record import REPORT, Report
 from neuralpile.catalog import DataSetInfo
+from neuralpile.cli import percent, plural
 from neuralpile.corpus import arrow
 from neuralpile.figures import checks, rasters, summary
 from neuralpile.files import write_text
@@ -73,7 +74,7 @@ class Component:
     @property
     def published(self) -> int | None:
         """Tokens of the published rows."""
-        return self.info.tokens
+        return None if self.info.simulated else self.info.tokens
 
     @property
     def name(self) -> str:
@@ -161,9 +162,9 @@ def write(names: Sequence[str], motifs_dir: Path, path: Path, seed: int = 0) -> 
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         version=__version__,
         components=components,
-        built=built,
-        tokens_built=sum(c.tokens or 0 for c in built),
-        tokens_published=sum(c.published or 0 for c in components),
+        plural=plural,
+        published=_sums([c for c in components if c.published is not None]),
+        others=_sums([c for c in built if c.published is None]),
         missing=[c.name for c in components if c.tokens is None],
         flagged=flagged,
         groups={title: _bars(components, key) for title, key in GROUPS.items()},
@@ -188,10 +189,12 @@ def _component(info: DataSetInfo, seed: int) -> Component:
     held = compare.holdings_of_rows(info, rows)
     checked = checks.check(rows, seed)
     component.tokens = held.tokens
-    component.built = f"sessions {held.sessions:,}, rows {len(rows):,}, tokens {held.tokens:,}"
+    numbers = ((held.sessions, "session"), (len(held.subjects), "subject"), (len(rows), "row"), (held.tokens, "token"))
+    component.built = ", ".join(plural(n, noun) for n, noun in numbers)
     component.flags = [*checked.flags, *_failed(report)]
     if differences := compare.differences(info, held, report):
-        component.flags.append(f"differs from what is published: {'; '.join(differences.values())}")
+        what = "simulated" if info.simulated else "published"
+        component.flags.append(f"differs from what is {what}: {'; '.join(differences.values())}")
     shown = [part for i in range(min(1, len(rows))) if (part := rasters.view(rows, rows.row(i), rasters.DEFAULT))]
     if shown:
         figure = rasters.draw_rows(shown, info.name, "its first row", PIXELS)
@@ -201,12 +204,27 @@ def _component(info: DataSetInfo, seed: int) -> Component:
     return component
 
 
+class Sums(NamedTuple):
+    """Numbers of several data sets."""
+
+    names: int
+    built: int
+    published_tokens: int
+    built_tokens: int
+
+
+def _sums(components: Sequence[Component]) -> Sums:
+    """Add up data sets."""
+    built = [c.tokens for c in components if c.tokens is not None]
+    return Sums(len(components), len(built), sum(c.published or 0 for c in components), sum(built))
+
+
 def _failed(report: Report | None) -> list[str]:
     """Name the session files that could not be built, by the build's report."""
     if report is None or not report.failed:
         return []
     some = ", ".join(list(report.failed)[:NAMED]) + ", …" * (len(report.failed) > NAMED)
-    return [f"session files that were not built: {len(report.failed)} (see {REPORT}): {some}"]
+    return [f"{plural(len(report.failed), 'session file')} not built (see {REPORT}): {some}"]
 
 
 def _picture(figure: Figure, alt: str) -> Picture:
@@ -242,7 +260,7 @@ def _bars(components: Sequence[Component], key: str) -> list[Bar]:
     for name in sorted(published, key=lambda name: (-max(published[name], built[name]), name)):
         words = []
         if published[name]:
-            words.append(f"{_short(published[name])} ({figures.percent(published[name] / published.total())})")
+            words.append(f"{_short(published[name])} ({percent(published[name], published.total())})")
         if built[name]:
             words.append(f"built {_short(built[name])}")
         bars.append(Bar(name, 100 * published[name] / most, 100 * built[name] / most, ", ".join(words) or "–"))
@@ -289,16 +307,17 @@ def _motifs(folder: Path, simulated: bool) -> tuple[list[Motif], str]:
     if counted.p_n * counted.p_t > MOST_CELLS:
         return [], ""
     patches = zip(table.motifs.patches.tolist(), table.motifs.frequencies.tolist(), strict=True)
-    return [_motif(patch, n / counted.patches) for patch, n in patches], _motifs_of(counted, table.unique)
+    return [_motif(patch, n, counted.patches) for patch, n in patches], _motifs_of(counted, table.unique)
 
 
 def _motifs_of(counted: Counted, unique: int) -> str:
-    return f"{counted.p_n} × {counted.p_t} of {counted.data_set}: {counted.patches:,} patches, {unique:,} unique"
+    patches = plural(counted.patches, "patch", "patches")
+    return f"{counted.p_n} × {counted.p_t} of {counted.data_set}: {patches}, {unique:,} unique"
 
 
-def _motif(patch: list[list[int]], share: float) -> Motif:
+def _motif(patch: list[list[int]], n: int, patches: int) -> Motif:
     words = " / ".join(" ".join(map(str, unit)) for unit in patch)
-    return Motif(list(_cells(patch)), CELL * len(patch[0]), CELL * len(patch), words, figures.percent(share))
+    return Motif(list(_cells(patch)), CELL * len(patch[0]), CELL * len(patch), words, percent(n, patches))
 
 
 def _cells(patch: list[list[int]]) -> Iterator[Cell]:

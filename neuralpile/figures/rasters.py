@@ -20,12 +20,12 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from neuralpile import figure_files
 from neuralpile.cli import plural
 from neuralpile.corpus.rows import Row, RowSource
 from neuralpile.errors import BadInput
 from neuralpile.figures.areas import Areas, blocks, by_area, colours, legend
 from neuralpile.figures.image import Scale, count_scale, mean_rates, mean_units, pool_max, rate_scale
-from neuralpile.figures.save import file_name, save
 from neuralpile.figures.session_time import SegmentStarts, bin_width
 from neuralpile.figures.session_units import of_row, table_of
 from neuralpile.figures.sheet import DPI, SMALL, WIDTH, Sheet, title_of
@@ -140,9 +140,9 @@ def draw(data_set: RowSource, n_examples: int, seed: int, out_dir: Path, wanted:
         raise BadInput("--start", f"a time within the {n_shown} rows", found, "take an earlier one, or another --seed")
     if len(shown) < n_shown:
         drawn += f"; {n_shown - len(shown)} of them end before {wanted.start:g} s"
-    path = out_dir / file_name(data_set.name, f".{wanted.format}")
+    path = out_dir / figure_files.name(data_set.name, f".{wanted.format}")
     chosen = f"{drawn}, in the order of the data set" if len(data_set) > 1 else "its only row"
-    save(draw_rows(shown, data_set.name, chosen), path)
+    figure_files.save(draw_rows(shown, data_set.name, chosen), path)
     return path, len(shown)
 
 
@@ -164,7 +164,7 @@ def draw_overview(data_sets: Sequence[RowSource], seed: int, out_dir: Path, want
         found = f"rows that end before {wanted.start:g} s" if wanted.start else "no rows"
         raise BadInput("--start", "a time within a row", found, "take an earlier one")
     path = out_dir / f"overview.{wanted.format}"
-    save(draw_rows(shown, "overview", f"one row of each data set, drawn with seed {seed}"), path)
+    figure_files.save(draw_rows(shown, "overview", f"one row of each data set, drawn with seed {seed}"), path)
     return path
 
 

@@ -36,11 +36,12 @@ def to_draw(signal: str | None = None) -> list[str]:
 def to_report(signal: str | None = None) -> tuple[list[str], int]:
     """Return the data sets that the page is about, and how many of them are built.
 
-    They are all recorded data sets; if none of them is built, those that are.
+    They are all recorded data sets, and those simulated ones that are built. If only simulated ones are built, they are
+    these.
     """
-    recorded = [info.name for info in catalog.recorded()]
-    built = store.built()
-    names = with_signal(recorded if set(recorded) & set(built) else built or recorded, signal)
+    recorded, built = [info.name for info in catalog.recorded()], store.built()
+    simulated = [name for name in built if name not in recorded]
+    names = with_signal(simulated if built and built == simulated else recorded + simulated, signal)
     if not names:
         raise BadInput("--signal", "the signal of a data set", str(signal), "take another")
     return names, len(set(names) & set(built))

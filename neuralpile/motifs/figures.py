@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.colors import ListedColormap
@@ -10,9 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from neuralpile import catalog
-from neuralpile.cli import plural
-from neuralpile.files import whole_file
+from neuralpile import catalog, figure_files
+from neuralpile.cli import percent, plural
 from neuralpile.motifs.extract import Motifs
 from neuralpile.motifs.summary import Summary
 
@@ -27,13 +25,13 @@ def colour(count: int) -> str:
     return COLOURS[count] if count < LARGEST_SHOWN else MANY
 
 
-def draw(motifs: Motifs, summary: Summary, chosen: str = "the most frequent", notes: Sequence[str] = ()) -> Figure:
+def draw(motifs: Motifs, summary: Summary, chosen: str = "most frequent", notes: Sequence[str] = ()) -> Figure:
     """Draw motifs, bins along x and units along y, each with its rank and its share of all patches.
 
     Parameters:
         motifs: those to draw, at least one.
         summary: what they are motifs of.
-        chosen: what they are: "the most frequent".
+        chosen: which they are: "most frequent".
         notes: a few characters to add to the title of each.
     """
     shown, p_n, p_t = motifs.patches.shape
@@ -47,7 +45,7 @@ def draw(motifs: Motifs, summary: Summary, chosen: str = "the most frequent", no
     name = f"{summary.data_set}: {p_n} × {p_t} motifs"
     figure.suptitle(name, y=1 - 0.12 / figure.get_figheight(), fontsize=12, va="top", parse_math=False)
     facts = f"{plural(summary.patches, 'patch', 'patches')}, {summary.unique:,} unique; "
-    facts += f"{chosen} {shown}: bins →, units ↓"
+    facts += f"the {shown} {chosen}: bins →, units ↓"
     figure.text(0.5, 1 - 0.42 / figure.get_figheight(), facts, ha="center", va="top", fontsize=8)
     colours = ListedColormap([*COLOURS, MANY])
     left = (fig_width - columns * width) / 2
@@ -69,7 +67,7 @@ def draw(motifs: Motifs, summary: Summary, chosen: str = "the most frequent", no
         axes.invert_yaxis()
         axes.set_axis_off()
         note = f", {notes[i]}" if notes else ""
-        axes.set_title(f"{i + 1}.  {percent(motifs.frequencies[i] / summary.patches)}{note}", fontsize=7, pad=2)
+        axes.set_title(f"{i + 1}.  {percent(int(motifs.frequencies[i]), summary.patches)}{note}", fontsize=7, pad=2)
         if cell > 0.12:
             for unit, b in np.argwhere(patch >= LARGEST_SHOWN):
                 axes.text(b + 0.5, unit + 0.5, patch[unit, b], color="white", ha="center", va="center", fontsize=5)
@@ -108,17 +106,6 @@ def draw_ranks(spectrum: NDArray[np.int64], summary: Summary) -> Figure:
     return figure
 
 
-def percent(value: float) -> str:
-    """Return a share as a percentage of three significant digits, however small.
-
-    Example:
-        >>> percent(0.4512), percent(0.00000123)
-        ('45.1 %', '0.000123 %')
-    """
-    digits = max(0, 2 - math.floor(math.log10(100 * value))) if value else 0
-    return f"{100 * value:.{digits}f} %"
-
-
 def _columns(n: int, aspect: float) -> int:
     """Return the number of columns in which n pictures, `aspect` times as wide as high, best fill a page of 3 : 2."""
 
@@ -134,11 +121,5 @@ def file_stem(name: str, p_n: int, p_t: int) -> str:
 
     The corpus is "primate", as in the published files.
     """
-    data_set = "primate" if name.rpartition("/")[2] == catalog.PILE else name.replace("/", "--")
+    data_set = "primate" if name.rpartition("/")[2] == catalog.PILE else figure_files.name(name)
     return f"{data_set}_({p_n}x{p_t})_motifs"
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as JPEG, whole or not at all."""
-    with whole_file(path) as partial:
-        figure.savefig(partial, format="jpeg", pil_kwargs={"quality": 92})

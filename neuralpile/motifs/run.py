@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from neuralpile import figure_files
 from neuralpile.cli import plural
 from neuralpile.corpus.rows import RowSource
 from neuralpile.errors import BadInput
@@ -90,9 +91,9 @@ def run(
     made = summary.summarize(counted, spectrum, independent.entropy(groups, p_t))
     outputs = [stem.with_name(f"{stem.name}{end}") for end in (".jpeg", "_ranks.jpeg", "_summary.json")]
     shown, notes = select(first, groups, n_patches, selection)
-    chosen = "the most frequent" if selection.rank_by == "frequency" else "most above independent units (× lift), the"
-    figures.save(figures.draw(shown, made, chosen, notes), outputs[0])
-    figures.save(figures.draw_ranks(spectrum, made), outputs[1])
+    chosen = "most frequent" if selection.rank_by == "frequency" else "most above independent units (× lift)"
+    figure_files.save(figures.draw(shown, made, chosen, notes), outputs[0])
+    figure_files.save(figures.draw_ranks(spectrum, made), outputs[1])
     summary.write(made, outputs[2])
     return Result(made, [table, *outputs], work)
 

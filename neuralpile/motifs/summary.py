@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import digamma
 
 from neuralpile import files
-from neuralpile.cli import plural
+from neuralpile.cli import percent, plural
 from neuralpile.motifs.parquet import Counted
 
 TOPS = (10, 100, 1_000, 32_000, 128_000)  # most frequent motifs whose shares are given
@@ -148,7 +148,8 @@ def lines(summary: Summary) -> list[str]:
             text.append(f"{f'bits a {what}{words}':28}{value:>20.4f}")
     if summary.sample_coverage < SMALL_COVERAGE:
         text.append(
-            f"⚠ {1 - summary.sample_coverage:.0%} of the patches occur once: there are too few patches of this size to "
-            f"estimate their entropy; it cannot exceed {np.log2(summary.patches):.2f} bits a patch in this sample"
+            f"⚠ {percent(summary.singletons, summary.patches)} of the patches occur once: there are too few patches "
+            "of this size to estimate their entropy; in this sample it cannot exceed "
+            f"{np.log2(summary.patches):.2f} bits a patch"
         )
     return text

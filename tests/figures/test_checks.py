@@ -55,7 +55,8 @@ def test_a_huge_row_is_checked_without_copies_of_it(tmp_path):
     assert peak < counts.nbytes / 3
     assert seen.counts[:2].tolist() == [400 * (200_000 - 40), 400 * 40]
     assert seen.flags[-1] == (
-        "in 1 of 1 rows units have the very same counts as another (up to 100: sub ses-0 segment_0): one channel twice?"
+        "1 of 1 row with units that have the very same counts as another (up to 100 units: sub ses-0 segment_0): "
+        "one channel twice?"
     )
 
 
@@ -86,18 +87,18 @@ def planted(kind):
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("lead-in", r"1 of 2 rows begin with more than 10 s .*up to 12\.0 s"),
-        ("gap", r"1 of 2 rows have more than 1 s .*longest: 2\.\d s, from 20\.0 on in sub ses-1"),
+        ("lead-in", r"1 of 2 rows with more than 10 s before .*up to 12\.0 s"),
+        ("gap", r"1 of 2 rows with more than 1 s .*longest: 2\.\d s, from 20\.0 s in sub ses-1"),
         ("saturated", "1 bin with 255 spikes, the most that a byte can hold; there may be more"),
-        ("silent", "30% of the units have no spike"),
+        ("silent", "30% of the units without a spike"),
         ("fast", "half of the units spike faster than 1[45]"),
         ("together", "more than 90% of the units spike together"),
         (
             "slow",
             r"half of the units that spike have rates below 0\.00\d+ Hz \(less than 0\.02\): are the times in sec",
         ),
-        ("short", r"1 of 1 rows begin a session and last less than 1 s \(down to 0\.6 s\)"),
-        ("repeated", r"in 1 of 2 rows .* the very same counts .*up to 1: sub ses-1"),
+        ("short", r"1 of 1 row from sessions of less than 1 s \(down to 0\.6 s\)"),
+        ("repeated", r"1 of 2 rows .* the very same counts .*up to 1 unit: sub ses-1"),
     ],
 )
 def test_what_is_planted_is_flagged(kind, said, tmp_path):
@@ -125,20 +126,25 @@ def test_rows_of_a_corpus_have_the_bin_widths_of_their_components(tmp_path, monk
 
 
 def test_rows_that_look_wrong_are_drawn_first(tmp_path):
-    """However many rows there are: the worst of each kind is among those drawn, its silence marked."""
+    """First the worst of each kind, then the other rows with flags, then the rest; silences are marked."""
     matrices = [population(seed=i) for i in range(20)]
     matrices[11][:, 1000:1100] = 0  # 2 s from 20 s on
     matrices[17][:, 500:700] = 0  # 4 s from 10 s on: longer
     matrices[19][:, :600] = 0
+    matrices[4][3] = matrices[4][7] = matrices[4][8]  # two units that repeat another
+    matrices[17][3] = matrices[17][7] = matrices[17][8] = matrices[17][9]  # three
     seen = checks.check(write(tmp_path / "x", matrices))
     names = [curve.name for curve in seen.curves]
-    assert names == [f"sub ses-{i} segment_0" for i in (17, 19, 0, 1, 2)]
+    assert names == [f"sub ses-{i} segment_0" for i in (17, 19, 4, 11, 0)]
     # Poisson counts at 4 spikes a bin: the silences are a bin longer at most
     ((start, end),) = seen.curves[0].silences
     assert (start, end) == pytest.approx((10, 14), abs=0.05)
     ((start, end),) = seen.curves[1].silences
     assert (start, end) == pytest.approx((0, 12), abs=0.05)
-    assert not any(curve.silences for curve in seen.curves[2:])
+    ((start, end),) = seen.curves[3].silences
+    assert (start, end) == pytest.approx((20, 22), abs=0.05)
+    assert not seen.curves[2].silences
+    assert not seen.curves[4].silences
     strips = [axes for axes in summary.draw(seen).axes if axes.get_title(loc="left")]
     assert [axes.get_title(loc="left") for axes in strips] == names
     assert len({axes.get_ylim() for axes in strips}) == len({axes.get_xlim() for axes in strips}) == 1
@@ -156,7 +162,7 @@ def test_a_gap_that_reaches_the_edge_of_a_row_is_flagged(first, last, tmp_path):
     write_report(folder)
     seen = checks.check(open_data_set(str(folder)))
     (flag,) = seen.flags
-    assert re.search(rf"1 of 2 rows have more than 1 s .* from {first / 50:,.1f} on in sub ses segment_1", flag)
+    assert re.search(rf"1 of 2 rows with more than 1 s .* from {first / 50:,.1f} s in sub ses segment_1", flag)
     ((start, end),) = seen.curves[0].silences
     assert (start, end) == pytest.approx((first / 50, last / 50), abs=0.05)
 
@@ -164,7 +170,7 @@ def test_a_gap_that_reaches_the_edge_of_a_row_is_flagged(first, last, tmp_path):
 def test_a_row_without_any_spike_is_flagged(tmp_path):
     seen = checks.check(write(tmp_path / "x", [*(population(seed=i) for i in range(9)), np.zeros((5, 1000), np.uint8)]))
     assert seen.flags == [
-        "1 of 10 rows of more than 10 s have no spike at all (up to 20.0 s: sub ses-9 segment_0): "
+        "1 of 10 rows without a spike in more than 10 s (up to 20.0 s: sub ses-9 segment_0): "
         "was nothing recorded there?"
     ]
     assert (seen.curves[0].name, seen.curves[0].silences) == ("sub ses-9 segment_0", [(0.0, 20.0)])

@@ -59,8 +59,8 @@ def page(tmp_path, monkeypatch):
 def test_numbers_flags_and_missing_data_sets_are_on_the_page(page):
     seen = Page(page.read_text(encoding="utf-8"))
     text = " ".join(seen.text.split())
-    assert "2 of 25 data sets are built: 300,000 tokens of 40,280,725,744." in text
-    assert "h2: 1 of 2 rows have more than 1 s in which no unit spikes" in text
+    assert "2 of 25 published data sets built: 300,000 of 40,280,725,744 tokens." in text
+    assert "h2: 1 of 2 rows with more than 1 s in which no unit spikes" in text
     missing = re.search(r"Not built: (.*?)\.", text)[1].split(", ")
     assert set(missing) == {d.name for d in catalog.published()} - {"m1-a", "h2"}
     assert sum(tag == "article" for tag, _ in seen.tags) == 25
@@ -108,7 +108,7 @@ def test_bars_show_what_is_built_within_what_is_published(page):
 
 def test_what_is_not_built_is_named(page):
     text = " ".join(Page(page.read_text(encoding="utf-8")).text.split())
-    assert "m1-a: session files that were not built: 1 (see report.json): sub-A/9.nwb" in text
+    assert "m1-a: 1 session file not built (see report.json): sub-A/9.nwb" in text
     said = r"m1-a: differs from what is published: unexpected subjects: s; no rows of"
     assert re.search(said, text)
 
@@ -140,7 +140,7 @@ def test_the_command_writes_the_page(page, script, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert f"page: {tmp_path}/page/report.html" in done.stdout
-    assert "2 of 25 data sets are built" in (tmp_path / "page" / "report.html").read_text(encoding="utf-8")
+    assert "2 of 25 published data sets built" in (tmp_path / "page" / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -191,6 +191,7 @@ def test_sorting_searching_and_themes_work_in_a_browser(page, browser):
         "by-component",
         "by-area",
         "by-species",
+        "by-signal",
     ]
     before = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     browser.find_element("id", "theme").click()

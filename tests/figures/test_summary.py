@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from neuralpile.figures import summary
-from neuralpile.figures.checks import Checked
+from neuralpile.figures.checks import CURVES, Checked, Curve
 
 
-def drawn(rates, counts=(5, 3)):
+def drawn(rates, counts=(5, 3), curves=(), flags=()):
     histogram = np.zeros(256, np.int64)
     histogram[: len(counts)] = counts
-    figure = summary.draw(Checked("x", 1, 1, 0.02, np.array(rates, float), histogram))
-    figure.canvas.draw()
+    figure = summary.draw(Checked("x", 1, 1, 0.02, np.array(rates, float), histogram, list(curves), list(flags)))
+    figure.draw_without_rendering()
     return {axes.get_xlabel(): axes for axes in figure.axes}, figure
 
 
@@ -32,7 +32,7 @@ def test_labels_of_the_rate_axis_do_not_overlap(low, high):
 
 def test_one_unit_and_one_spike_are_singular():
     axes, _ = drawn([3.0], (8, 1))
-    assert axes["rate of a unit, Hz (line: median)"].get_title() == "1 unit in rows, 0.0% of them silent"
+    assert axes["rate of a unit, Hz (line: median)"].get_title() == "1 unit in rows, 0% of them silent"
     assert axes["spikes in a bin"].get_title() == "88.9% of the bins are empty; the fullest has 1 spike"
 
 
@@ -43,3 +43,27 @@ def test_one_unit_and_one_spike_are_singular():
 def test_bins_are_all_empty_only_where_there_is_no_spike(empty, full, said):
     title = drawn([3.0], (empty, full))[0]["spikes in a bin"].get_title()
     assert title.startswith(f"{said} of the bins are empty")
+
+
+@pytest.mark.parametrize("n_flags", [0, 1, 9])
+@pytest.mark.parametrize("n_curves", [0, 1, CURVES])
+def test_flags_have_the_room_that_they_need_below_the_axes(n_flags, n_curves):
+    """They neither leave the figure nor meet an axis, and no more than three of their lines stay blank."""
+    name = "sub-MonkeyL-held-in-calib sub-MonkeyL-held-in-calib_ses-20120924_behavior+ecephys segment_0"
+    flags = [f"10 of 60 rows with more than 1 s in which no unit spikes (longest: 4.0 s in {name}): where?"] * n_flags
+    curves = [Curve(name, np.array([1.0, 2.0]), 8.0, [])] * n_curves
+    figure = drawn([1.0, 3.0], curves=curves, flags=flags)[1]
+    (words,) = figure.texts[1:]  # the first is the title
+    box = words.get_window_extent()
+    lowest = min(axes.get_tightbbox().y0 for axes in figure.axes)
+    assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+    assert figure.bbox.y0 <= box.y0 < box.y1 <= lowest
+    line = box.height / len(words.get_text().splitlines())
+    assert box.y0 - figure.bbox.y0 < 2 * line
+    assert lowest - box.y1 < 3 * line
+
+
+def test_labels_of_an_axis_have_one_size():
+    axes = drawn([0.9, 30.0])[0]["rate of a unit, Hz (line: median)"]
+    labels = [*axes.get_xticklabels(), *axes.get_xticklabels(minor=True), *axes.get_yticklabels()]
+    assert len({label.get_fontsize() for label in labels}) == 1

@@ -81,7 +81,7 @@ def test_a_killed_run_leaves_nothing_in_the_folder_of_temporary_files(tmp_path):
     env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path / "no-folder"), "TMPDIR": str(temporary)}
     env |= {"NEURALPILE_BUILD": str(tmp_path / "build"), "PYTHONPATH": str(ROOT)}
     kill = "import os, signal, runpy, sys; from neuralpile.figures import rasters\n"
-    kill += "rasters.save = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+    kill += "rasters.figure_files.save = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
     kill += f"sys.argv = [{SCRIPT!r}, '--repo_name', 'm1-a']; runpy.run_path({SCRIPT!r}, run_name='__main__')"
     kill = kill.replace(
         "; from neuralpile.figures import rasters",
@@ -104,11 +104,33 @@ def test_a_users_own_data_set_is_not_compared_with_anything_published(script, tm
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     article = html.partition('<article id="my-lab"')[2].partition("</article>")[0]
     assert "<dt>published" not in article
-    assert "rows 1, tokens 2,700" in article
+    assert "1 session, 1 subject, 1 row, 2,700 tokens" in article
     assert "my-lab: differs" not in html
     bar = next(item for item in html.split('<li class="bar">') if item.startswith("<span>my-lab"))
     assert "built 2.7 k</span>" in bar
     assert "%)" not in bar
+    assert "1 other data set built: 2,700 tokens." in " ".join(html.split())
+
+
+def test_simulated_builds_stay_on_the_page_beside_own_data(script, tmp_path):
+    """They are alone there only where nothing else is built."""
+    write_rows_of(tmp_path / "build" / "simulated-motor", [np.ones((2, 50), np.uint8)])
+    articles = {}
+    for name in ("simulated-motor", "m1-a"):
+        write_rows_of(tmp_path / "build" / name, [np.ones((2, 50), np.uint8)])
+        done = script(SCRIPT, "--report", "--out_dir", tmp_path)
+        assert done.returncode == 0, done.stderr
+        html = (tmp_path / "report.html").read_text(encoding="utf-8")
+        articles[name] = [part.partition('"')[0] for part in html.split('<article id="')[1:]]
+    assert articles["simulated-motor"] == ["simulated-motor"]
+    assert set(articles["m1-a"]) == {info.name for info in catalog.published()} | {"simulated-motor"}
+    article = html.partition('<article id="simulated-motor"')[2].partition("</article>")[0]
+    assert "(simulated)" in article
+    assert "<dt>published" not in article
+    assert "<a href" not in article.partition("<dt>source")[2].partition("</dd>")[0]
+    assert (
+        "1 of 25 published data sets built: 100 of 40,280,725,744 tokens. 1 other data set built: 100 tokens." in html
+    )
 
 
 def test_a_report_of_another_kind_of_build_is_one_line(script, tmp_path):

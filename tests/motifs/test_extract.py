@@ -385,16 +385,6 @@ def test_the_table_has_row_groups_of_one_size(tmp_path, monkeypatch):
     assert table.read()["patch"].to_pylist() == counted.patches.tolist()
 
 
-def test_percentages_have_three_significant_digits():
-    assert [figures.percent(x) for x in (1, 0.4512, 0.012, 0.00000123, 0)] == [
-        "100 %",
-        "45.1 %",
-        "1.20 %",
-        "0.000123 %",
-        "0 %",
-    ]
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

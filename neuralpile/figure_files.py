@@ -1,4 +1,4 @@
-"""Write figures to files, whole or not at all."""
+"""Write figures to files, whole or not at all, and name these files."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from neuralpile.files import whole_file
 
 # No file says when it was made, or by what: the same figure gives the same bytes.
 OPTIONS: dict[str, dict[str, Any]] = {
-    "jpg": {"pil_kwargs": {"quality": 95, "subsampling": 0}},  # chroma subsampling smears single pixels
+    "jpeg": {"pil_kwargs": {"quality": 95, "subsampling": 0}},  # chroma subsampling smears single pixels
     "png": {"metadata": {"Software": None}},
     "svg": {"metadata": {"Date": None}},
     "pdf": {"metadata": {"CreationDate": None}},
@@ -24,7 +24,7 @@ def save(figure: Figure, path: Path) -> None:
     Raises:
         BadInput: the file cannot be written.
     """
-    kind = path.suffix[1:]
+    kind = path.suffix[1:].replace("jpg", "jpeg")
     try:
         with whole_file(path) as partial, matplotlib.style.context(["default", {"svg.hashsalt": "neuralpile"}]):
             figure.savefig(partial, format=kind, **OPTIONS[kind])
@@ -32,11 +32,11 @@ def save(figure: Figure, path: Path) -> None:
         raise BadInput(path, "a file that can be written", str(error), "give another --out_dir") from None
 
 
-def file_name(data_set: str, end: str = "") -> str:
+def name(data_set: str, end: str = "") -> str:
     """Return the name of a data set's file: the name of a Hub repository has a slash.
 
     Example:
-        >>> file_name("someone/pile", "_summary.png")
+        >>> name("someone/pile", "_summary.png")
         'someone--pile_summary.png'
     """
     return data_set.replace("/", "--") + end
