@@ -236,21 +236,19 @@ def write_units_nwb(path: Path, simulated: Population, identifier: str, descript
 def electrodes(n_units: int) -> np.ndarray:
     """Place units on the electrodes of two arrays: the first half on that of M1, the others on that of PMd.
 
-    The units of an array are scattered over it, and every eighth shares the electrode of the one before.
+    The units of an array are scattered over it, the same way in every recording, and every eighth shares the electrode
+    of the one before.
 
     Parameters:
         n_units: number of units, at most 200.
 
     Returns:
         (units,) int64: lines of the table of electrodes, counted from 0.
-
-    >>> electrodes(4).tolist()
-    [0, 37, 96, 133]
     """
-    unit, half = np.arange(n_units), n_units // 2
-    on_array = np.where(unit < half, unit, unit - half)
-    own = on_array - on_array // 8
-    return np.where(unit < half, 0, WIRED) + 37 * own % WIRED  # 37 and 96 have no common factor
+    order = np.random.default_rng(0).permutation(WIRED)
+    halves = [np.arange(n_units // 2), np.arange(n_units - n_units // 2)]
+    placed: np.ndarray = np.concatenate([WIRED * i + order[unit - unit // 8] for i, unit in enumerate(halves)])
+    return placed
 
 
 def _add_arrays(nwb: "NWBFile") -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 # Okabe & Ito 2008, "Color Universal Design", https://jfly.uni-koeln.de/color/; in an order in which the first few
 # differ most in lightness, too. Their black is left out.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
-OTHER, UNKNOWN = "#8C8C8C", "#DDDDDD"
+OTHER, UNKNOWN = "#555555", "#DDDDDD"
 
 Areas = Sequence[str | None]  # of units; None where it is not known
 
@@ -83,8 +83,8 @@ def legend(chosen: dict[str | None, str]) -> dict[str, str]:
     """Return the names that a legend shows, with their colours.
 
     Example:
-        >>> legend({"M1": "#0072B2", "PMd": "#8C8C8C", "S1": "#8C8C8C", None: "#DDDDDD"})
-        {'M1': '#0072B2', '2 other areas': '#8C8C8C', 'area not known': '#DDDDDD'}
+        >>> legend({"M1": "#0072B2", "PMd": "#555555", "S1": "#555555", None: "#DDDDDD"})
+        {'M1': '#0072B2', '2 other areas': '#555555', 'area not known': '#DDDDDD'}
     """
     shown = {area: colour for area, colour in chosen.items() if area is not None and colour != OTHER}
     n_others = sum(colour == OTHER for colour in chosen.values())

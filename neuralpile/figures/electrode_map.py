@@ -3,9 +3,11 @@
 Everything comes from the table of units beside the rows; no counts are read. Positions are in the recordings' own unit.
 """
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib.style
 import numpy as np
@@ -22,12 +24,16 @@ from neuralpile.errors import BadInput
 from neuralpile.figures.image import Scale, rate_scale
 from neuralpile.figures.sheet import DPI, SMALL, Sheet, title_of
 
+LUMINANCE = (0.2126, 0.7152, 0.0722)  # of red, green and blue (ITU-R BT.709)
 FEWEST = 3  # places of an array that is drawn: two can be drawn for any electrodes, and show nothing
+MISSING = f"no recording states where {FEWEST} or more electrodes of an array are"
 MAX_ARRAYS = 400  # in a figure
 NARROWEST, ASPECT = 330, 0.9  # of a panel: pixels, height by width
 LARGEST, SMALLEST, FILLED = 40, 3, 0.86  # pixels: side of a square; its share of the distance to the next one
 NUMBERED = 18  # pixels: side of a square from which on the number of its units is written in it
-DARK = 10  # Hz: on the colours from here on, white letters are easier to read than black ones
+PAD = 0.16  # of the extent of an array, around it
+LONG = 4  # a probe is so many times longer than wide; as wide as it is, nothing on it could be told apart
+ABREAST = 6  # arrays of a session that stand side by side
 
 
 class Array(NamedTuple):
@@ -118,14 +124,11 @@ def draw(
         BadInput: there are more arrays than fit in a figure; the folder cannot be written.
     """
     keys = _sessions(units) if units is not None else []
-    order = np.random.default_rng(seed).permutation(len(keys))
-    shown: list[list[Array]] = []
-    for i in order:
-        if len(shown) == n_examples:
-            break
-        if found := arrays(_lines(units, keys[i])):
-            shown.append(found)
-    drawn = [array for found in shown for array in found]
+    shown: dict[int, list[Array]] = {}
+    for i in np.random.default_rng(seed).permutation(len(keys)).tolist():
+        if len(shown) < n_examples and (found := arrays(_lines(units, keys[i]))):
+            shown[i] = found
+    drawn = [array for i in sorted(shown) for array in shown[i]]
     if not drawn:
         return None, 0, 0
     if len(drawn) > MAX_ARRAYS:
@@ -133,6 +136,8 @@ def draw(
     chosen = f"{plural(len(shown), 'session')} of {len(keys):,} with positions of electrodes, drawn with seed {seed}"
     if len(shown) == len(keys):
         chosen = f"the electrodes of {plural(len(shown), 'session')}: all that have positions"
+    if any((array.n_units > 1).any() for array in drawn):
+        chosen += "; a number is that of the units of an electrode, whose rates are added up"
     path = out_dir / figure_files.name(name, f"_map.{kind}")
     figure_files.save(draw_arrays(drawn, name, chosen), path)
     return path, len(shown), len(keys)
@@ -162,7 +167,7 @@ def draw_arrays(shown: Sequence[Array], name: str, chosen: str) -> Figure:
     """
     scale = rate_scale(max(float(array.rates.max()) for array in shown), in_hz=True)
     with matplotlib.style.context("default"):
-        sheet = Sheet(len(shown), narrowest=NARROWEST, aspect=ASPECT)
+        sheet = Sheet(len(shown), narrowest=NARROWEST, aspect=ASPECT, n_columns=_columns(shown))
         for i, array in enumerate(shown):
             title = [*array.session, array.group] if array.group else [*array.session]
             axes = sheet.panel(i, title, [_words(array), *array.areas])
@@ -170,6 +175,13 @@ def draw_arrays(shown: Sequence[Array], name: str, chosen: str) -> Figure:
         sheet.colour_bar(scale, "rate of all units of an electrode, Hz" + ", in all panels" * (len(shown) > 1))
         sheet.heading(title_of(name, []), chosen)
     return sheet.figure
+
+
+def _columns(shown: Sequence[Array]) -> int:
+    """Return the number of columns: the arrays of a session stand side by side, unless they are many."""
+    abreast = max(Counter(array.session for array in shown).values())
+    square = math.sqrt(len(shown))
+    return abreast * max(1, round(square / abreast)) if abreast <= ABREAST else math.ceil(square)
 
 
 def _words(array: Array) -> str:
@@ -183,30 +195,37 @@ def _words(array: Array) -> str:
     return words
 
 
+def _limits(places: NDArray[np.float64]) -> list[tuple[float, float]]:
+    """Return what the two axes of a panel show: places on the same scale, unless they are of a long probe."""
+    low, high = places.min(axis=0), places.max(axis=0)
+    extent = high - low
+    shape = np.array([1, ASPECT])
+    if extent.min() * LONG > extent.max():
+        size = shape * (extent / shape).max()
+    else:
+        size = np.where(extent > 0, extent, extent.max())
+    half = size * (1 + PAD) / 2
+    middle = (low + high) / 2
+    return [(m - h, m + h) for m, h in zip(middle.tolist(), half.tolist(), strict=True)]
+
+
 def _panel(axes: Axes, array: Array, scale: Scale) -> None:
     """Draw one array; where electrodes have several units, their number is in the square."""
     from scipy.spatial import cKDTree  # takes a third of a second to import
 
-    low, high = array.places.min(axis=0), array.places.max(axis=0)
-    extent = np.where(high > low, high - low, 0.0)
-    # A probe is much longer than wide: as wide as it is, nothing could be told apart.
-    square = extent.min() * 4 > extent.max()
-    pad = np.where(extent > 0, 0.08 * extent, extent.max() / 2)
-    axes.set(xlim=(low[0] - pad[0], high[0] + pad[0]), ylim=(low[1] - pad[1], high[1] + pad[1]))
-    if square:
-        axes.set_aspect("equal", adjustable="datalim")
-    axes.apply_aspect()
+    axes.set(**dict(zip(("xlim", "ylim"), _limits(array.places), strict=True)))
     pixels = axes.transData.transform(array.places)
     distances: NDArray[np.float64] = np.asarray(cKDTree(pixels).query(pixels, 2)[0])[:, 1]
     side = float(np.clip(FILLED * np.percentile(distances, 5), SMALLEST, LARGEST))
     area = (side * 72 / DPI) ** 2  # of a marker, in square points
     x, y = array.places.T
-    look = {"cmap": scale.colours, "norm": scale.norm, "edgecolors": "0.6", "linewidths": 0.5}
-    axes.scatter(x, y, s=area, c=array.rates, marker="s", **look)
+    colours: Any = {"c": array.rates, "cmap": scale.colours, "norm": scale.norm, "edgecolors": "0.6"}
+    axes.scatter(x, y, area, marker="s", linewidths=0.5, **colours)
     if side >= NUMBERED:
         for (x_i, y_i), n, rate in zip(array.places.tolist(), array.n_units, array.rates, strict=True):
             if n > 1:
-                colour = "white" if rate >= DARK else "black"
+                light = np.dot(scale.colours(scale.norm(rate))[:3], LUMINANCE) > 0.4
+                colour = "black" if light else "white"
                 axes.text(x_i, y_i, f"{n}", ha="center", va="center", fontsize=SMALL, color=colour)
     axes.tick_params(labelsize=SMALL)
     axes.locator_params(nbins=5)

@@ -30,14 +30,22 @@ class Sheet:
         pixels: how wide the panels are together.
         narrowest: pixels, of a panel.
         aspect: height of a panel by its width.
+        n_columns: of panels; None for about as many as lines.
 
     Attributes:
         figure: what is drawn on.
         width, height: of a panel, in pixels.
     """
 
-    def __init__(self, n_panels: int, pixels: int = WIDTH, narrowest: int = NARROWEST, aspect: float = ASPECT) -> None:
-        self._n_columns = math.ceil(math.sqrt(n_panels))
+    def __init__(
+        self,
+        n_panels: int,
+        pixels: int = WIDTH,
+        narrowest: int = NARROWEST,
+        aspect: float = ASPECT,
+        n_columns: int | None = None,
+    ) -> None:
+        self._n_columns = n_columns or math.ceil(math.sqrt(n_panels))
         self._n_lines = math.ceil(n_panels / self._n_columns)
         self.width = max(narrowest, pixels // self._n_columns - LEFT - RIGHT)
         self.height = round(aspect * self.width)
