@@ -37,7 +37,7 @@ def main() -> int:
     species = given.species or layout.species
     given.data_root.mkdir(parents=True, exist_ok=True)
     with files.whole_folder(folder) as partial:
-        (partial / "dataset.toml").write_text(_toml(given.name, data_dir, layout, species), encoding="utf-8")
+        (partial / "dataset.toml").write_text(_toml(given, data_dir, layout, species), encoding="utf-8")
         (partial / "preprocess.py").write_text(_script(given.name, layout), encoding="utf-8")
         (partial / "README.md").write_text(_readme(given.name, folder, data_dir, layout), encoding="utf-8")
     print(f"wrote {folder}: dataset.toml, preprocess.py, README.md", flush=True)
@@ -67,6 +67,9 @@ def _arguments() -> argparse.Namespace:
     root = Path(os.environ.get("NEURALPILE_DATA", catalog.DATA)).expanduser()
     parser.add_argument("--data_root", type=Path, default=root, help="folder in which the new folder is made")
     parser.add_argument("--species", help="such as 'Macaca mulatta'; by default as the files state it")
+    parser.add_argument(
+        "--subject", default="", help="who was recorded, in all recordings; else as each file states it"
+    )
     parser.add_argument("--unit", help="table: column that names each spike's unit; by default a usual name")
     parser.add_argument("--time", help="table: column of times; by default a usual name")
     parser.add_argument("--variable", help="matlab: cell array of spike times, such as spikes.times")
@@ -102,7 +105,7 @@ def _layout(given: argparse.Namespace, data_dir: Path) -> Layout:
     return find[given.format](data_dir)
 
 
-def _toml(name: str, data_dir: Path, layout: Layout, species: str) -> str:
+def _toml(given: argparse.Namespace, data_dir: Path, layout: Layout, species: str) -> str:
     """The text of dataset.toml. A JSON string is a TOML string."""
 
     def quoted(*texts: str) -> str:
@@ -110,7 +113,7 @@ def _toml(name: str, data_dir: Path, layout: Layout, species: str) -> str:
 
     lines = [
         "# Fields that can be added: docs/dataset-toml.md",
-        f"title = {quoted(name)}",
+        f"title = {quoted(given.name)}",
         "",
         "[source]",
         'archive = "local"',
@@ -120,6 +123,8 @@ def _toml(name: str, data_dir: Path, layout: Layout, species: str) -> str:
         "[recording]",
         f"species = [{quoted(species or 'unknown')}]{'' if species else '  # fill in'}",
     ]
+    if given.subject:
+        lines.append(f"subject = {quoted(given.subject)}")
     if layout.areas:
         lines.append(f"area = {quoted(', '.join(layout.areas))}  # as the first file states it")
     return "\n".join(lines) + "\n"
@@ -150,8 +155,8 @@ def _readme(name: str, folder: Path, data_dir: Path, layout: Layout) -> str:
     session = "Each folder with such a file" if layout.include[0] == layout.sample.name else "Each such file"
     return (
         f"# {name}\n\n"
-        f"{session} below `{data_dir}` is one session: {which}. The subject is the folder above the session, which\n"
-        "has its name.\n\n"
+        f"{session} below `{data_dir}` is one session: {which}.\n"
+        "Its subject is the one that the file states or the path names; see `docs/your-own-data.md`.\n\n"
         f"    {shlex.join(['python', str(folder / 'preprocess.py'), '--jobs', '2'])}\n\n"
         "The spike times of each unit are counted in bins of 20 ms that start at 0 s of the recording's clock. See\n"
         "`docs/your-own-data.md` for what can be changed, and `docs/dataset-toml.md` for the fields of dataset.toml.\n"

@@ -9,7 +9,7 @@ import numpy as np
 
 from neuralpile import build
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.recordings import nwb
+from neuralpile.recordings import names, nwb
 from neuralpile.recordings.hdf5 import Recording
 from neuralpile.spikes import binning, clock_restarts
 from neuralpile.spikes.session import Options, Session
@@ -44,7 +44,7 @@ def read(recording: Recording, options: Options) -> Session:
     notes = [*binned.notes(), f"the clock restarts {len(first) - 1} times"]
     if not inside.all():
         notes.append(f"{np.count_nonzero(~inside):,} spikes in no trial left out")
-    return Session(recording.parent.name, recording.stem, binned.counts, notes)
+    return Session(nwb.subject_of(recording), names.session(recording), binned.counts, notes)
 
 
 if __name__ == "__main__":

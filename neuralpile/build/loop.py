@@ -60,7 +60,7 @@ def build(
         targets = {path: out_dir / ROWS / f"{path}.arrow" for path in found}
         _delete_others(out_dir, set(targets.values()))
         recipe = asdict(options) | {"code": code_digest(script.path)}
-        tasks = [Task(path, found[path], targets[path], options, recipe) for path in chosen]
+        tasks = [Task(path, found[path], targets[path], options, recipe, data_set.name) for path in chosen]
         done = {task.path: facts for task in tasks if (facts := task.done()) is not None}
         failed: dict[str, str] = {}
         to_do = [task for task in tasks if task.path not in done]

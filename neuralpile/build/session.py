@@ -20,6 +20,7 @@ from neuralpile.build.script import Read
 from neuralpile.corpus import rows
 from neuralpile.corpus.rows import Row
 from neuralpile.errors import BadInput, Mismatch, printable
+from neuralpile.recordings import names
 from neuralpile.recordings.hdf5 import Recording
 from neuralpile.spikes.session import Options, Session
 
@@ -51,6 +52,7 @@ class Task:
     target: Path
     options: Options
     recipe: dict[str, Any]  # the options and the digest of the code
+    data_set: str  # its name
 
     def made_from(self) -> dict[str, Any]:
         """What the rows depend on. Raises OSError if the recording cannot be read."""
@@ -107,8 +109,7 @@ def build_session(read: Read, task: Task) -> SessionFacts:
         segments = list(rows.segments(counts, limit, task.options.as_published))
     except Mismatch as error:
         raise error.at(task.source, "raise --token_count_limit") from None
-    # Names of files need not be UTF-8, and can hold what a terminal takes for commands.
-    session = replace(session, subject_id=printable(session.subject_id), session_id=printable(session.session_id))
+    session = named(session, task)
     session_rows = [
         Row(segment, session.subject_id, session.session_id, f"segment_{i}") for i, segment in enumerate(segments)
     ]
@@ -119,6 +120,25 @@ def build_session(read: Read, task: Task) -> SessionFacts:
     metadata: dict[str, object] = {"made_from": made_from, "facts": asdict(facts)}
     arrow.write_rows(task.target, session_rows, rows.SCHEMA, metadata)
     return facts
+
+
+def named(session: Session, task: Task) -> Session:
+    """The session with its names as they stand in the rows.
+
+    The subject is what dataset.toml states, else what the script returns, else a folder's name, else the data set's.
+    """
+    # Names of files need not be UTF-8, and can hold what a terminal takes for commands.
+    session_id = printable(session.session_id)
+    subject_id = task.options.subject or printable(session.subject_id)
+    notes = session.notes
+    if not subject_id:
+        subject_id = names.subject_of_folders(task.path, session_id) or task.data_set
+        if subject_id == task.data_set:
+            note = (
+                "no file or folder shows the subject: it has the data set's name; `subject` in dataset.toml states it"
+            )
+            notes = [*notes, note]
+    return replace(session, subject_id=subject_id, session_id=session_id, notes=notes)
 
 
 def trimmed(session: Session) -> Session:

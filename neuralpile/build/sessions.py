@@ -33,7 +33,7 @@ def find_sessions(
     Raises:
         BadInput: there is none, or a folder cannot be read.
     """
-    data_dir = data_dir.resolve()  # names of folders become subjects: "." is none
+    data_dir = data_dir.resolve()
     found = [path for path in _files(data_dir) if data_set.wants(path.name, duplicates)]
     if data_set.measured == UNITS:
         found = [path for path in found if nwb.has_spike_times(path)]

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.recordings import hdf5
+from neuralpile.recordings import hdf5, names
 from neuralpile.recordings.hdf5 import Read, Recording, open_hdf5, prefetch
 from neuralpile.spikes import binning, trains
 from neuralpile.spikes.session import Options, Session
@@ -23,6 +23,7 @@ from neuralpile.spikes.trains import SpikeTrains
 SLAB = 64 * 2**20  # bytes of a raster that are read at a time
 LOWEST_RATE, HIGHEST_RATE = 0.1, 100_000.0  # Hz: rates of bins of 10 s, and above those of any recording system
 UNITS_TABLES = ("units", "processing/ecephys/units")  # where the published data sets have them
+UNSTATED = ("", "unknown", "none", "n/a", "na", "null", "nan", "subject", "subject_id")  # what stands for no name
 DAMAGED = "the file is damaged or not NWB; download it again"
 NOT_A_RECORDING = "check that this is a recording's file"
 NO_OPTION = "build without this option"
@@ -167,6 +168,26 @@ def read_warning(path: Recording) -> list[str]:
     return [f"the file says: {text}"] if text.lower().startswith("warning") else []
 
 
+def subject_of(path: Recording) -> str:
+    """The subject as BIDS marks it in the path (see `recordings.names`), else as the file states it; else "".
+
+    The published rows have the folder's name, which DANDI makes from what the file states: `sub-<subject_id>`.
+    """
+    return names.subject(path) or _stated_subject(path)
+
+
+def _stated_subject(path: Recording) -> str:
+    """`subject_id` of the file; "" if it states none. It is not needed for counts: one that is no text is none."""
+    try:
+        with open_nwb(path) as file:
+            stated = hdf5.find(file, "general/subject/subject_id")
+            texts = _texts(hdf5.read(path, stated)) if isinstance(stated, h5py.Dataset) else []
+    except (BadInput, TypeError, AttributeError):
+        return ""
+    name = " ".join(texts[0].split()) if len(texts) == 1 else ""
+    return "" if name.casefold() in UNSTATED else name
+
+
 def read_column(path: Recording, name: str) -> np.ndarray:
     """A column of the units table, one value for each unit: numbers, or str.
 
@@ -218,7 +239,7 @@ def count_units(
     quality: Quality | None = None,
     observed: Callable[[Recording], np.ndarray] = read_observed,
 ) -> Session:
-    """Spike counts of a file's units table. The subject is the file's folder, the session its name.
+    """Spike counts of a file's units table.
 
     Parameters:
         path: the NWB file.
@@ -238,7 +259,7 @@ def count_units(
     found = read_spike_trains(path, wanted)
     try:
         session = trains.count(
-            found, options, path.parent.name, path.stem, quality.levels if quality and wanted else ()
+            found, options, subject_of(path), names.session(path), quality.levels if quality and wanted else ()
         )
     except Mismatch as error:
         raise error.at(path, "check the unit of the spike times") from None
@@ -281,7 +302,7 @@ def count_raster(path: Recording, options: Options, places: Sequence[str], own_b
     (units, fine bins) is transposed.
 
     Parameters:
-        path: the NWB file; the subject is its folder, the session its name.
+        path: the NWB file.
         options: of these, `bin_size` and `as_published`.
         places: where in the file the raster may be; the first one that exists is read.
         own_bin: width of a fine bin in seconds.
@@ -307,7 +328,8 @@ def count_raster(path: Recording, options: Options, places: Sequence[str], own_b
         notes = _note_rate(data, own_bin)
     if transposed:
         notes.append("the raster is stored as (units, bins), as the file's other entries show; it was transposed")
-    return Session(path.parent.name, path.stem, binned.counts, notes + binned.notes(options.as_published))
+    notes += binned.notes(options.as_published)
+    return Session(subject_of(path), names.session(path), binned.counts, notes)
 
 
 def _rebin_in_slabs(data: h5py.Dataset, factor: int, as_published: bool, transposed: bool) -> binning.Binned:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.recordings import npy
+from neuralpile.recordings import names, npy
 from neuralpile.recordings.hdf5 import Recording, local
 from neuralpile.spikes import trains
 from neuralpile.spikes.session import Options, Session
@@ -27,7 +27,7 @@ def count_units(recording: Recording, options: Options) -> Session:
     """Spike counts of all clusters of a folder, noise included unless `--min_quality` leaves it out.
 
     Parameters:
-        recording: the folder, or a file in it. The folder is the session, the folder above it the subject.
+        recording: the folder, or a file in it. The folder is the session, or the one above a sorter's own folder.
         options: with `min_quality`, clusters with a lower label, or none of `QUALITY`, are left out.
 
     Raises:
@@ -41,7 +41,8 @@ def count_units(recording: Recording, options: Options) -> Session:
     path = local(recording)
     folder = path if path.is_dir() else path.parent
     try:
-        return trains.count(read_spike_trains(folder), options, folder.parent.name, folder.name, QUALITY)
+        found, session = read_spike_trains(folder), names.session_of_folder(folder)
+        return trains.count(found, options, names.subject(folder), session, QUALITY)
     except Mismatch as error:
         raise error.at(folder, "check sample_rate in params.py, and the labels") from None
 

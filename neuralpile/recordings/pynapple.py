@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.recordings import npy
+from neuralpile.recordings import names, npy
 from neuralpile.recordings.hdf5 import Recording, local
 from neuralpile.spikes import trains
 from neuralpile.spikes.session import Options, Session
@@ -22,7 +22,7 @@ SAVE_AGAIN = "save a TsGroup or Ts"
 
 
 def count_units(recording: Recording, options: Options) -> Session:
-    """Spike counts of a saved TsGroup or Ts. The subject is the file's folder, the session its name.
+    """Spike counts of a saved TsGroup or Ts. The session is the file's name.
 
     Raises:
         BadInput: as `read_spike_trains`; the spike times cannot be seconds; no unit has a known label.
@@ -34,7 +34,7 @@ def count_units(recording: Recording, options: Options) -> Session:
     """
     path = local(recording)
     try:
-        return trains.count(read_spike_trains(path), options, path.parent.name, path.stem, QUALITY)
+        return trains.count(read_spike_trains(path), options, names.subject(path), names.session(path), QUALITY)
     except Mismatch as error:
         raise error.at(path, "check the unit of the times, and the labels") from None
 

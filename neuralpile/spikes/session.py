@@ -28,6 +28,7 @@ class Options:
         min_quality: keep only units with at least this quality label.
         poisson: a seed: draw counts from a Poisson process with the recording's rates; None for no chance.
         own_bin: width in seconds of the recordings' own bins; None where they hold spike times.
+        subject: who was recorded in all recordings, where dataset.toml states it; "" for each recording's own subject.
     """
 
     bin_size: float = 0.02
@@ -40,6 +41,7 @@ class Options:
     min_quality: str | None = None
     poisson: int | None = None
     own_bin: float | None = None
+    subject: str = ""
 
     @property
     def own_bins(self) -> int:
@@ -59,7 +61,8 @@ class Session:
     """What one recording holds, as it becomes rows.
 
     Attributes:
-        subject_id: who was recorded.
+        subject_id: who was recorded; "" where neither the file nor its name shows it. The build then takes the name of
+            a folder, or else that of the data set.
         session_id: which recording.
         counts: spike counts, (units, bins), uint8.
         notes: what a user should know: spikes left out, warnings in the file. One sentence each.

@@ -32,7 +32,7 @@ def test_a_group_that_pynapple_saves_has_its_silent_units(tmp_path):
     assert found.ends.tolist() == [2, 2, 3]
     assert found.quality is None
     session = pynapple.count_units(path, Options())
-    assert (session.subject_id, session.session_id, session.counts.shape) == ("mouse", "day", (3, 113))
+    assert (session.subject_id, session.session_id, session.counts.shape) == ("", "day", (3, 113))
     nap.Ts(np.array([0.1, 0.2])).save(str(tmp_path / "one.npz"))
     assert pynapple.read_spike_trains(tmp_path / "one.npz").times.tolist() == [0.1, 0.2]
 
