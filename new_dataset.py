@@ -21,6 +21,10 @@ from neuralpile.spikes import trains
 FORMATS = ("nwb", "phy", "table", "pynapple", "neo", "matlab")
 EXAMPLE = "python new_dataset.py my-lab --from phy --data_dir /data/sorted --species 'Mus musculus'"
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,60}", re.IGNORECASE)
+QUALITY = (
+    "The recordings label their units. Units of every label are counted, noise too. `--min_quality mua` or\n"
+    "`--min_quality good` leaves out those with a lower label.\n\n"
+)
 LINE = 100  # characters of a line in a README
 
 
@@ -158,6 +162,7 @@ def _readme(name: str, folder: Path, data_dir: Path, layout: Layout) -> str:
         f"{session} below `{data_dir}` is one session: {which}.\n"
         "Its subject is the one that the file states or the path names; see `docs/your-own-data.md`.\n\n"
         f"    {shlex.join(['python', str(folder / 'preprocess.py'), '--jobs', '2'])}\n\n"
+        f"{QUALITY if layout.qualities else ''}"
         "The spike times of each unit are counted in bins of 20 ms that start at 0 s of the recording's clock. See\n"
         "`docs/your-own-data.md` for what can be changed, and `docs/dataset-toml.md` for the fields of dataset.toml.\n"
     )

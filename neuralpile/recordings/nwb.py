@@ -41,12 +41,13 @@ def open_nwb(path: Recording) -> AbstractContextManager[h5py.File]:
     return open_hdf5(path, "NWB file (HDF5)")
 
 
-def read_spike_trains(path: Recording, quality: str | None = None) -> SpikeTrains:
+def read_spike_trains(path: Recording, quality: str | None = None, required: bool = True) -> SpikeTrains:
     """Read the spike trains of a file's units table, with the units' ids.
 
     Parameters:
         path: the file, on disk or in an archive.
         quality: the column of the units table that has quality labels, if they are wanted.
+        required: whether it is an error if that column is missing or cannot be read.
 
     Raises:
         BadInput: the file is not HDF5, has no units table or no spike times, or an index that does not fit them.
@@ -58,7 +59,7 @@ def read_spike_trains(path: Recording, quality: str | None = None) -> SpikeTrain
             times = _vector(hdf5.read(path, table["spike_times"]), f"{where}/spike_times to be a list of seconds")
             ends = _whole(hdf5.read(path, table["spike_times_index"]), f"{where}/spike_times_index")
             ids = _ids(path, table, len(ends))
-            labels = None if quality is None else _labels(path, table, quality)
+            labels = None if quality is None else _labels(path, table, quality, len(ends), required)
         except Mismatch as error:
             raise error.at(path, DAMAGED) from None
     if ids is not None and len(ids) != len(ends):
@@ -131,8 +132,15 @@ def _column(path: Recording, table: h5py.Group, name: str) -> h5py.Dataset:
     return column
 
 
-def _labels(path: Recording, table: h5py.Group, name: str) -> list[str]:
-    return _texts(hdf5.read(path, _column(path, table, name)))
+def _labels(path: Recording, table: h5py.Group, name: str, n_units: int, required: bool) -> list[str] | None:
+    """A column of labels, one for each unit; None if it is not required and not there, or not whole."""
+    try:
+        labels = _texts(hdf5.read(path, _column(path, table, name)))
+    except (BadInput, Mismatch, OSError, ValueError):
+        if required:
+            raise
+        return None
+    return labels if required or len(labels) == n_units else None
 
 
 def _texts(values: np.ndarray) -> list[str]:
@@ -255,12 +263,10 @@ def count_units(
         >>> from pathlib import Path
         >>> session = count_units(Path("sub-A/sub-A_ses-1.nwb"), Options())  # doctest: +SKIP
     """
-    wanted = quality.column if quality and options.min_quality else None
-    found = read_spike_trains(path, wanted)
+    found = read_spike_trains(path, quality.column if quality else None, required=options.min_quality is not None)
     try:
-        session = trains.count(
-            found, options, subject_of(path), names.session(path), quality.levels if quality and wanted else ()
-        )
+        levels = quality.levels if quality else ()
+        session = trains.count(found, options, subject_of(path), names.session(path), levels)
     except Mismatch as error:
         raise error.at(path, "check the unit of the spike times") from None
     session.notes[:0] = read_warning(path)

@@ -15,10 +15,10 @@ from neuralpile.recordings import names, npy
 from neuralpile.recordings.hdf5 import Recording, local
 from neuralpile.spikes import trains
 from neuralpile.spikes.session import Options, Session
-from neuralpile.spikes.trains import SpikeTrains
+from neuralpile.spikes.trains import QUALITY, SpikeTrains
 
-SESSION_FILE = "spike_clusters.npy"  # in every folder, and new whenever phy saves
-QUALITY = ("noise", "mua", "good")  # labels, the lowest first
+SESSION_FILE = "spike_clusters.npy"  # in every folder that phy saved, and new whenever it saves again
+UNSAVED = "spike_templates.npy"  # what Kilosort found, in every folder
 LABELS = ("cluster_group.tsv", "cluster_group.csv", "cluster_KSLabel.tsv")
 NOT_A_FOLDER = "check that this is an output folder of Kilosort or phy"
 
@@ -34,7 +34,8 @@ def count_units(recording: Recording, options: Options) -> Session:
         BadInput: as `read_spike_trains`; the spike times cannot be seconds; no cluster has a known label.
 
     Example:
-        In a preprocess.py, with include = ["spike_clusters.npy"] in dataset.toml:
+        In a preprocess.py, with include = ["spike_clusters.npy"] in dataset.toml, or ["spike_templates.npy"] where phy
+        never saved:
 
         >>> # build.main(__file__, phy.count_units, qualities=phy.QUALITY)
     """
@@ -57,7 +58,7 @@ def read_spike_trains(folder: Path) -> SpikeTrains:
     samples = npy.read(folder / "spike_times.npy")
     clusters_file = folder / SESSION_FILE
     if not clusters_file.is_file():
-        clusters_file = folder / "spike_templates.npy"
+        clusters_file = folder / UNSAVED
     clusters = npy.read(clusters_file)
     for name, values in (("spike_times.npy", samples), (clusters_file.name, clusters)):
         if values.dtype.kind not in "fiu" or max(values.shape, default=0) != values.size:

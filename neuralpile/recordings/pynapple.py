@@ -14,9 +14,8 @@ from neuralpile.recordings import names, npy
 from neuralpile.recordings.hdf5 import Recording, local
 from neuralpile.spikes import trains
 from neuralpile.spikes.session import Options, Session
-from neuralpile.spikes.trains import SpikeTrains
+from neuralpile.spikes.trains import QUALITY, SpikeTrains
 
-QUALITY = ("noise", "mua", "good")  # labels, the lowest first
 KINDS = ("TsGroup", "Ts")
 SAVE_AGAIN = "save a TsGroup or Ts"
 

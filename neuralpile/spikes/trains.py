@@ -1,5 +1,6 @@
 """Spike trains: what every reader of spike times returns, and how they become a session."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from neuralpile.errors import Mismatch
 from neuralpile.spikes import binning, clock
 from neuralpile.spikes.session import Options, Session
 
+QUALITY = ("noise", "mua", "good")  # labels of Kilosort and phy, the lowest first
+SHOWN = 6  # labels
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}  # seconds in a unit of time
 
 
@@ -124,6 +127,17 @@ def at_least(labels: Sequence[str], levels: Sequence[str], lowest: str) -> np.nd
     return np.isin(plain, known[known.index(lowest.casefold()) :])
 
 
+def _how_many(labels: Sequence[str], levels: Sequence[str]) -> str:
+    """How many units have which label, the highest first: "2 good, 1 noise, 4 without a label"."""
+    found = Counter(" ".join(str(label).split()).casefold() for label in labels)
+    without = found.pop("", 0)
+    known = [level for level in reversed([level.casefold() for level in levels]) if level in found]
+    others = sorted(found.keys() - set(known))
+    parts = [f"{found[label]:,} {label}" for label in [*known, *others][:SHOWN]]
+    parts += ["…"] * (len(found) > SHOWN) + [f"{without:,} without a label"] * bool(without)
+    return ", ".join(parts)
+
+
 def count(
     trains: SpikeTrains | Sequence[ArrayLike],
     options: Options,
@@ -164,4 +178,6 @@ def count(
         good = at_least(trains.quality, levels, options.min_quality)
         notes.append(f"{np.count_nonzero(~good):,} of {len(good):,} units below {options.min_quality} left out")
         counts = counts[good]
+    elif trains.quality and levels:
+        notes.append(f"units of every label are counted: {_how_many(trains.quality, levels)}; --min_quality chooses")
     return Session(subject_id, session_id, counts, notes)

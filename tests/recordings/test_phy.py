@@ -34,6 +34,15 @@ def test_min_quality_keeps_units_of_at_least_that_label(tmp_path, lowest, kept):
     assert len(phy.count_units(folder, Options(min_quality=lowest)).counts) == kept
 
 
+def test_clusters_of_every_label_are_counted_with_a_note_of_how_many_have_which(tmp_path):
+    labels = "cluster_id\tgroup\n2\tgood\n4\tNoise\n"
+    session = phy.count_units(write_phy(tmp_path, SAMPLES, CLUSTERS, cluster_group=labels), Options())
+    assert len(session.counts) == 3
+    expected = "units of every label are counted: 1 good, 1 noise, 1 without a label; --min_quality chooses"
+    assert session.notes == [expected]
+    assert not phy.count_units(write_phy(tmp_path / "unlabelled", SAMPLES, CLUSTERS), Options()).notes
+
+
 def test_a_label_set_by_hand_wins_over_that_of_kilosort(tmp_path):
     folder = write_phy(
         tmp_path,
