@@ -2,8 +2,8 @@
 
 `rasters` draws rows: `view` says what of them, `session_time` where they lie in time, `image` makes pixels of counts,
 `unit_order` sorts units, and `areas` gives brain areas their colours. `electrode_map` draws arrays. `session_units`
-reads what is known of units, and `sheet` lays out panels and their titles. `checks` finds what looks wrong, and `summary` draws it. `page` is the page. `references`
-says which data sets are meant.
+reads what is known of units, and `sheet` lays out panels and their titles. `checks` finds what looks wrong, and
+`summary` draws it. `page` is the page. `references` says which data sets are meant.
 
 Imports everything below it. Imported by visualize_dataset.py and new_dataset.py only.
 """
