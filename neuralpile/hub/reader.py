@@ -139,7 +139,7 @@ class HubRows:
         Raises:
             BadInput: it cannot be fetched, or is damaged.
         """
-        content = self._file(tables.SESSIONS_FILE)
+        content = self._file(f"data/{tables.SESSIONS_FILE}")
         where = f"{self.name}, {tables.SESSIONS_FILE}"
         return tables.parse(content, tables.SESSIONS, where) if content else tables.of_rows(self)
 
@@ -149,7 +149,7 @@ class HubRows:
         Raises:
             BadInput: it cannot be fetched, or is damaged.
         """
-        content = self._file(tables.UNITS_FILE)
+        content = self._file(f"data/{tables.UNITS_FILE}")
         return tables.parse(content, tables.UNITS, f"{self.name}, {tables.UNITS_FILE}") if content else None
 
     def _file(self, name: str) -> bytes:
