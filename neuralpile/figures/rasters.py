@@ -322,7 +322,7 @@ def _title(name: str, rows: Sequence[Row]) -> str:
     """Return the name, its title in the catalog, and whether the rows are simulated, by their source data sets."""
     known = set(catalog.names())
     own = name.rpartition("/")[2]  # of a Hub repository, someone/name
-    title = f"{name}: {catalog.load(own).title}" if own in known else name
+    title = name.removesuffix(own) + catalog.load(own).heading if own in known else name
     sources = [(row.source_dataset or own).rpartition("/")[2] for row in rows]
     simulated = [source in known and catalog.load(source).simulated for source in sources]
     return title + (" (simulated)" if all(simulated) else " (partly simulated)" if any(simulated) else "")
