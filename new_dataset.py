@@ -22,6 +22,10 @@ from neuralpile.spikes import trains
 FORMATS = ("nwb", "phy", "table", "pynapple", "neo", "matlab")
 EXAMPLE = "python new_dataset.py my-lab --from phy --data_dir /data/sorted --species 'Mus musculus'"
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,60}", re.IGNORECASE)
+QUALITY = (
+    "The recordings label their units. Units of every label are counted, noise too. `--min_quality mua` or "
+    "`--min_quality good` leaves out those with a lower label."
+)
 LINE = 100  # characters of a line in what is written
 
 
@@ -38,7 +42,7 @@ def main() -> int:
     species = given.species or layout.species
     given.data_root.mkdir(parents=True, exist_ok=True)
     with files.whole_folder(folder) as partial:
-        (partial / "dataset.toml").write_text(_toml(data_dir, layout, species), encoding="utf-8")
+        (partial / "dataset.toml").write_text(_toml(given, data_dir, layout, species), encoding="utf-8")
         (partial / "preprocess.py").write_text(_script(given.name, layout), encoding="utf-8")
         (partial / "README.md").write_text(_readme(given.name, folder, layout), encoding="utf-8")
     print(f"wrote {catalog.from_root(folder)}: dataset.toml, preprocess.py, README.md", flush=True)
@@ -69,6 +73,9 @@ def _arguments() -> argparse.Namespace:
     root = Path(os.environ.get("NEURALPILE_DATA", catalog.DATA)).expanduser()
     parser.add_argument("--data_root", type=Path, default=root, help="folder in which the new folder is made")
     parser.add_argument("--species", help="such as 'Macaca mulatta'; by default as the files state it")
+    parser.add_argument(
+        "--subject", default="", help="who was recorded, in all recordings; else as each file states it"
+    )
     parser.add_argument("--unit", help="table: column that names each spike's unit; by default a usual name")
     parser.add_argument("--time", help="table: column of times; by default a usual name")
     parser.add_argument("--variable", help="matlab: cell array of spike times, such as spikes.times")
@@ -104,7 +111,7 @@ def _layout(given: argparse.Namespace, data_dir: Path) -> Layout:
     return find[given.format](data_dir)
 
 
-def _toml(data_dir: Path, layout: Layout, species: str) -> str:
+def _toml(given: argparse.Namespace, data_dir: Path, layout: Layout, species: str) -> str:
     """The text of dataset.toml. A JSON string is a TOML string."""
 
     def quoted(*texts: str) -> str:
@@ -120,6 +127,8 @@ def _toml(data_dir: Path, layout: Layout, species: str) -> str:
         "[recording]",
         f"species = [{quoted(species or 'unknown')}]{'' if species else '  # fill in'}",
     ]
+    if given.subject:
+        lines.append(f"subject = {quoted(given.subject)}")
     if layout.areas:
         lines.append(f"area = {quoted(', '.join(layout.areas))}  # as the first file states it")
     return "\n".join(lines) + "\n"
@@ -151,12 +160,13 @@ def _readme(name: str, folder: Path, layout: Layout) -> str:
     script = catalog.from_root(folder / "preprocess.py")
     paragraphs = (
         f"# {name}",
-        f"Each {one} below `data_dir`, which `dataset.toml` names, is a session. The folder above it names the "
-        "subject.",
+        f"Each {one} below `data_dir`, which `dataset.toml` names, is a session. Its subject is the one that the file "
+        "states or the path names.",
         f"    {shlex.join(['python', str(script), '--jobs', '2'])}",
+        *([QUALITY] if layout.qualities else []),
         "The spikes of each unit are counted in bins of 20 ms, which start at 0 s of the recording's clock. In "
-        "neuralpile, `docs/your-own-data.md` says what can be changed, and `docs/dataset-toml.md` lists the fields of "
-        "`dataset.toml`.",
+        "neuralpile, `docs/your-own-data.md` says how a subject is found and what can be changed, and "
+        "`docs/dataset-toml.md` lists the fields of `dataset.toml`.",
     )
     wrapped = (text if text[0] in "# " else textwrap.fill(text, LINE) for text in paragraphs)
     return "\n\n".join(wrapped) + "\n"

@@ -94,6 +94,7 @@ class DataSetInfo:
     task: str = _in("recording", "")
     signal: str = _in("recording", "")  # one of SIGNALS, or "" where it is not known
     bin_width: float = _in("recording", 0.02)  # seconds; the default of --bin_size
+    subject: str = _in("recording", "")  # who was recorded in all recordings; "" for each recording's own subject
     own_bin: float | None = _in("recording", None)  # seconds; width of the bins in which the recordings come
 
     subjects: int | None = _in("published", None)

@@ -16,6 +16,7 @@ from helpers.loopback_hub import LoopbackHub
 from neuralpile import catalog
 from neuralpile.corpus import arrow, merge, rows
 from neuralpile.corpus.rows import Row
+from neuralpile.corpus.split import SplitOptions
 from neuralpile.open import open_data_set
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -69,7 +70,7 @@ def corpus(tmp_path_factory):
         arrow.finish(folder / "build" / name, [folder / "build" / name / "a.arrow"], rows.SCHEMA, name * 8)
         opened.append(open_data_set(str(folder / "build" / name)))
     opened[1] = replace(opened[1], name="me/m1-a")  # the name of a component that was merged from the Hub
-    merge.merge(opened, folder / "build" / catalog.PILE, 0.1, 0)
+    merge.merge(opened, folder / "build" / catalog.PILE, SplitOptions(0.1, 0))
     (folder / "build" / "simulated-pile").symlink_to(catalog.PILE)  # what `make demo` builds
     return folder
 

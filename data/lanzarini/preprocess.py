@@ -14,6 +14,7 @@ from neuralpile.recordings import matlab
 from neuralpile.spikes import binning, clock
 from neuralpile.spikes.session import Options, Session
 
+MONKEYS = ("Router", "Wifi")
 CHANNELS = [f"Spk_{channel:03d}a_sh" for channel in range(128)]
 
 
@@ -51,7 +52,12 @@ def read(path: Path, options: Options) -> Session:
     missing = [name for name in CHANNELS if name not in content]
     if missing:
         notes.append(f"no {', '.join(missing[:3])}{' …' * (len(missing) > 3)}: {len(missing)} silent channels")
-    return Session(path.parent.name, path.stem, matrix, notes)
+    return Session(subject(path), path.stem, matrix, notes, units={"id": CHANNELS})
+
+
+def subject(path: Path) -> str:
+    """The nearest folder that is named after a monkey; "" if there is none."""
+    return next((folder.name for folder in path.parents if folder.name in MONKEYS), "")
 
 
 def as_published(trains: list[np.ndarray], n_bins: int, bin_size: float) -> np.ndarray:

@@ -13,8 +13,8 @@ from neuralpile.corpus.rows import Row
 from neuralpile.spikes.session import Options
 
 # Options that do not change what is compared here: the limit only cuts rows, published values have the same shape,
-# and the width of the recordings' own bins is no choice.
-SAME_SHAPE = ("token_count_limit", "as_published", "own_bin")
+# and what dataset.toml states is no choice.
+SAME_SHAPE = ("token_count_limit", "as_published", "own_bin", "subject")
 
 
 @dataclass(frozen=True)

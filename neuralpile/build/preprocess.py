@@ -125,7 +125,7 @@ def _arguments(data_set: DataSetInfo, script: Script) -> argparse.Namespace:
         parser.add_argument("--as_published", action="store_true", help="reproduce the published values bit for bit")
     parser.add_argument("--strict", action="store_true", help="end at the first file that cannot be built")
     parser.add_argument("--jobs", type=cli.positive_int, default=1, help="sessions at a time, each in its own process")
-    parser.set_defaults(own_bin=data_set.own_bin)
+    parser.set_defaults(own_bin=data_set.own_bin, subject=data_set.subject)
     own = ["trim", *(["drop_duplicates"] if data_set.duplicates else []), *script.offers]
     for name in own:
         if name == "poisson":

@@ -2,12 +2,14 @@
 
 A session's rows are one Arrow file, `rows/<path of the recording>.arrow`, which appears when it is complete. Its
 metadata hold what the rows were made from: the recording's size, modification time, first and last bytes, the options,
-and a digest of the code. A later build skips the session while all of these are the same.
+and a digest of the code. A later build skips the session while all of these are the same. Metadata also hold the
+session's facts and what the recording says of its units, of which the build's tables are made.
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from neuralpile.build.script import Read
 from neuralpile.corpus import rows
 from neuralpile.corpus.rows import Row
 from neuralpile.errors import BadInput, Mismatch, printable
+from neuralpile.recordings import names
 from neuralpile.recordings.hdf5 import Recording
 from neuralpile.spikes.session import Options, Session
 
@@ -51,6 +54,7 @@ class Task:
     target: Path
     options: Options
     recipe: dict[str, Any]  # the options and the digest of the code
+    data_set: str  # its name
 
     def made_from(self) -> dict[str, Any]:
         """What the rows depend on. Raises OSError if the recording cannot be read."""
@@ -102,23 +106,46 @@ def build_session(read: Read, task: Task) -> SessionFacts:
     if task.options.trim:
         session = trimmed(session)
         counts = session.counts
+    try:
+        units: dict[str, Any] = dict(session.stated_units())
+    except Mismatch as error:
+        raise error.at(task.source, "fix the script") from None
     limit = max(counts.size, 1) if session.whole else task.options.token_count_limit
     try:
         segments = list(rows.segments(counts, limit, task.options.as_published))
     except Mismatch as error:
         raise error.at(task.source, "raise --token_count_limit") from None
-    # Names of files need not be UTF-8, and can hold what a terminal takes for commands.
-    session = replace(session, subject_id=printable(session.subject_id), session_id=printable(session.session_id))
+    session = named(session, task)
     session_rows = [
         Row(segment, session.subject_id, session.session_id, f"segment_{i}") for i, segment in enumerate(segments)
     ]
-    facts = session_facts(task.path, made_from["bytes"], session, session_rows)
+    n_spikes = counts.sum(axis=1, dtype=np.int64)
+    facts = session_facts(task.path, made_from["bytes"], session, session_rows, n_spikes)
     if isinstance(task.source, RemoteRecording):
         part = task.source.open()
         facts = replace(facts, streamed=Streamed(part.received, part.size, part.requests))
-    metadata: dict[str, object] = {"made_from": made_from, "facts": asdict(facts)}
+    metadata = {"made_from": made_from, "facts": asdict(facts), "units": units | {"n_spikes": n_spikes.tolist()}}
     arrow.write_rows(task.target, session_rows, rows.SCHEMA, metadata)
     return facts
+
+
+def named(session: Session, task: Task) -> Session:
+    """The session with its names as they stand in the rows.
+
+    The subject is what dataset.toml states, else what the script returns, else a folder's name, else the data set's.
+    """
+    # Names of files need not be UTF-8, and can hold what a terminal takes for commands.
+    session_id = printable(session.session_id)
+    subject_id = task.options.subject or printable(session.subject_id)
+    notes = session.notes
+    if not subject_id:
+        subject_id = names.subject_of_folders(task.path, session_id) or task.data_set
+        if subject_id == task.data_set:
+            note = (
+                "no file or folder shows the subject: it has the data set's name; `subject` in dataset.toml states it"
+            )
+            notes = [*notes, note]
+    return replace(session, subject_id=subject_id, session_id=session_id, notes=notes)
 
 
 def trimmed(session: Session) -> Session:
@@ -132,8 +159,10 @@ def trimmed(session: Session) -> Session:
     return replace(session, counts=session.counts[:, first : last + 1], notes=[*session.notes, note])
 
 
-def session_facts(path: str, n_bytes: int, session: Session, session_rows: Sequence[Row]) -> SessionFacts:
-    """What report.json records of a session: counted over its counts (units, bins)."""
+def session_facts(
+    path: str, n_bytes: int, session: Session, session_rows: Sequence[Row], n_spikes: np.ndarray
+) -> SessionFacts:
+    """What report.json records of a session: counted over its counts (units, bins); `n_spikes` are those of units."""
     counts = session.counts
     notes = [printable(note) for note in session.notes]
     if not session_rows:
@@ -149,13 +178,20 @@ def session_facts(path: str, n_bytes: int, session: Session, session_rows: Seque
         bins=counts.shape[1],
         tokens=counts.size,
         segments=len(session_rows),
-        spikes=int(counts.sum(dtype=np.int64)),
+        spikes=int(n_spikes.sum()),
         zero_bins=counts.size - int(np.count_nonzero(counts)),
-        silent_units=counts.shape[0] - int(np.count_nonzero(counts.any(axis=1))),
+        silent_units=int(np.count_nonzero(n_spikes == 0)),
         largest_count=int(counts.max(initial=0)),
         saturated_bins=int(np.count_nonzero(counts == 255)),
         notes=notes,
         rows_sha256=rows.digest(session_rows),
         counts_sha256=counts_digest.hexdigest(),
         facts=dict(session.facts),
+        start_time=None if session.start_time is None else _utc(session.start_time).isoformat(),
+        observed_fraction=session.observed_fraction,
+        bin_size=session.bin_size,
     )
+
+
+def _utc(time: datetime) -> datetime:
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.recordings import damage, hdf5
+from neuralpile.recordings import damage, hdf5, names
 from neuralpile.recordings.hdf5 import Read, Recording, local, open_hdf5
 from neuralpile.spikes import trains
 from neuralpile.spikes.session import Options, Session
@@ -29,7 +29,7 @@ def count_units(variable: str = "spikes", seconds_per: str | float = "s") -> Rea
         seconds_per: the unit of the times: "s", "ms", "us", or a number of seconds, such as 1/30000 for samples.
 
     Returns:
-        A function of a file (of any version) and options. The subject is the file's folder, the session its name.
+        A function of a file (of any version) and options. The session is the file's name.
 
     Raises:
         Mismatch: `seconds_per` is not a unit of time.
@@ -46,7 +46,7 @@ def count_units(variable: str = "spikes", seconds_per: str | float = "s") -> Rea
 def _count(recording: Recording, options: Options, variable: str, scale: float) -> Session:
     path = local(recording)
     try:
-        return trains.count(read_spike_trains(path, variable, scale), options, path.parent.name, path.stem)
+        return trains.count(read_spike_trains(path, variable, scale), options, names.subject(path), names.session(path))
     except Mismatch as error:
         raise error.at(path, "check the unit of the times: matlab.count_units(…, seconds_per=…)") from None
 

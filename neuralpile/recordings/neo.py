@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.recordings import damage
+from neuralpile.recordings import damage, names
 from neuralpile.recordings.hdf5 import Recording, local
 from neuralpile.spikes import trains
 from neuralpile.spikes.session import Options, Session
@@ -24,8 +24,8 @@ def count_units(recording: Recording, options: Options) -> Session:
     """Spike counts of all units of a recording that neo can read.
 
     Parameters:
-        recording: the file. Its folder is the subject, its name the session. Where the format is a folder of files
-            (Neuralynx, TDT), any file in it: the folder is then the session, the folder above it the subject.
+        recording: the file. Its name is the session. Where the format is a folder of files (Neuralynx, TDT), any file
+            in it: the folder is then the session.
         options: of these, `bin_size` and `as_published`.
 
     Raises:
@@ -39,9 +39,9 @@ def count_units(recording: Recording, options: Options) -> Session:
     path = local(recording)
     found, whole_folder = _read(path)
     place = path.parent if whole_folder and path.is_file() else path
-    session_id = place.name if whole_folder else place.stem
+    session = names.session_of_folder(place) if whole_folder else names.session(place)
     try:
-        return trains.count(found, options, place.parent.name, session_id)
+        return trains.count(found, options, names.subject(place), session)
     except Mismatch as error:
         raise error.at(path, "check the recording") from None
 

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.recordings import damage
+from neuralpile.recordings import damage, names
 from neuralpile.recordings.hdf5 import Read, Recording, local
 from neuralpile.spikes import trains
 from neuralpile.spikes.session import Options, Session
@@ -26,7 +26,7 @@ def count_units(unit: str = "unit", time: str = "time", seconds_per: str | float
         seconds_per: the unit of the times: "s", "ms", "us", or a number of seconds, such as 1/30000 for samples.
 
     Returns:
-        A function of a file and options. The subject is the file's folder, the session its name.
+        A function of a file and options. The session is the file's name.
 
     Raises:
         Mismatch: `seconds_per` is not a unit of time.
@@ -43,7 +43,9 @@ def count_units(unit: str = "unit", time: str = "time", seconds_per: str | float
 def _count(recording: Recording, options: Options, unit: str, time: str, scale: float) -> Session:
     path = local(recording)
     try:
-        return trains.count(read_spike_trains(path, unit, time, scale), options, path.parent.name, path.stem)
+        return trains.count(
+            read_spike_trains(path, unit, time, scale), options, names.subject(path), names.session(path)
+        )
     except Mismatch as error:
         raise error.at(path, "check the unit of the times: table.count_units(seconds_per=…)") from None
 

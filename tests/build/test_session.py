@@ -10,6 +10,7 @@ import pytest
 from helpers import ROOT
 from helpers.recordings import write_units
 
+import neuralpile.corpus.arrow  # noqa: F401  (imported while a session is built, but that is no part of it)
 from neuralpile.build import session
 from neuralpile.build.session import Task, build_session, code_digest
 from neuralpile.recordings import nwb
@@ -41,7 +42,7 @@ def modules_of_a_build(tmp_path: Path) -> set[str]:
     sys.setprofile(note)
     try:
         options = Options(trim=True, mask_unobserved=True, token_count_limit=100)
-        build_session(nwb.count_units, Task("a.nwb", path, tmp_path / "a.arrow", options, {}))
+        build_session(nwb.count_units, Task("a.nwb", path, tmp_path / "a.arrow", options, {}, "x"))
     finally:
         sys.setprofile(None)
     package = ROOT / "neuralpile"
@@ -82,7 +83,7 @@ def test_a_module_beside_the_script_counts_as_code_that_makes_rows(tmp_path):
 def test_a_recording_replaced_within_the_same_moment_is_built_again(tmp_path):
     """Another recording of the same size, with the same modification time."""
     path = write_units(tmp_path / "sub-A" / "a.nwb", [[1.0, 2.0]])
-    task = Task("a.nwb", path, tmp_path / "a.arrow", Options(), {})
+    task = Task("a.nwb", path, tmp_path / "a.arrow", Options(), {}, "x")
     build_session(nwb.count_units, task)
     facts = task.done()
     assert facts is not None
@@ -101,7 +102,7 @@ def test_a_recording_replaced_within_the_same_moment_is_built_again(tmp_path):
 
 def test_a_link_whose_target_is_gone_is_not_done(tmp_path):
     path = write_units(tmp_path / "sub-A" / "a.nwb", [[1.0]])
-    task = Task("a.nwb", path, tmp_path / "a.arrow", Options(), {})
+    task = Task("a.nwb", path, tmp_path / "a.arrow", Options(), {}, "x")
     build_session(nwb.count_units, task)
     path.unlink()
     assert task.done() is None

@@ -16,6 +16,7 @@ from helpers.builds import write_build
 from helpers.loopback_hub import LEAVE, Blob, Commit, LoopbackHub
 
 from neuralpile.corpus import merge, rows
+from neuralpile.corpus.split import SplitOptions
 from neuralpile.hub import publish
 from neuralpile.open import open_data_set
 
@@ -239,7 +240,7 @@ for streaming in (False, True):
 
 def test_load_dataset_gives_exactly_the_local_rows(hub, tmp_path):
     components = [open_data_set(str(write_build(tmp_path / name, n, n))) for name, n in [("a", 30), ("b", 7)]]
-    merge.merge(components, tmp_path / "pile", 0.2, 0)
+    merge.merge(components, tmp_path / "pile", SplitOptions(0.2, 0))
     corpus = open_data_set(str(tmp_path / "pile"))
     push(hub, (tmp_path / "pile", "me/x"))
     assert len([path for path in hub.files("me/x") if path.startswith("data/train-")]) > 3

@@ -32,7 +32,7 @@ def test_a_group_that_pynapple_saves_has_its_silent_units(tmp_path):
     assert found.ends.tolist() == [2, 2, 3]
     assert found.quality is None
     session = pynapple.count_units(path, Options())
-    assert (session.subject_id, session.session_id, session.counts.shape) == ("mouse", "day", (3, 113))
+    assert (session.subject_id, session.session_id, session.counts.shape) == ("", "day", (3, 113))
     nap.Ts(np.array([0.1, 0.2])).save(str(tmp_path / "one.npz"))
     assert pynapple.read_spike_trains(tmp_path / "one.npz").times.tolist() == [0.1, 0.2]
 
@@ -66,3 +66,8 @@ def test_what_pynapple_did_not_save_is_one_clear_line(tmp_path):
     (tmp_path / "a.npy").rename(tmp_path / "a.npz")
     with pytest.raises(BadInput, match="found a single array"):
         pynapple.read_spike_trains(tmp_path / "a.npz")
+
+
+def test_locations_saved_as_an_array_are_the_areas_of_units(tmp_path):
+    path = group(tmp_path / "mouse" / "x.npz", keys=np.array([5, 2]), location=np.array(["CA1", ""]))
+    assert pynapple.count_units(path, Options()).units == {"id": ["2", "5"], "area": [None, "CA1"]}
