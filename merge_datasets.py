@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from neuralpile import catalog, cli, evaluation
-from neuralpile.build.record import REPORT, Report
+from neuralpile.build.record import Report
 from neuralpile.corpus import arrow, merge, split, store
 from neuralpile.corpus.manifest import CorpusManifest, info_of
 from neuralpile.corpus.rows import RowSource
@@ -25,6 +25,9 @@ LIST = "List which sessions are evaluation data of public benchmarks, with the s
 LIST_EXAMPLE = "python merge_datasets.py --list_evaluation"
 COMPONENTS = "local builds, Hub repositories (someone/name) or folders"
 DIFFERENCES_SHOWN = 20
+# Options that change which rows are for testing: sizes, and others
+SIZES = ("test_size", "min_test_rows")
+DRAWN = ("split_by", "validation_size", "test_subjects", "test_sessions", "test_datasets")
 
 
 def main() -> int:
@@ -70,19 +73,45 @@ def _merge_options() -> argparse.ArgumentParser:
     )
     how = parser.add_argument_group("how rows are split")
     how.add_argument(
-        "--test_size", type=cli.fraction, default=0.01, help="share of each data set's tokens in the test split"
+        "--test_size",
+        type=cli.fraction,
+        metavar="SHARE",
+        default=0.01,
+        help="share of each data set's tokens in the test split",
     )
-    how.add_argument("--split_by", choices=split.SPLIT_BY, default="row", help="what stays whole, in one split")
-    how.add_argument("--validation_size", type=cli.fraction, metavar="SHARE", help="size of a validation split")
-    for name in ("subjects", "sessions", "datasets"):
+    how.add_argument(
+        "--min_test_rows",
+        type=cli.seed,
+        metavar="N",
+        default=1,
+        help="rows of each data set in the test split, also if that is more than --test_size",
+    )
+    how.add_argument(
+        "--split_by",
+        choices=(*split.SPLIT_BY, "subject"),
+        default="row",
+        help="what stays whole, in one split; subject means the same as animal",
+    )
+    how.add_argument(
+        "--validation_size",
+        type=cli.fraction,
+        metavar="SHARE",
+        help="share of each data set's tokens in a validation split",
+    )
+    for name, what in {"subjects": "subjects", "sessions": "sessions", "datasets": "data sets"}.items():
         how.add_argument(
             f"--test_{name}",
             nargs="+",
             metavar="NAME",
             default=[],
-            help=f"{name} of the test split, in place of --test_size",
+            help=f"{what} of the test split, in place of --test_size",
         )
-    how.add_argument("--seed", type=cli.seed, default=0, help="of the split and of the order of rows")
+    how.add_argument(
+        "--as_published",
+        action="store_true",
+        help="split as the published corpus: 1 %% of all rows, whatever their data set",
+    )
+    how.add_argument("--seed", type=cli.seed, default=0, help="seed of the split and of the order of rows")
     parser.add_argument("--out_dir", type=Path, default=catalog.BUILD / catalog.PILE, help="where the corpus goes")
     parser.add_argument(
         "--check", action="store_true", help="merge nothing; compare the corpus with its components instead"
@@ -102,14 +131,20 @@ def merge_and_push(parser: argparse.ArgumentParser, arguments: Sequence[str]) ->
     split_options = split.SplitOptions(
         given.test_size,
         given.seed,
-        given.split_by,
+        "animal" if given.split_by == "subject" else given.split_by,
         given.validation_size or 0.0,
         tuple(given.test_subjects),
         tuple(given.test_sessions),
         tuple(given.test_datasets),
+        given.min_test_rows,
+        given.as_published,
     )
-    if split_options.names_test_rows and given.test_size != parser.get_default("test_size"):
-        parser.error("--test_size: not allowed with --test_subjects, --test_sessions or --test_datasets")
+    changed = [option for option in SIZES if getattr(given, option) != parser.get_default(option)]
+    if changed and split_options.names_test_rows:
+        parser.error(f"--{changed[0]}: not allowed with --test_subjects, --test_sessions or --test_datasets")
+    for option in (*SIZES, *DRAWN) if given.as_published else ():
+        if getattr(given, option) != parser.get_default(option):
+            parser.error(f"--{option}: not allowed with --as_published")
     hub = options.hub(given)  # checks the repository before anything is merged
     recorded = [info.name for info in catalog.recorded()]
     references = given.components or [name for name in recorded if name in store.built()]
@@ -119,8 +154,8 @@ def merge_and_push(parser: argparse.ArgumentParser, arguments: Sequence[str]) ->
         raise BadInput(catalog.BUILD, "recorded data sets that are built", "none", do)
     for line in doubts(components):
         print(f"warning: {line}", file=sys.stderr)
-    merged = merge.merge_with(components, given.out_dir, split_options)
-    print(table(merged, split_options.splits))
+    merged = merge.merge(components, given.out_dir, split_options)
+    print(table(merged, split_options))
     for line in empty_splits(merged, split_options):
         print(f"warning: {line}", file=sys.stderr)
     if not given.components:
@@ -154,7 +189,7 @@ def selected(components: Sequence[RowSource], given: argparse.Namespace) -> Iter
 
 
 def doubts(components: Sequence[RowSource]) -> Iterator[str]:
-    """What a user should know about the local builds before they are merged: missing sessions, unusual options."""
+    """What a user should know about the local builds before they are merged: damaged reports, unusual options."""
     published = set()
     for component, folder in ((component, component.folder) for component in components if component.folder):
         try:
@@ -165,9 +200,6 @@ def doubts(components: Sequence[RowSource]) -> Iterator[str]:
         if report is None:
             continue
         published.add(report.options.as_published)
-        if report.failed:
-            where = folder / REPORT
-            yield f"{component.name}: {len(report.failed)} of its session files were not built (see {where})"
         bin_size, info = report.options.bin_size, info_of(component)
         if info and bin_size != info.bin_width:
             yield f"{component.name}: built with --bin_size {bin_size}"
@@ -176,14 +208,28 @@ def doubts(components: Sequence[RowSource]) -> Iterator[str]:
 
 
 def empty_splits(merged: Mapping[str, split.Sides], how: split.SplitOptions) -> Iterator[str]:
-    """The data sets that have no rows in a split, and why."""
+    """The data sets that have no rows in a split, why, and what to do. Test splits that were named are left out."""
     for name, sides in merged.items():
-        for part in how.splits[1:]:
-            n_rows = sum(sides.rows.values())
-            if (how.names_test_rows and part == split.TEST) or sides.rows[part] or not n_rows:
-                continue
-            option = f"--{part}_size {how.test_size if part == split.TEST else how.validation_size:g}"
-            yield f"{name}: no {part} split: no {how.split_by} is small enough for {option}"
+        for part in how.splits if sum(sides.rows.values()) else ():
+            if not sides.rows[part] and (part == split.VALIDATION or not how.names_test_rows):
+                yield f"{name}: no {part} split: {_why_empty(part, sides, how)}"
+
+
+def _why_empty(part: str, sides: split.Sides, how: split.SplitOptions) -> str:
+    finer = {"animal": "try --split_by session", "session": "try --split_by row"}.get(how.split_by)
+    if how.as_published:
+        return "1 % of all rows are drawn together; merge without --as_published"
+    if part == split.TRAIN:
+        return f"each {how.split_by} of it is in a split that another data set needs; {finer}"
+    larger = f"try a larger --{part}_size"
+    if part == split.TEST and sum(sides.groups.values()) == 1:
+        return f"all of it is one {how.split_by}; {finer or 'to test on it, name it with --test_datasets'}"
+    if part == split.VALIDATION and sides.groups[split.TRAIN] == 1:
+        return f"all that is left for training is one {how.split_by}; {finer or 'build more of it'}"
+    size = how.test_size if part == split.TEST else how.validation_size
+    if part == split.TEST:
+        larger += ", --min_test_rows 1, or name sessions with --test_sessions"
+    return f"no {how.split_by} is small enough for --{part}_size {size:g}; {larger}"
 
 
 def check(folder: Path, references: Sequence[str] | None) -> int:
@@ -206,21 +252,33 @@ def check(folder: Path, references: Sequence[str] | None) -> int:
     return 0
 
 
-def table(merged: Mapping[str, split.Sides], splits: Sequence[str]) -> str:
-    """Rows, sessions and tokens of every component in each split, and in all."""
+def table(merged: Mapping[str, split.Sides], how: split.SplitOptions) -> str:
+    """Rows, sessions and tokens of every component in each split, and in all, and which share is for testing.
+
+    A share of at least twice the size asked for is marked, because only `--min_test_rows` leads to one.
+    """
+    by_size = not (how.names_test_rows or how.as_published)
     width = max(20, *(len(name) + 1 for name in merged))
-    headings = [heading for part in splits for heading in (f"{part} rows", "sessions", "tokens")]
-    lines = ["", _line("", headings, width)]
-    totals = [0] * len(headings)
-    for name, sides in merged.items():
-        numbers = [kind[part] for part in splits for kind in (sides.rows, sides.sessions, sides.tokens)]
-        totals = [total + n for total, n in zip(totals, numbers, strict=True)]
-        lines.append(_line(name, [f"{n:,}" for n in numbers], width))
-    return "\n".join([*lines, _line("all", [f"{n:,}" for n in totals], width)])
+    numbers = {
+        name: [kind[part] for part in how.splits for kind in (sides.rows, sides.sessions, sides.tokens)]
+        for name, sides in merged.items()
+    }
+    totals = [sum(column) for column in zip(*numbers.values(), strict=True)]
+    shares = {name: its[-1] / max(1, sum(its[2::3])) for name, its in [*numbers.items(), ("all", totals)]}
+    more = {name for name in numbers if by_size and shares[name] >= 2 * how.test_size}
+    headings = [heading for part in how.splits for heading in (f"{part} rows", "sessions", "tokens")]
+    lines = ["", _line("", [*headings, "test share "], width)]
+    for name, its in [*numbers.items(), ("all", totals)]:
+        share = f"{shares[name]:.2%}{'*' if name in more else ' '}"
+        lines.append(_line(name, [*(f"{n:,}" for n in its), share], width))
+    if more:
+        lines.append(f"* more than --test_size {how.test_size:g}, for --min_test_rows {how.min_test_rows}")
+    return "\n".join(lines)
 
 
 def _line(name: str, cells: Sequence[str], width: int) -> str:
-    return f"{name:{width}}" + "".join(f"{cell:>{(17, 10, 17)[i % 3]}}" for i, cell in enumerate(cells))
+    widths = [*[17, 10, 17] * (len(cells) // 3), 14]
+    return f"{name:{width}}" + "".join(f"{cell:>{n}}" for cell, n in zip(cells, widths, strict=True))
 
 
 if __name__ == "__main__":

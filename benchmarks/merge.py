@@ -20,6 +20,7 @@ import numpy as np
 import publish as writing
 
 from neuralpile.corpus import arrow, merge, rows
+from neuralpile.corpus.split import SplitOptions
 from neuralpile.hub import publish
 from neuralpile.open import open_data_set
 
@@ -41,7 +42,9 @@ def plainly(folder: Path, out: Path) -> None:
 
 def by_us(folder: Path, out: Path) -> None:
     """Merged on the disk, then as shards."""
-    merge.merge([open_data_set(str(folder / name)) for name in NAMES], out.with_suffix(".merged"), 0.01, 0)
+    merge.merge(
+        [open_data_set(str(folder / name)) for name in NAMES], out.with_suffix(".merged"), SplitOptions(0.01, 0)
+    )
     corpus = open_data_set(str(out.with_suffix(".merged")))
     publish.write_splits(corpus, rows.MERGED_SCHEMA, out, "write")
 

@@ -22,6 +22,7 @@ from pynwb import NWBHDF5IO, NWBFile
 from neuralpile import simulation
 from neuralpile.corpus import arrow, merge, rows, store
 from neuralpile.corpus.rows import Row
+from neuralpile.corpus.split import SplitOptions
 from neuralpile.open import open_data_set
 from neuralpile.recordings import nwb
 from neuralpile.spikes import binning
@@ -177,7 +178,7 @@ def bench_merge(folder: Path, matrix: np.ndarray) -> None:
         return open_data_set(str(folder / "plain-merge"))
 
     def ours() -> store.LocalRows:
-        merge.merge(components, folder / "our-merge", 0.01, 0)
+        merge.merge(components, folder / "our-merge", SplitOptions(0.01, 0))
         return open_data_set(str(folder / "our-merge"))
 
     def content(data_set: store.LocalRows) -> list[tuple[object, ...]]:

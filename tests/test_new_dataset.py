@@ -14,7 +14,9 @@ from helpers.recordings import write_units
 from helpers.recordings_of_labs import write_nex, write_phy
 from pyarrow import parquet
 
+from neuralpile.errors import BadInput
 from neuralpile.open import open_data_set
+from neuralpile.recordings import detect
 
 RNG = np.random.default_rng(0)
 TRAINS = [np.sort(RNG.uniform(0, 30, 200)).round(4) for _ in range(4)]
@@ -100,6 +102,9 @@ def test_each_format_becomes_a_data_set_by_one_command(script, tmp_path, name):
     folder = tmp_path / "sets" / "my-lab"
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "dataset.toml", "preprocess.py"]
     assert tomllib.loads((folder / "dataset.toml").read_text())["recording"]["species"] == ["Mus musculus"]
+    page = (folder / "README.md").read_text()
+    assert str(raw) not in page
+    assert max(map(len, page.splitlines())) <= max(100, len(str(folder)) + 40)  # only a command can be longer
     again = script(folder / "preprocess.py")  # the folder says where its recordings are
     assert again.returncode == 0, again.stderr
 
@@ -115,9 +120,34 @@ def test_what_the_files_state_is_in_the_folder(script, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     recording = tomllib.loads((tmp_path / "sets" / "my-lab" / "dataset.toml").read_text())["recording"]
     assert recording == {"species": ['Rattus "norvegicus"'], "area": "CA1, V1"}
+    shown = script(tmp_path / "sets" / "my-lab" / "preprocess.py", "--help").stdout
+    assert "Build the spike counts of my-lab." in " ".join(shown.split())
+    assert "--as_published" not in shown
     built = script(tmp_path / "sets" / "my-lab" / "preprocess.py", "--min_quality", "good", "--mask_unobserved")
     assert built.returncode == 0, built.stderr
     assert "2 of 4 units below good left out" in built.stdout
+
+
+def test_a_folder_that_phy_never_saved_is_read_by_its_templates(script, tmp_path):
+    folder = tmp_path / "raw" / "rat1" / "2024-01-01" / "kilosort4"
+    write_samples(folder)
+    (folder / "spike_clusters.npy").rename(folder / "spike_templates.npy")
+    options = ["--from", "phy", "--data_dir", tmp_path / "raw", "--data_root", tmp_path / "sets"]
+    done = script("new_dataset.py", "my-lab", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (row,) = open_data_set(str(tmp_path / "build" / "my-lab"))
+    assert (row.subject_id, row.session_id) == ("rat1", "2024-01-01")
+    assert (row.counts == EXPECTED).all()
+    assert "units of every label are counted: 2 good, 1 mua, 1 noise; --min_quality chooses" in done.stdout
+    assert "--min_quality good" in (tmp_path / "sets" / "my-lab" / "README.md").read_text()
+
+
+def test_folders_of_which_phy_saved_only_some_are_refused_in_one_line(tmp_path):
+    for day in ("1", "2"):
+        write_samples(tmp_path / "raw" / day)
+    (tmp_path / "raw" / "2" / "spike_clusters.npy").rename(tmp_path / "raw" / "2" / "spike_templates.npy")
+    with pytest.raises(BadInput, match=r"raw/2; open these folders in phy and save, or copy spike_templates\.npy"):
+        detect.find_phy(tmp_path / "raw")
 
 
 def test_flags_of_the_summary_are_printed(script, tmp_path):

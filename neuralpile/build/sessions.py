@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from neuralpile import files
+from neuralpile import catalog, files
 from neuralpile.acquire import archives
 from neuralpile.acquire.range_file import RemoteRecording
 from neuralpile.catalog import DataSetInfo
@@ -44,7 +44,11 @@ def find_sessions(
         if data_set.exclude:
             wanted += f" but not {' or '.join(data_set.exclude)}"
         what = "no such file in it" if data_dir.is_dir() else "a file" if data_dir.exists() else "no such folder"
-        do = f"get the files as data/{data_set.name}/README.md says, or give their folder with --data_dir"
+        do = "give their folder with --data_dir"
+        script = data_set.folder / "download.py"
+        if script.is_file():
+            inside = script.is_relative_to(catalog.ROOT)
+            do = f"run: python {script.relative_to(catalog.ROOT) if inside else script}, or {do}"
         raise BadInput(data_dir, f"session files {wanted}", what, do)
     return {printable(path.relative_to(data_dir).as_posix()): path for path in sorted(found, key=str)}
 

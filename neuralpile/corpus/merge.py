@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ from tqdm import tqdm
 
 from neuralpile import __version__
 from neuralpile.catalog import DataSetInfo
-from neuralpile.corpus import arrow, rows, split
+from neuralpile.corpus import arrow, rows, split, tables
 from neuralpile.corpus.manifest import Component, CorpusManifest, info_of
 from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Row, RowSource
-from neuralpile.corpus.split import Sides, SplitBy, SplitOptions
+from neuralpile.corpus.split import Part, Sides, SplitOptions
 from neuralpile.corpus.store import LocalRows, open_folder
 from neuralpile.errors import BadInput
 from neuralpile.files import remove_replaced, whole_folder, write_text
@@ -31,18 +31,7 @@ SHARD = 500_000_000  # tokens in an Arrow file of a merged corpus, a row more at
 FETCHED = "fetched"  # folder for what comes from the Hub, while a merge is at work
 
 
-def merge(
-    components: Sequence[RowSource],
-    out_dir: Path,
-    test_size: float = 0.01,
-    seed: int = 0,
-    split_by: SplitBy = "row",
-) -> dict[str, Sides]:
-    """Merge components as `merge_with` does, with the options that every merge has."""
-    return merge_with(components, out_dir, SplitOptions(test_size, seed, split_by))
-
-
-def merge_with(components: Sequence[RowSource], out_dir: Path, options: SplitOptions) -> dict[str, Sides]:
+def merge(components: Sequence[RowSource], out_dir: Path, options: SplitOptions) -> dict[str, Sides]:
     """Write the rows of all components, shuffled and split, as a data set of several splits.
 
     The same components (in any order) and the same options give the same bytes, also if an earlier run was killed:
@@ -62,7 +51,7 @@ def merge_with(components: Sequence[RowSource], out_dir: Path, options: SplitOpt
     """
     components = sorted(components, key=lambda component: component.name)
     _check(components, out_dir)
-    fingerprints = {component.name: component.fingerprint for component in components}
+    fingerprints = {component.name: component.fingerprint + tables.digest(component) for component in components}
     if (done := _done(out_dir, options, fingerprints)) is not None:
         remove_replaced(out_dir)
         return done
@@ -72,8 +61,9 @@ def merge_with(components: Sequence[RowSource], out_dir: Path, options: SplitOpt
         local = [_fetched(component, folder / FETCHED / str(n)) for n, component in enumerate(components)]
         order = _Order(local, infos, options)
         _write(order, folder, job, options.splits)
+        tables.write_parts(folder, order.tables(options.splits))
         made = {
-            component.name: Component(component.fingerprint, order.sides[component.name], component.manifest())
+            component.name: Component(fingerprints[component.name], order.sides[component.name], component.manifest())
             for component in components
         }
         write_text(folder / arrow.MANIFEST, CorpusManifest(__version__, options.stated(), made).to_json())
@@ -96,23 +86,23 @@ class _Order:
         self, components: Sequence[LocalRows], infos: Sequence[DataSetInfo | None], options: SplitOptions
     ) -> None:
         self.components = components
-        self.starts = np.cumsum([0, *map(len, components)])
-        self.sides: dict[str, Sides] = {}
-        self.sizes = np.zeros(self.starts[-1], np.int64)
-        self.assigned = np.zeros(self.starts[-1], np.uint8)
-        places = np.zeros(self.starts[-1], "S32")
-        unknown = _Unknown(options)
-        for component, info, start in zip(components, infos, self.starts, strict=False):
-            names, tokens = component.names(), component.tokens()
-            own = component.name.rpartition("/")[2]  # here and on the Hub the same rows are for testing
-            unknown.seen(own, names)
-            assigned = split.assign(own, names, tokens, options, info)
-            these = slice(start, start + len(names))
-            self.sizes[these], self.assigned[these] = tokens, assigned
-            places[these] = [split.place(options.seed, own, *row) for row in names]
-            self.sides[component.name] = split.sides(names, tokens, assigned, options.splits)
-        unknown.check()
-        self.order = np.argsort(places, kind="stable")
+        parts = [
+            Part.of(component.name.rpartition("/")[2], component.names(), component.tokens(), info)
+            for component, info in zip(components, infos, strict=True)
+        ]
+        _check_named(parts, options)
+        self.starts = np.cumsum([0, *(len(part.tokens) for part in parts)])
+        self.sizes = np.concatenate([part.tokens for part in parts])
+        if options.as_published:
+            self.order, self.assigned = split.as_published(len(self.sizes), options.seed)
+        else:
+            self.order = np.argsort(np.concatenate([split.places(part, options.seed) for part in parts]), kind="stable")
+            self.assigned = np.concatenate(split.assign(parts, options))
+        sides = np.split(self.assigned, self.starts[1:-1])
+        self.sides = {
+            component.name: part.sides(its, options)
+            for component, part, its in zip(components, parts, sides, strict=True)
+        }
 
     def row(self, number: int) -> Row:
         """A row by its number in the order of the components, with the name of its component."""
@@ -120,30 +110,25 @@ class _Order:
         component = self.components[which]
         return component.row(number - int(self.starts[which]))._replace(source_dataset=component.name)
 
+    def tables(self, splits: Sequence[str]) -> Iterator[tables.Tables]:
+        """The tables of sessions and of units of each component, as they are in the corpus."""
+        for component, start in zip(self.components, self.starts, strict=False):
+            names = component.names()
+            its = self.assigned[start : start + len(names)].tolist()
+            chosen = [(name, splits[i]) for name, i in zip(names, its, strict=True) if i < len(splits)]
+            yield tables.of_component(component.name, tables.of(component), chosen)
 
-class _Unknown:
-    """Names in the options that no row has."""
 
-    def __init__(self, options: SplitOptions) -> None:
-        self.left = {
-            "--test_subjects": set(options.test_subjects),
-            "--test_sessions": set(options.test_sessions),
-            "--test_datasets": {name.rpartition("/")[2] for name in options.test_datasets},
-        }
-
-    def seen(self, component: str, names: Iterable[rows.Names]) -> None:
-        """Note the names of a component's rows."""
-        self.left["--test_datasets"].discard(component)
-        if self.left["--test_subjects"] or self.left["--test_sessions"]:
-            self.left["--test_subjects"] -= {row.subject_id for row in names}
-            self.left["--test_sessions"] -= {row.session_id for row in names}
-
-    def check(self) -> None:
-        """Raise BadInput if there are any."""
-        for option, unknown in self.left.items():
-            if unknown:
-                do = "take the names from the rows"
-                raise BadInput(option, "names that rows have", ", ".join(sorted(unknown)), do)
+def _check_named(parts: Sequence[Part], options: SplitOptions) -> None:
+    """Raise BadInput if the options name what no row has."""
+    sessions = [ids for part in parts for ids in part.sessions]
+    for option, given, known in (
+        ("--test_subjects", options.test_subjects, {subject_id for subject_id, _ in sessions}),
+        ("--test_sessions", options.test_sessions, {session_id for _, session_id in sessions}),
+        ("--test_datasets", [name.rpartition("/")[2] for name in options.test_datasets], {part.name for part in parts}),
+    ):
+        if unknown := set(given) - known:
+            raise BadInput(option, "names that rows have", ", ".join(sorted(unknown)), "take the names from the rows")
 
 
 def _write(order: _Order, folder: Path, job: str, splits: Sequence[str]) -> None:
@@ -190,6 +175,8 @@ def _fetched(component: RowSource, folder: Path) -> LocalRows:
                 bar.update(int(sizes[shard].sum()))
             else:
                 arrow.write_rows(files[-1], read(shard.tolist()), SCHEMA)
+    if (own := tables.stored(component)) is not None:
+        tables.write(folder, *own)
     arrow.finish(folder, files, SCHEMA, hashlib.sha256(component.fingerprint.encode()).hexdigest())
     return replace(open_folder(folder), name=component.name)
 
@@ -269,10 +256,11 @@ def _shards(numbers: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> Ite
 
 
 def check(corpus: RowSource, components: Sequence[RowSource]) -> list[str]:
-    """Compare a corpus with its components, row by row; one row is in memory.
+    """Compare a corpus with its components, row by row, and its tables with theirs; one row is in memory.
 
     Returns:
-        The differences in words: rows that only the corpus has, and rows that it lacks. Empty if there are none.
+        The differences in words: rows that only the corpus has, rows that it lacks, and tables that are not those of
+        the components. Empty if there are none.
     """
 
     def shown(data_set: RowSource) -> Iterator[Row]:
@@ -282,7 +270,11 @@ def check(corpus: RowSource, components: Sequence[RowSource]) -> list[str]:
     for component in components:
         missing.update((component.name, rows.digest([row])) for row in shown(component))
     found = []
+    chosen: dict[str, list[tuple[rows.Names, str]]] = {component.name: [] for component in components}
+    split_of = np.repeat([*corpus.splits], [len(numbers) for numbers in corpus.splits.values()])
     for i, row in enumerate(shown(corpus)):
+        names = rows.Names(row.subject_id, row.session_id, row.segment_id)
+        chosen.setdefault(row.source_dataset or "", []).append((names, str(split_of[i])))
         key = row.source_dataset or "", rows.digest([row._replace(source_dataset=None)])
         if missing[key] > 0:
             missing[key] -= 1
@@ -290,4 +282,5 @@ def check(corpus: RowSource, components: Sequence[RowSource]) -> list[str]:
             name = f"{row.source_dataset} {row.subject_id} {row.session_id} {row.segment_id}"
             found.append(f"row {i}, {name}: not in the component, or twice")
     lost = Counter(name for (name, _), n in missing.items() for _ in range(n))
-    return [*found, *(f"{n:,} rows of {name} are missing" for name, n in lost.items())]
+    found += [f"{n:,} rows of {name} are missing" for name, n in lost.items()]
+    return found + tables.differences(corpus, components, chosen)

@@ -1,13 +1,17 @@
-"""Which rows of a component are for testing, which for validation, and which for training.
+"""Which rows of a corpus are for testing, which for validation, and which for training.
 
-The options and the names and sizes of the component's own rows decide: adding a component never moves another's rows.
+The options and the names and sizes of a component's own rows decide: adding a component never moves another's rows.
+There are two exceptions. Split by animals, components that have an animal in common are drawn together. As published,
+all rows are.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +20,11 @@ from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus.rows import Names
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
-SplitBy = Literal["row", "session", "subject"]
+SplitBy = Literal["row", "session", "animal"]
 SPLIT_BY: tuple[SplitBy, ...] = get_args(SplitBy)
+PUBLISHED_SIZE = 0.01  # share of the rows in the published test split
+
+K = TypeVar("K")
 
 
 @dataclass(frozen=True)
@@ -27,11 +34,14 @@ class SplitOptions:
     Attributes:
         test_size: share of each component's tokens that is for testing; without effect if test rows are named.
         seed: of the choice, and of the order of rows.
-        split_by: what stays whole, on one side: rows, sessions or subjects.
+        split_by: what stays whole, on one side: rows, sessions or animals.
         validation_size: share of each component's tokens that is for validation; 0 for no such split.
         test_subjects: subject ids whose rows are for testing.
         test_sessions: session ids whose rows are for testing.
         test_datasets: names of components whose rows are for testing.
+        min_test_rows: rows of each component in the test split, if it has more than one group (`Part.groups`);
+            without effect if test rows are named.
+        as_published: draw 1 % of all rows together, whatever their component; the sizes above have no effect.
     """
 
     test_size: float = 0.01
@@ -41,6 +51,8 @@ class SplitOptions:
     test_subjects: tuple[str, ...] = ()
     test_sessions: tuple[str, ...] = ()
     test_datasets: tuple[str, ...] = ()
+    min_test_rows: int = 1
+    as_published: bool = False
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -54,35 +66,110 @@ class SplitOptions:
 
     def stated(self) -> dict[str, Any]:
         """The options for `manifest.json`: those that every merge has, and others that are used."""
-        return {key: value for key, value in asdict(self).items() if value or key in ("seed", "test_size", "split_by")}
+        if self.as_published:
+            return {"as_published": True, "seed": self.seed}
+        always = ("seed", "test_size", "split_by", "min_test_rows")
+        return {key: value for key, value in asdict(self).items() if value or key in always}
 
 
 @dataclass(frozen=True)
 class Sides:
-    """Rows, sessions and tokens of a component in each split."""
+    """Rows, sessions, tokens, and groups of rows (`Part.groups`) of a component in each split."""
 
     rows: dict[str, int]
     sessions: dict[str, int]
     tokens: dict[str, int]
+    groups: dict[str, int] = field(default_factory=dict)  # not in corpora of versions before 0.3.0
 
 
-def group_of(names: Names, split_by: SplitBy, info: DataSetInfo | None = None) -> tuple[str, ...]:
-    """The group that a row is in: rows of one group stay on one side of the split.
+class Groups(NamedTuple):
+    """Groups of a component's rows: those of one group stay on one side of the split.
 
-    `info` states which subjects and which sessions belong together; without it, equal names do.
-
-    Example:
-        >>> from neuralpile import catalog
-        >>> calib = Names("sub-MonkeyL-held-in-calib", "sub-MonkeyL-held-in-calib_ses-20120924", "segment_0")
-        >>> group_of(calib, "session", catalog.load("m1-a"))
-        ('sub-MonkeyL', '20120924')
+    Attributes:
+        keys: the name of each group.
+        of_row: the number of each row's group: (rows,).
     """
-    if split_by == "row":
-        return tuple(names)
-    subject = info.subject_group(names.subject_id) if info else names.subject_id
-    if split_by == "subject":
-        return (subject,)
-    return subject, info.session_group(names.session_id) if info else names.session_id
+
+    keys: list[tuple[str, ...]]
+    of_row: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows of a component, as far as a split depends on them.
+
+    Attributes:
+        name: of the component, without the owner of a Hub repository: here and on the Hub the split is the same.
+        info: which subjects are which animal, and which sessions belong together; without it, equal names do.
+        tokens: of each row: (rows,).
+        sessions: subject and session ids of each session.
+        session: the number of each row's session: (rows,).
+        segments: the segment ids that there are.
+        segment: the number of each row's segment id: (rows,).
+    """
+
+    name: str
+    info: DataSetInfo | None
+    tokens: npt.NDArray[np.int64]
+    sessions: Sequence[tuple[str, str]]
+    session: npt.NDArray[np.int64]
+    segments: Sequence[str]
+    segment: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, name: str, names: Sequence[Names], tokens: Sequence[int], info: DataSetInfo | None = None) -> "Part":
+        """A component whose rows have these names and tokens."""
+        sessions, session = _numbered(row[:2] for row in names)
+        segments, segment = _numbered(row.segment_id for row in names)
+        return cls(name, info, np.array(tokens, np.int64), sessions, session, segments, segment)
+
+    def groups(self, split_by: SplitBy) -> Groups:
+        """The groups of rows that stay whole.
+
+        Example:
+            >>> from neuralpile import catalog
+            >>> calib = Names("sub-MonkeyN-held-in-calib", "sub-MonkeyN-held-in-calib_ses-2020-10-19-Run1", "segment_0")
+            >>> part = Part.of("m2", [calib], [1], catalog.load("m2"))
+            >>> part.groups("session").keys, part.groups("animal").keys
+            ([('sub-MonkeyN', '2020-10-19')], [('chestek-n',)])
+        """
+        if split_by == "row":
+            places = self.session * len(self.segments) + self.segment
+            found, of_row = np.unique(places, return_inverse=True)
+            pairs = (divmod(place, len(self.segments)) for place in found.tolist())
+            return Groups([(*self.sessions[session], self.segments[segment]) for session, segment in pairs], of_row)
+        of_session = self.animals() if split_by == "animal" else self._session_groups()
+        keys, number = _numbered(of_session)
+        return Groups(keys, number[self.session])
+
+    def animals(self) -> list[tuple[str]]:
+        """The animal of each session, by one name across components if the data set states one."""
+        animal = cache(self.info.animal if self.info else lambda subject_id: f"{self.name}/{subject_id}")
+        return [(animal(subject_id),) for subject_id, _ in self.sessions]
+
+    def _session_groups(self) -> list[tuple[str, str]]:
+        if not self.info:
+            return [*self.sessions]
+        subject, session = cache(self.info.subject_group), self.info.session_group
+        return [(subject(subject_id), session(session_id)) for subject_id, session_id in self.sessions]
+
+    def sides(self, assigned: npt.NDArray[np.uint8], options: SplitOptions) -> Sides:
+        """What is in each split; `assigned` as `assign` gives it."""
+        chosen = {split: assigned == i for i, split in enumerate(options.splits)}
+        group = self.groups(options.split_by).of_row
+        return Sides(
+            {split: int(rows.sum()) for split, rows in chosen.items()},
+            {split: len(np.unique(self.session[rows])) for split, rows in chosen.items()},
+            {split: int(self.tokens[rows].sum()) for split, rows in chosen.items()},
+            {split: len(np.unique(group[rows])) for split, rows in chosen.items()},
+        )
+
+
+def _numbered(keys: Iterable[K]) -> tuple[list[K], npt.NDArray[np.int64]]:
+    """The different keys in the order of their first appearance, and the number of each: (keys,)."""
+    numbers: dict[K, int] = {}
+    found = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
+    return [*numbers], found
 
 
 def place(*key: Any) -> bytes:
@@ -90,96 +177,180 @@ def place(*key: Any) -> bytes:
     return hashlib.sha256(json.dumps(key).encode()).digest()
 
 
-def assign(
-    name: str,
-    names: Sequence[Names],
-    tokens: Sequence[int],
-    options: SplitOptions,
-    info: DataSetInfo | None = None,
-) -> npt.NDArray[np.uint8]:
-    """The split of each row of a component, as an index into `options.splits`: (rows,).
+def places(part: Part, seed: int) -> npt.NDArray[np.bytes_]:
+    """The place of each row in the order of the corpus, by its name: 32 bytes each (rows,)."""
+    rows = part.groups("row")
+    return np.array([place(seed, part.name, *key) for key in rows.keys], "S32")[rows.of_row]
+
+
+def named(parts: Sequence[Part], options: SplitOptions) -> list[npt.NDArray[np.bool_]]:
+    """Which sessions of each component the options name for testing: boolean (sessions,).
+
+    All sessions of a named subject's animal, in any component, and of a named session's group are in the test split.
+    """
+    own_names = {name.rpartition("/")[2] for name in options.test_datasets}
+    animals = {
+        animal
+        for part in (parts if options.test_subjects else ())
+        for animal, (subject_id, _) in zip(part.animals(), part.sessions, strict=True)
+        if subject_id in options.test_subjects
+    }
+    found = []
+    for part in parts:
+        test = np.full(len(part.sessions), part.name in own_names)
+        if animals:
+            test |= np.array([animal in animals for animal in part.animals()], bool)
+        if options.test_sessions:
+            groups = part._session_groups()
+            its = {group for group, ids in zip(groups, part.sessions, strict=True) if ids[1] in options.test_sessions}
+            test |= np.array([group in its for group in groups], bool)
+        found.append(test)
+    return found
+
+
+def assign(parts: Sequence[Part], options: SplitOptions) -> list[npt.NDArray[np.uint8]]:
+    """The split of each row of each component, as an index into `options.splits`: (rows,).
 
     Parameters:
-        name: of the component, without the owner of a Hub repository: here and on the Hub the split is the same.
-        names: of its rows.
-        tokens: of its rows.
+        parts: the components.
         options: how to split.
-        info: which subjects and sessions of this data set belong together.
     """
-    if options.names_test_rows:
-        test = named(name, names, options, info)
-    else:
-        test = in_test(name, names, tokens, options.test_size, options.seed, options.split_by, info)
-    found = np.where(test, len(options.splits) - 1, 0).astype(np.uint8)
-    if options.validation_size:
-        left = np.flatnonzero(~test).tolist()
-        size = options.validation_size * sum(tokens) / max(1, sum(tokens[i] for i in left))
-        some = [names[i] for i in left], [tokens[i] for i in left]
-        validation = in_test(name, *some, min(size, 1.0), options.seed, options.split_by, info)
-        found[np.array(left, np.int64)[validation]] = 1
+    test = [session[part.session] for session, part in zip(named(parts, options), parts, strict=True)]
+    groups = [part.groups(options.split_by) for part in parts]
+    found = [np.zeros(len(part.tokens), np.uint8) for part in parts]
+    for together in _linked([its.keys for its in groups], options.split_by):
+        linked = sorted(together, key=lambda i: parts[i].name)
+        draw = _Draw.of([parts[i] for i in linked], [groups[i] for i in linked], options)
+        sides = draw.sides(np.concatenate([test[i] for i in linked]), options)
+        for i, its in zip(linked, sides, strict=True):
+            found[i] = its
     return found
 
 
-def named(
-    name: str, names: Sequence[Names], options: SplitOptions, info: DataSetInfo | None = None
-) -> npt.NDArray[np.bool_]:
-    """Which rows of a component the options name for testing: boolean (rows,).
+def _linked(keys: Sequence[Sequence[tuple[str, ...]]], split_by: SplitBy) -> list[list[int]]:
+    """The numbers of the components that are drawn together: those with an animal in common, at any remove."""
+    if split_by != "animal":
+        return [[i] for i in range(len(keys))]
+    linked: list[tuple[set[tuple[str, ...]], list[int]]] = []
+    for i, its in enumerate(keys):
+        joined = {*its}, [i]
+        apart = []
+        for other in linked:
+            if joined[0].isdisjoint(other[0]):
+                apart.append(other)
+            else:
+                joined = joined[0] | other[0], joined[1] + other[1]
+        linked = [*apart, joined]
+    return [numbers for _, numbers in linked]
 
-    All rows of a named subject's or session's group, as `info` states it, are in the test split too.
+
+@dataclass(frozen=True)
+class _Draw:
+    """The groups of rows of components that are drawn together, in the order in which they are visited.
+
+    Attributes:
+        tokens: of each group: (groups,).
+        rows: of each group in each component: (groups, components).
+        of_row: the number of each row's group, by component: (rows,).
     """
-    if name in {data_set.rpartition("/")[2] for data_set in options.test_datasets}:
-        return np.ones(len(names), bool)
-    subjects = {group_of(row, "subject", info) for row in names if row.subject_id in options.test_subjects}
-    sessions = {group_of(row, "session", info) for row in names if row.session_id in options.test_sessions}
-    return np.array(
-        [group_of(row, "subject", info) in subjects or group_of(row, "session", info) in sessions for row in names],
-        bool,
-    )
+
+    tokens: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+    of_row: list[npt.NDArray[np.int64]]
+
+    @classmethod
+    def of(cls, parts: Sequence[Part], groups: Sequence[Groups], options: SplitOptions) -> "_Draw":
+        """The groups of these components."""
+        places: dict[tuple[str, ...], bytes] = {}
+        for part, its in zip(parts, groups, strict=True):
+            owner = () if options.split_by == "animal" else (part.name,)
+            places |= {key: place(options.seed, *owner, options.split_by, key) for key in its.keys}
+        number = {key: i for i, key in enumerate(sorted(places, key=places.__getitem__))}
+        of_row = [np.array([number[key] for key in its.keys], np.int64)[its.of_row] for its in groups]
+        n = len(number)
+        tokens = np.zeros(n, np.int64)
+        for part, its_rows in zip(parts, of_row, strict=True):
+            np.add.at(tokens, its_rows, part.tokens)
+        rows = np.stack([np.bincount(its_rows, minlength=n) for its_rows in of_row], axis=1)
+        return cls(tokens, rows, of_row)
+
+    def sides(self, named: npt.NDArray[np.bool_], options: SplitOptions) -> list[npt.NDArray[np.uint8]]:
+        """The split of each row by component; `named` says of the rows of all which are for testing in any case."""
+        test = np.zeros(len(self.tokens), bool)
+        test[np.concatenate(self.of_row)[named]] = True
+        total = int(self.tokens.sum())
+        if not options.names_test_rows:
+            test = self.take(~test, test, options.test_size * total, options.min_test_rows)
+        validation = np.zeros(len(test), bool)
+        if options.validation_size:
+            validation = self.take(~test, validation, options.validation_size * total)
+        sides = np.where(test, len(options.splits) - 1, validation).astype(np.uint8)
+        return [sides[its_rows] for its_rows in self.of_row]
+
+    def take(
+        self, left: npt.NDArray[np.bool_], taken: npt.NDArray[np.bool_], target: float, least: int = 0
+    ) -> npt.NDArray[np.bool_]:
+        """Which groups a split gets: boolean (groups,).
+
+        Groups are visited in their order. A group is taken if the split then has at most the target. One more is
+        taken if that comes nearer to the target. Then, of each component that has too few rows in the split, the
+        smallest groups are taken.
+
+        A group is never divided, and the last group of a component is not taken, so the split can be empty. There is
+        one exception: the last group of a component is taken if another component has too few rows without it.
+
+        Parameters:
+            left: the groups that can be taken: boolean (groups,).
+            taken: the groups that are in the split already: boolean (groups,).
+            target: tokens in the split.
+            least: rows of each component in the split.
+        """
+        left, taken = left.copy(), taken.copy()
+        inside = self.rows > 0
+        out = inside[left].sum(axis=0)  # groups of each component that stay out
+        rows = self.rows[taken].sum(axis=0)
+        held = int(self.tokens[taken].sum())
+
+        def spare(i: int) -> bool:
+            return bool((out[inside[i]] > 1).all())
+
+        def move(i: int) -> None:
+            nonlocal held, out, rows
+            left[i], taken[i] = False, True
+            out, rows, held = out - inside[i], rows + self.rows[i], held + int(self.tokens[i])
+
+        for i, n in enumerate(self.tokens.tolist()):
+            if left[i] and held + n <= target and spare(i):
+                move(i)
+        off = np.where(left & ((out > 1) | ~inside).all(axis=1), abs(held + self.tokens - target), np.inf)
+        if len(off) and off.min() < abs(held - target):
+            move(int(off.argmin()))
+        smallest = np.argsort(self.tokens, kind="stable")
+        for component in range(len(out)):
+            its = smallest[inside[smallest, component]].tolist()
+            for needed in (False, True):  # at first without the last groups of other components
+                for i in its:
+                    if rows[component] >= least or out[component] < 2:
+                        break
+                    if left[i] and (needed or spare(i)):
+                        move(i)
+        return taken
 
 
-def in_test(
-    name: str,
-    names: Sequence[Names],
-    tokens: Sequence[int],
-    test_size: float,
-    seed: int,
-    split_by: SplitBy = "row",
-    info: DataSetInfo | None = None,
-) -> npt.NDArray[np.bool_]:
-    """Which rows of a component are in the test split, by size: boolean (rows,).
+def as_published(n_rows: int, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """The split of the published corpus: 1 % of all rows, rounded up, are for testing, whatever their component.
 
-    Groups of rows (`group_of`) are visited in the order of hashes of their names. A group is taken if the
-    test split then has at most `test_size` of the component's tokens. One more is taken if that comes nearer to
-    `test_size`. A group is never divided, and at least one stays out, so the split can be empty.
+    The rows are drawn as `Dataset.train_test_split(0.01, seed=seed)` of Hugging Face `datasets` draws them, which the
+    published merge used. It used no seed, so its test rows themselves cannot be drawn again.
+
+    Parameters:
+        n_rows: of all components.
+        seed: of the permutation.
+
+    Returns:
+        The order of the rows, and the split of each row: 0 for training, 1 for testing.
     """
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for i, row in enumerate(names):
-        groups.setdefault(group_of(row, split_by, info), []).append(i)
-    sizes = {group: sum(tokens[i] for i in its) for group, its in groups.items()}
-    target, held = test_size * sum(tokens), 0
-    taken: list[tuple[str, ...]] = []
-    left: list[tuple[str, ...]] = []
-    for group in sorted(groups, key=lambda group: place(seed, name, split_by, group)):
-        fits = held + sizes[group] <= target and len(taken) + 1 < len(groups)
-        (taken if fits else left).append(group)
-        held += sizes[group] if fits else 0
-    if len(left) > 1:
-        nearest = min(left, key=lambda group: abs(held + sizes[group] - target))
-        if abs(held + sizes[nearest] - target) < abs(held - target):
-            taken.append(nearest)
-    found = np.zeros(len(names), bool)
-    found[[i for group in taken for i in groups[group]]] = True
-    return found
-
-
-def sides(
-    names: Sequence[Names], tokens: Sequence[int], assigned: npt.NDArray[np.uint8], splits: Sequence[str]
-) -> Sides:
-    """What is in each split; `assigned` as `assign` gives it."""
-    sizes = np.array(tokens, np.int64)
-    chosen = {split: np.flatnonzero(assigned == i).tolist() for i, split in enumerate(splits)}
-    return Sides(
-        {split: len(numbers) for split, numbers in chosen.items()},
-        {split: len({names[i][:2] for i in numbers}) for split, numbers in chosen.items()},
-        {split: int(sizes[numbers].sum()) for split, numbers in chosen.items()},
-    )
+    order = np.random.default_rng(seed).permutation(n_rows)
+    assigned = np.zeros(n_rows, np.uint8)
+    assigned[order[: min(math.ceil(PUBLISHED_SIZE * n_rows), n_rows - 1)]] = 1  # one row at least is for training
+    return order, assigned

@@ -14,6 +14,7 @@ from pyarrow import csv, parquet
 
 from neuralpile.errors import BadInput
 from neuralpile.recordings import matlab, neo, nwb, phy
+from neuralpile.spikes.trains import QUALITY as QUALITY_LABELS
 
 LOOKED_AT = 3  # recordings
 UNIT_COLUMNS = ("unit", "unit_id", "neuron", "neuron_id", "cluster", "cluster_id", "cell", "cell_id", "channel")
@@ -21,9 +22,9 @@ TIME_COLUMNS = ("time", "time_s", "spike_time", "spike_times", "times", "t", "ti
 CELLS = ("spikes.times", "spike_times", "spikes")  # names of cell arrays of spike times
 # Columns of NWB units tables that say how well a unit is isolated, and their labels, the lowest first
 QUALITY = {
-    "quality": ("noise", "mua", "good"),
+    "quality": QUALITY_LABELS,
     "KSLabel": ("mua", "good"),
-    "group": ("noise", "mua", "good"),
+    "group": QUALITY_LABELS,
     "is_sua": ("0", "1"),
 }
 
@@ -77,8 +78,14 @@ def find_nwb(data_dir: Path) -> Layout:
 
 
 def find_phy(data_dir: Path) -> Layout:
-    """Folders of Kilosort or phy. Raises BadInput if there are none."""
-    include = (phy.SESSION_FILE,)
+    """Folders of Kilosort or phy. Raises BadInput if there are none, or if phy saved only some of them."""
+    saved, all_of_them = (
+        {path.parent for path in _files(data_dir, [name])} for name in (phy.SESSION_FILE, phy.UNSAVED)
+    )
+    include = (phy.SESSION_FILE,) if saved or not all_of_them else (phy.UNSAVED,)
+    if saved and (unsaved := sorted(all_of_them - saved)):
+        do = f"open these folders in phy and save, or copy {phy.UNSAVED} to {phy.SESSION_FILE}"
+        raise BadInput(data_dir, f"{phy.SESSION_FILE} in every folder", f"none in {unsaved[0]}", do)
     sample = _first(data_dir, include, lambda path: phy.read_spike_trains(path.parent))
     has_labels = bool(phy.read_labels(sample.parent))
     return Layout(include, "phy", "phy.count_units", sample, "phy.QUALITY" if has_labels else "")

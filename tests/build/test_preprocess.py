@@ -20,6 +20,15 @@ def rows_of(script, tmp_path, name, *options):
     return list(open_data_set(str(out))), done.stdout
 
 
+@pytest.mark.parametrize("name", ["xiao", "simulated-motor"])
+def test_a_folder_without_recordings_names_the_command_that_downloads_them(script, tmp_path, name):
+    (tmp_path / "raw").mkdir()
+    done = script(f"data/{name}/preprocess.py", "--data_dir", tmp_path / "raw", "--out_dir", tmp_path / "out")
+    assert done.returncode == 2
+    assert f"run: python data/{name}/download.py, or give their folder with --data_dir" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_trim_leaves_out_bins_before_the_first_and_after_the_last_spike(script, tmp_path):
     """Kim's blocks start late on the clock of the whole penetration."""
     write_units(tmp_path / "raw" / "sub-Z" / "late.nwb", [[100.0, 100.5], [101.0]])

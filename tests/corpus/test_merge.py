@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 
 import datasets
@@ -18,6 +19,7 @@ from helpers.reports import write_report
 from neuralpile import catalog
 from neuralpile.corpus import arrow, merge, rows
 from neuralpile.corpus.rows import Row
+from neuralpile.corpus.split import SplitOptions
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_folder
 from neuralpile.open import open_data_set
@@ -47,7 +49,7 @@ def contents(folder):
 
 
 def identity(row):
-    return (*row[1:], row.counts.shape, row.counts.tobytes())
+    return (*row[1:5], row.counts.shape, row.counts.tobytes())
 
 
 @pytest.fixture
@@ -92,7 +94,7 @@ def test_the_same_seed_yields_the_same_bytes(components, script, tmp_path):
 
 def test_rows_are_shuffled(components, tmp_path):
     opened = open_data_set(str(tmp_path / "build" / "m1-a"))
-    merge.merge([opened], tmp_path / "out", 0.01, 0)
+    merge.merge([opened], tmp_path / "out", SplitOptions(0.01, 0))
     order = [row.session_id for row in open_data_set(str(tmp_path / "out"))]
     assert order != [row.session_id for row in opened]
     assert sorted(order) == sorted(row.session_id for row in opened)
@@ -101,9 +103,9 @@ def test_rows_are_shuffled(components, tmp_path):
 def test_rows_and_their_order_do_not_depend_on_the_shard_size(components, tmp_path, monkeypatch):
     """However small the files, the rows are the same in the same order."""
     opened = open_data_set(str(tmp_path / "build" / "m1-a"))
-    merge.merge([opened], tmp_path / "one", 0.1, 0)
+    merge.merge([opened], tmp_path / "one", SplitOptions(0.1, 0))
     monkeypatch.setattr(merge, "SHARD", 500)
-    merge.merge([opened], tmp_path / "many", 0.1, 0)
+    merge.merge([opened], tmp_path / "many", SplitOptions(0.1, 0))
     assert len(list((tmp_path / "many" / "train").glob("*.arrow"))) > 3
     one, many = (list(map(identity, open_data_set(str(tmp_path / name)))) for name in ("one", "many"))
     assert one == many
@@ -113,7 +115,9 @@ def test_another_component_moves_nothing(components, tmp_path):
     """Sides and order of a component's rows are the same beside others; another seed gives others."""
 
     def placed(names, seed):
-        merge.merge([open_data_set(str(tmp_path / "build" / name)) for name in names], tmp_path / "out", 0.1, seed)
+        merge.merge(
+            [open_data_set(str(tmp_path / "build" / name)) for name in names], tmp_path / "out", SplitOptions(0.1, seed)
+        )
         loaded = datasets.load_from_disk(str(tmp_path / "out"))
         return [
             (split, row["session_id"])
@@ -130,7 +134,7 @@ def test_another_component_moves_nothing(components, tmp_path):
 def test_from_the_hub_or_not_the_split_is_the_same(components, tmp_path):
     opened, found = open_data_set(str(tmp_path / "build" / "m1-a")), []
     for component in (opened, replace(opened, name="me/m1-a")):
-        merge.merge([component], tmp_path / "out", 0.1, 0)
+        merge.merge([component], tmp_path / "out", SplitOptions(0.1, 0))
         corpus = datasets.load_from_disk(str(tmp_path / "out"))
         assert set(corpus["test"]["source_dataset"]) == {component.name}
         found.append({split: corpus[split]["session_id"][:] for split in corpus})
@@ -153,6 +157,7 @@ SLOWLY = """
 import sys, time
 from pathlib import Path
 from neuralpile.corpus import arrow, merge
+from neuralpile.corpus.split import SplitOptions
 from neuralpile.open import open_data_set
 write_rows, to_record_batch = arrow.write_rows, arrow.to_record_batch
 def told(path, *more):
@@ -162,7 +167,7 @@ def slowly(row):
     time.sleep(float(sys.argv[3]))
     return to_record_batch(row)
 arrow.write_rows, arrow.to_record_batch, merge.SHARD = told, slowly, 500
-merge.merge([open_data_set(sys.argv[1])], Path(sys.argv[2]), 0.1, 0)
+merge.merge([open_data_set(sys.argv[1])], Path(sys.argv[2]), SplitOptions(0.1, 0))
 """
 
 
@@ -229,7 +234,7 @@ def test_check_needs_no_recorded_builds(components, script, tmp_path):
 def test_the_manifest_states_options_and_components(components, script, tmp_path):
     assert script(SCRIPT, "--seed", 3, "--split_by", "session").returncode == 0
     manifest = json.loads((tmp_path / "build" / catalog.PILE / "manifest.json").read_text())
-    assert manifest["options"] == {"seed": 3, "test_size": 0.01, "split_by": "session"}
+    assert manifest["options"] == {"seed": 3, "test_size": 0.01, "split_by": "session", "min_test_rows": 1}
     assert list(manifest["components"]) == ["area2-bump", "dmfc-rsg", "m1-a"]
     sides = manifest["components"]["m1-a"]["sides"]
     assert sum(sides["rows"].values()) == 120
@@ -259,7 +264,7 @@ def test_rows_of_one_name_stay_together_and_in_order(tmp_path):
     made = [Row(np.full((1, 5), i, np.uint8), "s", f"{i % 10}", "segment_0") for i in range(20)]
     arrow.write_rows(tmp_path / "x" / "a.arrow", made, rows.SCHEMA)
     arrow.finish(tmp_path / "x", [tmp_path / "x" / "a.arrow"], rows.SCHEMA, "0" * 64)
-    merge.merge([open_data_set(str(tmp_path / "x"))], tmp_path / "out", 0.3, 0)
+    merge.merge([open_data_set(str(tmp_path / "x"))], tmp_path / "out", SplitOptions(0.3, 0))
     found = [int(row.counts[0, 0]) for row in open_data_set(str(tmp_path / "out"))]
     assert len(found) == 20
     assert [second - first for first, second in zip(found[::2], found[1::2], strict=True)] == [10] * 10
@@ -417,7 +422,7 @@ def test_a_second_merge_into_a_folder_is_refused(components, tmp_path):
         whole_folder(tmp_path / "out"),
         pytest.raises(BadInput, match="no other process at work on this folder"),
     ):
-        merge.merge(opened, tmp_path / "out", 0.1, 0)
+        merge.merge(opened, tmp_path / "out", SplitOptions(0.1, 0))
 
 
 def test_a_merge_without_builds_is_refused(script):
@@ -429,20 +434,20 @@ def test_a_merge_without_builds_is_refused(script):
 def test_killed_while_it_deletes_the_old_corpus(components, tmp_path, monkeypatch):
     """The new one is in its place and complete; the same merge again deletes what is left of the old one."""
     opened = open_data_set(str(tmp_path / "build" / "m1-a"))
-    merge.merge([opened], tmp_path / "out", 0.1, 0)
+    merge.merge([opened], tmp_path / "out", SplitOptions(0.1, 0))
     with monkeypatch.context() as killed:
         killed.setattr(shutil, "rmtree", lambda *_, **__: None)
-        merge.merge([opened], tmp_path / "out", 0.1, 1)
+        merge.merge([opened], tmp_path / "out", SplitOptions(0.1, 1))
     before = {path.name for path in tmp_path.iterdir()}
     made = contents(tmp_path / "out")
-    merge.merge([opened], tmp_path / "out", 0.1, 1)
+    merge.merge([opened], tmp_path / "out", SplitOptions(0.1, 1))
     assert before - {path.name for path in tmp_path.iterdir()} == {"out.old.partial"}
     assert contents(tmp_path / "out") == made
 
 
 def test_interrupted_merge_leaves_the_old_corpus(components, tmp_path, monkeypatch):
     opened = open_data_set(str(tmp_path / "build" / "m1-a"))
-    merge.merge([opened], tmp_path / "out", 0.1, 0)
+    merge.merge([opened], tmp_path / "out", SplitOptions(0.1, 0))
     before = contents(tmp_path / "out")
 
     def stop(*_, **__):
@@ -450,16 +455,77 @@ def test_interrupted_merge_leaves_the_old_corpus(components, tmp_path, monkeypat
 
     monkeypatch.setattr(arrow, "finish", stop)
     with pytest.raises(KeyboardInterrupt):
-        merge.merge([opened], tmp_path / "out", 0.1, 1)
+        merge.merge([opened], tmp_path / "out", SplitOptions(0.1, 1))
     assert contents(tmp_path / "out") == before
 
 
-def test_each_data_set_without_test_rows_is_named_in_a_warning(components, script):
-    done = script(SCRIPT, "--split_by", "subject", "--test_size", "0.01")
+def test_every_data_set_has_test_rows_and_the_table_says_where_they_are_many(components, script, tmp_path):
+    done = script(SCRIPT)
+    assert (done.returncode, done.stderr) == (0, "")
+    shares = {line.split()[0]: line.split()[-1] for line in done.stdout.splitlines()[2:6]}
+    loaded = datasets.load_from_disk(str(tmp_path / "build" / catalog.PILE))
+    tested = Counter(loaded["test"]["source_dataset"])
+    assert set(tested) == set(components)
+    assert tested["dmfc-rsg"] == tested["area2-bump"] == 1
+    for name, made in components.items():
+        names = {row["session_id"] for row in loaded["test"] if row["source_dataset"] == name}
+        share = sum(row.counts.size for row in made if row.session_id in names) / sum(row.counts.size for row in made)
+        assert shares[name] == f"{share:.2%}" + "*" * (name != "m1-a")
+    assert "\n* more than --test_size 0.01, for --min_test_rows 1\n" in done.stdout
+    assert "*" not in script(SCRIPT, "--min_test_rows", 0).stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "warning"),
+    [
+        (
+            ["--split_by", "animal", "--min_test_rows", "0"],
+            "no test split: no animal is small enough for --test_size 0.01; try a larger --test_size, "
+            "--min_test_rows 1, or name sessions with --test_sessions",
+        ),
+        (
+            ["--split_by", "animal", "--validation_size", "0.1"],
+            "no validation split: all that is left for training is one animal; try --split_by session",
+        ),
+        (["--as_published"], "no test split: 1 % of all rows are drawn together; merge without --as_published"),
+    ],
+)
+def test_each_data_set_without_rows_in_a_split_is_named_in_a_warning(components, script, options, warning):
+    done = script(SCRIPT, *options)
     assert done.returncode == 0, done.stderr
-    for name in components:
-        warning = f"warning: {name}: no test split: no subject is small enough for --test_size 0.01"
-        assert warning in done.stderr
+    named = components if "--as_published" not in options else ["area2-bump", "dmfc-rsg"]
+    assert done.stderr.splitlines() == [f"warning: {name}: {warning}" for name in sorted(named)]
+
+
+@pytest.mark.parametrize(
+    ("split_by", "warning"),
+    [
+        ("row", "all of it is one row; to test on it, name it with --test_datasets"),
+        ("session", "all of it is one session; try --split_by row"),
+        ("subject", "all of it is one animal; try --split_by session"),
+    ],
+)
+def test_one_group_is_for_training_and_the_warning_says_so(components, script, tmp_path, split_by, warning):
+    write_component(tmp_path / "build" / "kim", 1, 1)
+    done = script(SCRIPT, "--split_by", split_by)
+    assert done.stderr.splitlines() == [f"warning: kim: no test split: {warning}"]
+
+
+def test_a_split_as_published_is_over_all_rows(components, script, tmp_path):
+    done = script(SCRIPT, "--as_published", "--seed", "5")
+    assert done.returncode == 0, done.stderr
+    loaded = datasets.load_from_disk(str(tmp_path / "build" / catalog.PILE))
+    rows = [(name, row.session_id) for name in sorted(components) for row in components[name]]
+    drawn = datasets.Dataset.from_dict({"row": range(125)}).train_test_split(0.01, seed=5)
+    for part in ("train", "test"):
+        found = zip(loaded[part]["source_dataset"], loaded[part]["session_id"], strict=True)
+        assert list(found) == [rows[i] for i in drawn[part]["row"]]
+    manifest = json.loads((tmp_path / "build" / catalog.PILE / "manifest.json").read_text())
+    assert manifest["options"] == {"as_published": True, "seed": 5}
+    for option in (["--test_size", "0.2"], ["--split_by", "session"], ["--test_subjects", "sub-1"]):
+        done = script(SCRIPT, "--as_published", *option)
+        assert done.returncode == 2
+        assert f"{option[0]}: not allowed with --as_published" in done.stderr
 
 
 def test_test_rows_can_be_named_and_a_validation_split_made(components, script, tmp_path):

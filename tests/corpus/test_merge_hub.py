@@ -70,7 +70,7 @@ def mix(hub, tmp_path):
 
 
 def identity(row):
-    return (*row[1:], row.counts.shape, row.counts.tobytes())
+    return (*row[1:5], row.counts.shape, row.counts.tobytes())
 
 
 def test_a_mix_of_local_and_hub_components_has_exactly_their_rows(hub, mix, script, tmp_path):
@@ -111,6 +111,7 @@ SLOWLY = """
 import sys, time
 from pathlib import Path
 from neuralpile.corpus import arrow, merge
+from neuralpile.corpus.split import SplitOptions
 from neuralpile.open import open_data_set
 write_rows = arrow.write_rows
 def slowly(path, *more):
@@ -118,7 +119,7 @@ def slowly(path, *more):
     print(path.parent.name, path.name, flush=True)
     time.sleep(float(sys.argv[2]))
 arrow.write_rows, merge.SHARD = slowly, 20_000
-merge.merge([open_data_set(name) for name in ("me/one", "m1-a")], Path(sys.argv[1]), 0.1, 0)
+merge.merge([open_data_set(name) for name in ("me/one", "m1-a")], Path(sys.argv[1]), SplitOptions(0.1, 0))
 """
 
 

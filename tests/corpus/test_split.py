@@ -1,8 +1,11 @@
 """Which rows are for testing: groups stay whole, and the split comes near the share that is asked for."""
 
+import math
 import re
 from collections import Counter
+from dataclasses import replace
 
+import datasets
 import numpy as np
 import pytest
 from helpers import ROOT
@@ -14,6 +17,22 @@ from neuralpile.corpus import split
 from neuralpile.corpus.rows import Names
 
 ASSETS = ROOT.parent / "shared" / "facts" / "assets"
+
+
+def in_test(name, names, tokens, test_size, seed, split_by="row", info=None, least=0):
+    """Which rows of one component are for testing."""
+    options = split.SplitOptions(test_size, seed, split_by, min_test_rows=least)
+    return assign(name, names, tokens, options, info) == 1
+
+
+def assign(name, names, tokens, options, info=None):
+    """The split of each row of one component."""
+    return split.assign([split.Part.of(name, names, tokens, info)], options)[0]
+
+
+def group_of(row, split_by, info=None):
+    """The group of a row."""
+    return split.Part.of("x", [row], [1], info).groups(split_by).keys[0]
 
 
 @st.composite
@@ -29,13 +48,13 @@ def named_rows(draw):
 
 
 @given(
-    named_rows(), st.sampled_from([0.01, 0.1, 0.5]), st.integers(0, 5), st.sampled_from(["row", "session", "subject"])
+    named_rows(), st.sampled_from([0.01, 0.1, 0.5]), st.integers(0, 5), st.sampled_from(["row", "session", "animal"])
 )
 def test_split_keeps_groups_whole_and_comes_near_the_share(named, test_size, seed, split_by):
     names, tokens = named
-    test = split.in_test("x", names, tokens, test_size, seed, split_by)
+    test = in_test("x", names, tokens, test_size, seed, split_by)
     assert not test.all()
-    n = {"subject": 1, "session": 2, "row": 3}[split_by]
+    n = {"animal": 1, "session": 2, "row": 3}[split_by]
     sides = {}
     for row, side in zip(names, test, strict=True):
         sides.setdefault(row[:n], set()).add(bool(side))
@@ -56,7 +75,7 @@ def test_split_of_many_rows_is_the_share_asked_for():
     names = [Names("s", f"{i // 10}", f"segment_{i % 10}") for i in range(5_000)]
     tokens = rng.integers(1, 10_000_000, 5_000).tolist()
     for split_by in ("row", "session"):
-        test = split.in_test("x", names, tokens, 0.01, 0, split_by)
+        test = in_test("x", names, tokens, 0.01, 0, split_by)
         assert np.array(tokens)[test].sum() / sum(tokens) == pytest.approx(0.01, rel=0.01)
 
 
@@ -67,7 +86,7 @@ def test_a_repeated_session_of_falcon_stays_with_the_session_it_repeats():
         for day in range(40)
         for part in ("held-in-calib", "held-in-minival")
     ]
-    test = split.in_test("m1-a", names, [100, 10] * 40, 0.2, 0, "session", catalog.load("m1-a"))
+    test = in_test("m1-a", names, [100, 10] * 40, 0.2, 0, "session", catalog.load("m1-a"))
     assert (test[::2] == test[1::2]).all()
     assert 6 <= test[::2].sum() <= 10
 
@@ -87,8 +106,8 @@ def test_a_repeated_session_of_falcon_stays_with_the_session_it_repeats():
 def test_two_files_of_a_session_stay_together(name, files):
     both = [Names("sub", file, "segment_0") for file in files]
     info = catalog.load(name)
-    assert not split.in_test("x", both, [90, 10], 0.1, 0, "session", info).any()
-    assert split.in_test("x", both, [90, 10], 0.1, 0, "row", info).tolist() == [False, True]
+    assert not in_test("x", both, [90, 10], 0.1, 0, "session", info).any()
+    assert in_test("x", both, [90, 10], 0.1, 0, "row", info).tolist() == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +121,7 @@ def test_two_files_of_a_session_stay_together(name, files):
 )
 def test_two_sessions_are_two(name, files):
     both = [Names("sub", file, "segment_0") for file in files]
-    assert split.in_test("x", both, [90, 10], 0.1, 0, "session", catalog.load(name)).tolist() == [False, True]
+    assert in_test("x", both, [90, 10], 0.1, 0, "session", catalog.load(name)).tolist() == [False, True]
 
 
 # Names as in the archives' listings and in the published rows, of data sets whose listing is not in facts/assets.
@@ -148,21 +167,21 @@ def test_groups_are_those_of_version_0_1_0(name):
     for subject_id, session_id in pairs:
         names = Names(subject_id, session_id, "segment_0")
         before = group_before(subject_id, session_id)
-        assert split.group_of(names, "session", info) == before
-        assert split.group_of(names, "subject", info) == before[:1]
+        assert group_of(names, "session", info) == before
+        assert info.subject_group(subject_id) == before[0]
 
 
-@given(named_rows(), st.integers(0, 5), st.sampled_from(["row", "session", "subject"]))
+@given(named_rows(), st.integers(0, 5), st.sampled_from(["row", "session", "animal"]))
 def test_a_validation_split_leaves_the_test_split_as_it_is(named, seed, split_by):
     names, tokens = named
     plain = split.SplitOptions(0.2, seed, split_by)
-    more = split.SplitOptions(0.2, seed, split_by, validation_size=0.2)
-    before, after = (split.assign("x", names, tokens, options) for options in (plain, more))
+    more = replace(plain, validation_size=0.2)
+    before, after = (assign("x", names, tokens, options) for options in (plain, more))
     assert ((before == 1) == (after == 2)).all()
     assert (after == 0).any()  # something is left for training
     groups = {}
     for row, side in zip(names, after, strict=True):
-        groups.setdefault(split.group_of(row, split_by), set()).add(int(side))
+        groups.setdefault(group_of(row, split_by), set()).add(int(side))
     assert all(len(both) == 1 for both in groups.values())
 
 
@@ -172,10 +191,48 @@ def test_named_test_rows_take_what_belongs_to_them():
     info = catalog.load("m1-a")
 
     def test_rows(name="m1-a", **options):
-        return split.assign(name, names, [10] * 3, split.SplitOptions(**options), info).tolist()
+        return assign(name, names, [10] * 3, split.SplitOptions(**options), info).tolist()
 
     assert test_rows(test_sessions=(names[0].session_id,)) == [1, 1, 0]
     assert test_rows(test_subjects=("sub-MonkeyL-held-in-minival",)) == [1, 1, 1]
     assert test_rows(test_datasets=("m1-a",)) == [1, 1, 1]
     assert test_rows(test_datasets=("me/m1-a",)) == [1, 1, 1]
     assert test_rows(test_datasets=("kim",)) == [0, 0, 0]
+
+
+@given(named_rows(), st.integers(0, 5), st.sampled_from(["row", "session", "animal"]), st.integers(1, 4))
+def test_every_component_of_several_groups_has_test_rows(named, seed, split_by, least):
+    """As many rows as asked for, or all groups but one; and no group more than that takes."""
+    names, tokens = named
+    test = in_test("x", names, tokens, 0.001, seed, split_by, least=least)
+    plain = in_test("x", names, tokens, 0.001, seed, split_by)
+    groups = Counter(group_of(row, split_by) for row in names)
+    taken = {group_of(row, split_by) for row, side in zip(names, test, strict=True) if side}
+    assert sum(test) >= least or len(taken) == len(groups) - 1
+    assert len(taken) < len(groups)
+    assert (test | plain == test).all()
+    if sum(plain) >= least:
+        assert (test == plain).all()
+    elif taken:
+        assert sum(test) - max(groups[group] for group in taken) < least
+
+
+def test_the_smallest_group_is_taken_where_all_are_too_large():
+    names = [Names("s", f"{i}", "segment_0") for i in range(3)]
+    assert in_test("x", names, [500, 300, 400], 0.01, 0, "session", least=1).tolist() == [False, True, False]
+    assert not in_test("x", names, [500, 300, 400], 0.01, 0, "session").any()
+    assert not in_test("x", names[:1], [500], 0.01, 0, "session", least=1).any()
+
+
+@pytest.mark.parametrize("n_rows", [2, 99, 100, 101, 250])
+@pytest.mark.parametrize("seed", [0, 7])
+def test_the_published_split_is_the_one_that_datasets_draws(n_rows, seed):
+    drawn = datasets.Dataset.from_dict({"row": range(n_rows)}).train_test_split(0.01, shuffle=True, seed=seed)
+    order, assigned = split.as_published(n_rows, seed)
+    assert order[assigned[order] == 0].tolist() == list(drawn["train"]["row"])
+    assert order[assigned[order] == 1].tolist() == list(drawn["test"]["row"])
+    assert sum(assigned) == math.ceil(n_rows / 100)
+
+
+def test_one_row_as_published_is_for_training():
+    assert split.as_published(1, 0)[1].tolist() == [0]

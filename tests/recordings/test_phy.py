@@ -34,6 +34,15 @@ def test_min_quality_keeps_units_of_at_least_that_label(tmp_path, lowest, kept):
     assert len(phy.count_units(folder, Options(min_quality=lowest)).counts) == kept
 
 
+def test_clusters_of_every_label_are_counted_with_a_note_of_how_many_have_which(tmp_path):
+    labels = "cluster_id\tgroup\n2\tgood\n4\tNoise\n"
+    session = phy.count_units(write_phy(tmp_path, SAMPLES, CLUSTERS, cluster_group=labels), Options())
+    assert len(session.counts) == 3
+    expected = "units of every label are counted: 1 good, 1 noise, 1 without a label; --min_quality chooses"
+    assert session.notes == [expected]
+    assert not phy.count_units(write_phy(tmp_path / "unlabelled", SAMPLES, CLUSTERS), Options()).notes
+
+
 def test_a_label_set_by_hand_wins_over_that_of_kilosort(tmp_path):
     folder = write_phy(
         tmp_path,
@@ -87,3 +96,25 @@ def test_units_that_are_all_labelled_otherwise_are_not_dropped_silently(tmp_path
     folder = write_phy(tmp_path, SAMPLES, CLUSTERS, cluster_group="cluster_id\tgroup\n2\tnice\n4\tbad\n9\tbad\n")
     with pytest.raises(BadInput, match="expected quality labels noise, mua, good, found only 'bad', 'nice'"):
         phy.count_units(folder, Options(min_quality="mua"))
+
+
+INFO = "cluster_id\tKSLabel\tch\tsh\n2\tgood\t17\t0\n9\tmua\t\t1\n"
+
+
+def test_channels_and_shanks_are_those_of_cluster_info(tmp_path):
+    folder = write_phy(tmp_path / "rat1" / "day", SAMPLES, CLUSTERS, cluster_group=GROUP, cluster_info=INFO)
+    session = phy.count_units(folder / phy.SESSION_FILE, Options(min_quality="mua"))
+    assert session.units == {
+        "id": ["2", "4"],
+        "electrode": ["17", None],
+        "group": ["0", None],
+        "quality": ["good", "mua"],
+    }
+
+
+def test_a_damaged_cluster_info_is_a_note(tmp_path):
+    folder = write_phy(tmp_path / "rat1" / "day", SAMPLES, CLUSTERS)
+    (folder / "cluster_info.tsv").write_bytes(b"\xff\xfe\x00")
+    session = phy.count_units(folder / phy.SESSION_FILE, Options())
+    assert session.units == {"id": ["2", "4", "9"]}
+    assert "channels of clusters cannot be read" in session.notes[0]
