@@ -15,6 +15,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -36,12 +37,12 @@ SHARES, COUNTS = (0, 0.05, 0.5, 0.95, 0.99, 1), (10, 40, 96, 256, 1678, 1734)
 TRAINS, LONG = 64, 1_000_000  # spike trains that rows are cut from, and their bins
 TILE = 128  # bins of a tile of zarr and Lance
 SECONDS, MOST = 4.0, 64  # a way is measured for so long, or for so many batches
-LOCALITY = 16  # rows
 
 
 class Request(NamedTuple):
-    """A window that every way has to give: a row, its units in ascending order, and the first bin."""
+    """A window that every way has to give: its number in Windows, row, units in ascending order, and first bin."""
 
+    number: int
     row: int
     units: npt.NDArray[np.int64]
     start: int
@@ -268,17 +269,227 @@ class _Cut:
             yield np.ascontiguousarray(counts[:, start : start + BINS])
 
 
-def ours(folder: Path, order: str) -> Way: ...
+def ours(folder: Path, order: str = "random") -> Way:
+    """Windows."""
+    windows = opened(folder, order)
+    return lambda requests: windows.batch([request.number for request in requests]).counts
 
 
+def opened(folder: Path, order: str) -> Windows:
+    """The windows that all ways give, in one of two orders."""
+    return Windows(str(folder / "corpus"), split="train", n_bins=BINS, n_units=UNITS, **ORDERS[order])
+
+
+ORDERS: dict[str, dict[str, int]] = {"random": {"locality": 0}, "neighbours": {}}
 WAYS: dict[str, tuple[Callable[[Path], Way], str]] = {  # and the file or folder that it reads
     'ds[i]["spike_counts"]': (lists, "corpus"),
     'with_format("numpy")': (with_format, "corpus"),
-    "NumPy, in memory": (in_memory, ""),
+    "slices of NumPy arrays": (in_memory, ""),
     "time-major memmap": (time_major, "time-major.u8"),
     "temporaldata, HDF5": (with_temporaldata, "temporaldata"),
     "zarr 3, shards": (with_zarr, "zarr"),
     "Lance, tiles": (with_lance, "lance"),
-    "litdata": (with_litdata, "litdata"),
+    "litdata, cut beforehand": (with_litdata, "litdata"),
+    "ours": (ours, "corpus"),
 }
-SLOW = 4  # windows in a batch of the first two, which take seconds for each
+FEW = 4  # windows in a batch of the first two, which take tenths of a second for each
+
+
+def requested(windows: Windows) -> list[Request]:
+    """The first windows of an epoch."""
+    found = []
+    for at in range(0, MOST * BATCH, BATCH):
+        batch = windows.batch(range(at, at + BATCH))
+        for i, units in enumerate(batch.units):
+            found.append(Request(at + i, int(batch.rows[i]), units[units >= 0], int(batch.starts[i])))
+    return found
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files of a way."""
+    return [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+
+
+def drop(files: Sequence[Path]) -> None:
+    """Drop files from the page cache. No process may have them mapped."""
+    for path in files:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def fill(files: Sequence[Path]) -> None:
+    """Read files into the page cache."""
+    for path in files:
+        with path.open("rb") as file:
+            while file.read(1 << 24):
+                pass
+
+
+def counter(path: str, key: str) -> int:
+    """What the kernel counts of this process."""
+    return int(Path(path).read_text().partition(f"{key}:")[2].split()[0])
+
+
+def measure(folder: Path, name: str, order: str, cold: bool) -> dict[str, float]:
+    """Measure one way in this process, then check what it gave."""
+    requests = load(folder / f"{order}.npz")
+    if name == "litdata, cut beforehand":
+        requests = [request._replace(start=request.start // BINS * BINS) for request in requests]
+    size = FEW if name in list(WAYS)[:2] else BATCH
+    batches = [requests[at : at + size] for at in range(0, len(requests), size)]
+    way = ours(folder, order) if name == "ours" else WAYS[name][0](folder)
+    if not cold:
+        way(batches[0])
+    read, start, given = counter("/proc/self/io", "read_bytes"), time.perf_counter(), []
+    for batch in batches:
+        given.append(way(batch))
+        if (elapsed := time.perf_counter() - start) > SECONDS:
+            break
+    read = counter("/proc/self/io", "read_bytes") - read
+    memory = counter("/proc/self/status", "RssAnon") / 1000
+    source = open_data_set(str(folder / "corpus"))
+    for request, window in zip(batches[0], given[0], strict=True):
+        expected = source.row(request.row).counts[request.units, request.start : request.start + BINS]
+        assert (window[: len(request.units)] == expected).all() and not window[len(request.units) :].any(), request
+    useful = BINS * sum(len(request.units) for batch in batches[: len(given)] for request in batch)
+    return {"rate": sum(map(len, given)) / elapsed, "useful": useful, "read": read, "memory": memory}
+
+
+def save(path: Path, requests: Sequence[Request]) -> None:
+    """Keep requests for the processes that measure."""
+    units = np.full((len(requests), UNITS), -1)
+    for place, request in zip(units, requests, strict=True):
+        place[: len(request.units)] = request.units
+    rows, starts = ([getattr(request, field) for request in requests] for field in ("row", "start"))
+    np.savez(path, rows=rows, starts=starts, units=units)
+
+
+def load(path: Path) -> list[Request]:
+    """What `save` kept."""
+    with np.load(path) as kept:
+        parts = zip(kept["rows"], kept["units"], kept["starts"], strict=True)
+        return [Request(i, int(row), units[units >= 0], int(start)) for i, (row, units, start) in enumerate(parts)]
+
+
+def in_process(folder: Path, *words: str) -> dict[str, float] | None:
+    """Measure in a process of its own; None if a package is missing."""
+    command = [sys.executable, __file__, "--folder", str(folder), "--one", *words]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        missing = done.stderr.rpartition("No module named ")[2].strip()
+        if "ModuleNotFoundError" not in done.stderr:
+            sys.exit(done.stderr)
+        print(f"skipped {words[1]}: {missing} is not installed", file=sys.stderr)
+        return None
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def first_batch(folder: Path) -> dict[str, float]:
+    """Seconds from a corpus of 4,000 rows to its first batch, without imports."""
+    start = time.perf_counter()
+    Windows(str(folder), split="train", n_bins=BINS, n_units=UNITS).batch(range(BATCH))
+    return {"seconds": time.perf_counter() - start, "memory": counter("/proc/self/status", "RssAnon") / 1000}
+
+
+def workers(folder: Path) -> dict[str, float]:
+    """Four workers of a torch DataLoader: windows a second, and memory in MB, pages that they share counted once or not."""
+    from torch.utils.data import DataLoader
+
+    loader = DataLoader(opened(folder, "random"), batch_size=BATCH, num_workers=4, collate_fn=_as_is)
+    batches, start = iter(loader), time.perf_counter()
+    for i, _ in enumerate(batches):
+        if time.perf_counter() - start > SECONDS:
+            break
+    rate = (i + 1) * BATCH / (time.perf_counter() - start)
+    maps = [Path(f"/proc/{worker.pid}/smaps_rollup").read_text() for worker in batches._workers]
+    size = {
+        key: sum(int(text.partition(f"{key}:")[2].split()[0]) for text in maps) / 1000
+        for key in ("Rss", "Pss", "Pss_Anon")
+    }
+    return {"rate": rate, "rss": size["Rss"], "pss": size["Pss"], "anonymous": size["Pss_Anon"]}
+
+
+def _as_is(batch: object) -> object:
+    return batch
+
+
+def prepare(folder: Path, tokens: int) -> dict[str, float]:
+    """Write both corpora, if they are not there, and what will be asked for."""
+    if not (folder / "corpus").exists():
+        with whole_folder(folder / "corpus") as partial:
+            write_corpus(partial, tokens)
+    if not (folder / "many").exists():
+        rng = np.random.default_rng(0)
+        made = (
+            Row(rng.poisson(0.1, (96, 1000)).astype(np.uint8), "sub", f"ses-{i}", "segment_0", "simulated")
+            for i in range(4000)
+        )
+        with whole_folder(folder / "many") as partial:
+            write_split(partial, made, 4000)
+    for order in ORDERS:
+        save(folder / f"{order}.npz", requested(opened(folder, order)))
+    return {"tokens": sum(open_data_set(str(folder / "corpus")).tokens())}
+
+
+def table(folder: Path) -> None:
+    """Print a line for each way: warm, from the disk in random order, and from the disk with neighbours together."""
+    print(
+        "| way | warm, windows/s | times the first | random, disk | useful | neighbours, disk | useful | memory, MB |"
+    )
+    print("|---|--:|--:|--:|--:|--:|--:|--:|")
+    plain = 0.0
+    for name, (_, reads) in WAYS.items():
+        files = files_of(folder / reads) if reads and (folder / reads).exists() else []
+        fill(files)
+        warm = in_process(folder, "warm", name, "random")
+        if warm is None:
+            continue
+        plain = plain or warm["rate"]
+        cells = [f"{warm['rate']:,.1f}", f"{warm['rate'] / plain:,.0f}"]
+        for order in ORDERS:
+            if reads and name not in list(WAYS)[:2]:
+                drop(files_of(folder / reads))
+                cold = in_process(folder, "disk", name, order)
+                assert cold is not None
+                cells += [f"{cold['rate']:,.0f}", f"{100 * cold['useful'] / max(cold['read'], 1):.1f} %"]
+            else:
+                cells += ["", ""]
+        print(f"| {name} | {' | '.join(cells)} | {warm['memory']:,.0f} |", flush=True)
+
+
+def main() -> None:
+    """Prepare, measure, print. This process opens no corpus: what it has mapped cannot be dropped from the cache."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--folder", type=Path, help="for corpora and caches, 11 GB; kept, and used again by the next run"
+    )
+    parser.add_argument("--tokens", type=int, default=2_050_000_000)
+    parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)  # what to do in a process of its own
+    given = parser.parse_args()
+    if given.one:
+        what, name, *words = given.one
+        folder = given.folder
+        tasks = {"prepare": lambda: prepare(folder, given.tokens), "first": lambda: first_batch(folder / "many")}
+        tasks |= {"workers": lambda: workers(folder), "warm": lambda: measure(folder, name, *words, cold=False)}
+        tasks |= {"disk": lambda: measure(folder, name, *words, cold=True)}
+        print(json.dumps(tasks[what]()))
+        return
+    with tempfile.TemporaryDirectory() as made:
+        folder = given.folder or Path(made)
+        prepared = in_process(folder, "prepare", "corpus", "--tokens", str(given.tokens))
+        assert prepared is not None
+        print(f"{prepared['tokens']:,} tokens; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
+        table(folder)
+        for state, make in (("warm", fill), ("from the disk", drop)):
+            make(files_of(folder / "many"))
+            first = in_process(folder, "first", "first batch")
+            assert first is not None
+            print(f"\nfirst batch of 4,000 rows, {state}: {first['seconds']:.2f} s, {first['memory']:.0f} MB")
+        if shared := in_process(folder, "workers", "torch"):
+            print(f"\n4 workers of torch: {shared['rate']:,.0f} windows/s. Resident, pages counted once:", end=" ")
+            print(f"{shared['pss']:,.0f} MB, {shared['anonymous']:,.0f} MB not mapped; if not, {shared['rss']:,.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -10,6 +10,7 @@ Run it again after an interruption: it goes on from its last checkpoint, with th
 """
 
 import argparse
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -50,19 +51,17 @@ class Model(nn.Module):
 
 def number_units(corpus: RowSource) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Number the units of all sessions: that of each row's first unit, and of each unit the mean rate and component."""
-    sessions, first, spikes, bins, components = {}, [], np.zeros(0), np.zeros(0), []
-    for i, row in enumerate(corpus):
-        n_units, n_bins = row.counts.shape
-        number = sessions.setdefault((row.source_dataset, row.subject_id, row.session_id), len(spikes))
-        if number == len(spikes):
-            spikes, bins = (np.append(sums, np.zeros(n_units)) for sums in (spikes, bins))
-            components += [row.source_dataset] * n_units
-        if i in corpus.splits["train"]:
-            spikes[number : number + n_units] += row.counts.sum(axis=1)
-            bins[number : number + n_units] += n_bins
-        first.append(number)
+    sessions = [(row.source_dataset, row.subject_id, row.session_id) for row in corpus]
+    sizes = {session: len(row.counts) for session, row in zip(sessions, corpus, strict=True)}
+    begins = dict(zip(sizes, np.cumsum([0, *sizes.values()]), strict=False))
+    spikes, bins = np.zeros((2, sum(sizes.values())))
+    for session, row in zip(sessions, corpus, strict=True):
+        if row.split == "train":
+            spikes[begins[session] :][: len(row.counts)] += row.counts.sum(axis=1)
+            bins[begins[session] :][: len(row.counts)] += row.counts.shape[1]
     mean = metrics.mean_rates(spikes, bins)
-    return np.array(first), np.where(bins > 0, mean, np.nanmean(mean)), np.array(components)
+    components = np.repeat([str(session[0]) for session in sizes], list(sizes.values()))
+    return np.array([begins[s] for s in sessions]), np.where(bins > 0, mean, np.nanmean(mean)), components
 
 
 def train(model: Model, windows: Windows, first: np.ndarray, steps: int, out_dir: Path) -> None:
@@ -73,8 +72,7 @@ def train(model: Model, windows: Windows, first: np.ndarray, steps: int, out_dir
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         losses = saved["losses"]
-    progress = tqdm(range(len(losses), steps), "train", initial=len(losses), total=steps, unit="step")
-    for step in progress:
+    for step in (progress := tqdm(range(len(losses), steps), "train", initial=len(losses), total=steps)):
         torch.manual_seed(step)
         epoch, at = divmod(step, len(windows) // BATCH)
         batch = windows.epoch(epoch).batch(range(at * BATCH, (at + 1) * BATCH))
@@ -96,14 +94,15 @@ def train(model: Model, windows: Windows, first: np.ndarray, steps: int, out_dir
 @torch.no_grad()
 def evaluate(model: Model, windows: Windows, first: np.ndarray, mean: np.ndarray, components: np.ndarray) -> None:
     """Print the bits per spike of the model and of both baselines, by component."""
-    scores, numbers = {"model": [], "mean rate in training": [], "rate in the past second": []}, []
+    scores, numbers = defaultdict(list), []
     for i in range(len(windows)):  # in order: every bin of every unit once
         counts, units = windows[i].counts, first[windows[i].row] + windows[i].units
         predicted = model(counts[None], units[None])[0].exp().numpy()
-        rates = (predicted, mean[units, None], metrics.smoothed_rates(counts, mean[units]))
-        for parts, each in zip(scores.values(), rates, strict=True):
-            parts.append(metrics.poisson_nll(counts, each))
         numbers.append(units)
+        scores["model"].append(metrics.poisson_nll(counts, predicted))
+        scores["mean rate in training"].append(metrics.poisson_nll(counts, mean[units, None]))
+        smoothed = metrics.smoothed_rates(counts, mean[units])
+        scores["rate in the past second"].append(metrics.poisson_nll(counts, smoothed))
     print("bits per spike on the test split; 0 is each unit's mean rate in these very bins")
     for name, parts in scores.items():
         total = metrics.concatenate(parts).merge(np.concatenate(numbers))
@@ -121,17 +120,11 @@ def draw(model: Model, window: Window, first: np.ndarray, path: Path) -> None:
     seconds, top = np.arange(counts.shape[1]) * BIN, order[: len(order) // 3 + 1]
     figure = Figure((11, 6.5), dpi=128, layout="constrained")
     axes = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 2])
-    for ax, values, title in zip(
-        axes, (counts, rates), ("counts", "rates, predicted from the bins before"), strict=False
-    ):
-        image = ax.pcolormesh(
-            seconds, np.arange(len(order)), values[order], cmap="magma", vmin=0, vmax=values.max() / 2
-        )
+    for ax, values, title, color in [(axes[0], counts, "counts", "0.6"), (axes[1], rates, "predicted rates", "C3")]:
+        image = ax.pcolormesh(seconds, np.arange(len(order)), values[order], cmap="magma", vmin=0)
         ax.set(title=title, ylabel="units, most modulated first", ylim=(len(order), 0))
         figure.colorbar(image, ax=ax, label="spikes per bin")
-        axes[2].plot(
-            seconds, values[top].mean(axis=0) / BIN, label=title, color="0.6" if values is counts else "#B23A00"
-        )
+        axes[2].plot(seconds, values[top].mean(axis=0) / BIN, color=color, label=title)
     axes[2].set(xlabel="seconds", ylabel="Hz", title=f"mean of the {len(top)} most modulated units")
     figure.legend(loc="outside lower right", ncols=2)
     figure.savefig(path)
@@ -152,7 +145,6 @@ def main() -> None:
     test = Windows(corpus, split="test", n_bins=LONG, units="all", shuffle=False, jitter=False)
     evaluate(model.eval(), test, first, mean, components)
     draw(model, test[0], first, given.out_dir / "predicted.png")
-    print(f"drawn: {given.out_dir / 'predicted.png'}")
 
 
 if __name__ == "__main__":
