@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
+from importlib.util import find_spec
 from pathlib import PurePosixPath
 
 from neuralpile import interrupt
@@ -113,6 +114,21 @@ def choose(paths: Sequence[str], sessions: str | None = None, most: int | None =
     if not chosen:
         raise BadInput("--sessions", f"a pattern like {paths[0]}", sessions or "", "see download.py --dry_run for all")
     return chosen[:most]
+
+
+def need(package: str, extra: str, where: object) -> None:
+    """Check that a package of an optional extra of pyproject.toml is installed.
+
+    Raises:
+        BadInput: it is not.
+
+    Example:
+        >>> need("no_such_package", "bench", "benchmarks/stream.py")
+        Traceback (most recent call last):
+        neuralpile.errors.BadInput: benchmarks/stream.py: expected the package no_such_package, found none; run ...
+    """
+    if find_spec(package) is None:
+        raise BadInput(where, f"the package {package}", "none", f"run: pip install -e '.[{extra}]'")
 
 
 def plural(n: int, noun: str, several: str = "") -> str:

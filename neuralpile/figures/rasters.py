@@ -129,15 +129,15 @@ def draw(data_set: RowSource, n_examples: int, seed: int, out_dir: Path, wanted:
     if n_shown > MAX_EXAMPLES:
         raise BadInput("--n_examples", f"at most {MAX_EXAMPLES} in a figure", f"{n_shown:,}", "take fewer")
     at = np.sort(np.random.default_rng(seed).choice(len(data_set), n_shown, replace=False))
-    drawn = f"all {n_shown:,} rows"
+    drawn = f"all {plural(n_shown, 'row')}"
     if n_shown < len(data_set):
-        drawn = f"{n_shown:,} of {len(data_set):,} rows, drawn with seed {seed}"
+        drawn = f"{n_shown:,} of {plural(len(data_set), 'row')}, drawn with seed {seed}"
     bar = tqdm(at, unit="row", desc=f"draw {data_set.name}", disable=None, leave=False)
     starts, units = SegmentStarts(data_set), _units(data_set, wanted)
     shown = [shown for i in bar if (shown := view(data_set, data_set.row(int(i)), wanted, starts, units))]
     if not shown:
         found = f"rows that end before {wanted.start:g} s"
-        raise BadInput("--start", f"a time within the {n_shown} rows", found, "take an earlier one, or another --seed")
+        raise BadInput("--start", "a time within a row", found, "take an earlier one, or another --seed")
     if len(shown) < n_shown:
         drawn += f"; {n_shown - len(shown)} of them end before {wanted.start:g} s"
     path = out_dir / figure_files.name(data_set.name, f".{wanted.format}")
