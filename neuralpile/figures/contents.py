@@ -6,7 +6,7 @@ Areas are named as the recordings name them.
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import pyarrow as pa
 
@@ -16,6 +16,16 @@ from neuralpile.corpus.tables import KEY
 KEYS = [name for name, _ in KEY]
 NAMED = 12  # areas or animals in a line of text
 Key = TypeVar("Key", bound=Hashable)
+
+
+class Adds(Protocol):
+    """What can be added up."""
+
+    def __add__(self, other: Self, /) -> Self:
+        """Return the sum of both."""
+
+
+Sum = TypeVar("Sum", bound=Adds)
 
 
 @dataclass(frozen=True)
@@ -48,17 +58,17 @@ class Contents:
     restricted: dict[str, Amount]
 
 
-def total(amounts: Iterable[tuple[Key, Amount]]) -> dict[Key, Amount]:
+def total(amounts: Iterable[tuple[Key, Sum]]) -> dict[Key, Sum]:
     """Add up amounts of one name, in the order in which names come first.
 
     Example:
         >>> total([("M1", Amount(1, 96, 960)), ("M1", Amount(1, 4, 40))])
         {'M1': Amount(sessions=2, units=100, tokens=1000)}
     """
-    found: defaultdict[Key, Amount] = defaultdict(Amount)
+    found: dict[Key, Sum] = {}
     for name, amount in amounts:
-        found[name] += amount
-    return dict(found)
+        found[name] = found[name] + amount if name in found else amount
+    return found
 
 
 def contents(sessions: pa.Table, units: pa.Table | None) -> Contents:
@@ -102,8 +112,8 @@ def _key(line: dict[str, Any]) -> tuple[str, ...]:
     return tuple(line[name] for name in KEYS)
 
 
-def sentences(of: Contents) -> list[str]:
-    """Say what is in a data set: areas, animals, evaluation data, and what is restricted; a line each."""
+def words(of: Contents) -> dict[str, str]:
+    """Say what is in a data set: its areas, animals, evaluation data, and what is restricted, where there is any."""
     areas = [f"{area or 'not stated'} ({plural(amount.units, 'unit')})" for area, amount in of.areas.items()]
     sources: defaultdict[str, list[str]] = defaultdict(list)
     for animal, source in of.animals:
@@ -118,7 +128,7 @@ def sentences(of: Contents) -> list[str]:
     ]
     terms = [f"{source} ({plural(amount.sessions, 'session')})" for source, amount in of.restricted.items()]
     lines = {"areas": areas, "animals": animals, "evaluation data": uses, "redistribution restricted": terms}
-    return [f"{title}: {_some(names)}" for title, names in lines.items() if names]
+    return {title: _some(names) for title, names in lines.items() if names}
 
 
 def _of(data_sets: Sequence[str]) -> str:

@@ -26,8 +26,13 @@ LINE = 0.14  # inches from one line of text of 8 points to the next
 CHARACTERS = 175  # of a line of text
 
 
-def draw(checked: Checked) -> Figure:
-    """Draw a data set on one page."""
+def draw(checked: Checked, about: Mapping[str, str] | None = None) -> Figure:
+    """Draw a data set on one page.
+
+    Parameters:
+        checked: what was found in its rows.
+        about: what is in it, in words, by title; see `contents.words`.
+    """
     rate_unit, time_unit = ("Hz", "seconds") if checked.bin_width else ("spikes per bin", "bins")
     strips = [f"curve {i}" for i in range(len(checked.curves))]
     words = _words(checked.flags)
