@@ -85,11 +85,13 @@ class Component:
         rows: fingerprint of its rows.
         sides: what of it is in each split.
         manifest: its own manifest, if it has one.
+        tables: digest of its tables of sessions and of units.
     """
 
     rows: str
     sides: Sides
     manifest: dict[str, Any] | None
+    tables: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,21 +4,27 @@ A line of the table of sessions is one session; a line of the table of units is 
 What a recording does not say is null. `source_dataset`, `subject_id` and `session_id` are those of the rows.
 """
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import parquet
 
-from neuralpile import evaluation
+from neuralpile import catalog, evaluation
 from neuralpile.catalog import DataSetInfo
+from neuralpile.corpus.manifest import info_of
+from neuralpile.corpus.rows import Names, RowSource
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_file
 from neuralpile.spikes.session import UNIT_COLUMNS
 
 SESSIONS_FILE, UNITS_FILE = "sessions.parquet", "units.parquet"
+SEPARATOR = "\0"  # between parts of names: in no name
 
 KEY = [("source_dataset", pa.string()), ("subject_id", pa.string()), ("session_id", pa.string())]
 SESSIONS = pa.schema(
@@ -69,7 +75,7 @@ def write(folder: Path, sessions: pa.Table, units: pa.Table) -> None:
     """
     for name, table, schema in ((SESSIONS_FILE, sessions, SESSIONS), (UNITS_FILE, units, UNITS)):
         with whole_file(folder / name) as partial:
-            parquet.write_table(table.cast(schema), partial, compression="zstd")
+            partial.write_bytes(_parquet(table, schema))
 
 
 def delete(folder: Path) -> None:
@@ -107,14 +113,27 @@ def read_units(folder: Path) -> pa.Table | None:
 
 def _read(path: Path, schema: pa.Schema) -> pa.Table | None:
     try:
-        # Read whole and by this process alone: the file can be replaced later.
-        table = parquet.ParquetFile(pa.BufferReader(path.read_bytes())).read()
-        return table.select(schema.names).cast(schema)
+        return parse(path.read_bytes(), schema, str(path))
     except FileNotFoundError:
         return None
+
+
+def parse(content: bytes, schema: pa.Schema, where: str) -> pa.Table:
+    """The table in a Parquet file.
+
+    Parameters:
+        content: of the file.
+        schema: SESSIONS or UNITS.
+        where: what the file is called, for the error.
+
+    Raises:
+        BadInput: the file is damaged, or another table.
+    """
+    try:
+        return parquet.ParquetFile(pa.BufferReader(content)).read().select(schema.names).cast(schema)
     except (pa.ArrowException, OSError, KeyError) as error:
-        expected, do = f"a table of {', '.join(schema.names)}", "build or merge again"
-        raise BadInput(path, expected, str(error), do) from None
+        expected = f"a table of {', '.join(schema.names)}"
+        raise BadInput(where, expected, str(error), "build or merge again") from None
 
 
 def where(sessions: pa.Table, expression: str) -> npt.NDArray[np.bool_]:
@@ -181,3 +200,77 @@ def known_of(name: str, info: DataSetInfo | None, subject_id: str, session_id: s
         "restricted": info.restricted,
         "doi": info.paper_doi or None,
     }
+
+
+def of_rows(source: RowSource) -> pa.Table:
+    """The table of sessions of a data set that has none, from its rows: without what only recordings say.
+
+    Of the counts, one row of each session is looked at, and only where the rows are on disk; elsewhere the numbers of
+    units and bins are null.
+    """
+    tokens = source.tokens()
+    numbers: dict[tuple[str | None, str, str], list[int]] = {}
+    for i, names in enumerate(source.names()):
+        key = getattr(names, "source_dataset", None), names.subject_id, names.session_id
+        numbers.setdefault(key, []).append(i)
+    lines = []
+    for (merged_from, subject_id, session_id), its in numbers.items():
+        name = merged_from or source.name
+        own = name.rpartition("/")[2]
+        info = info_of(source) if merged_from is None else catalog.load(own) if own in catalog.names() else None
+        n_units = len(source.row(its[0]).counts) if source.folder else None
+        n_tokens = sum(tokens[i] for i in its)
+        lines.append(
+            {
+                **known_of(name, info, subject_id, session_id),
+                "n_units": n_units,
+                "n_bins": n_tokens // n_units if n_units else None,
+                "tokens": n_tokens,
+                "segments": len(its),
+            }
+        )
+    return pa.Table.from_pylist(lines, SESSIONS)
+
+
+def of_component(
+    name: str, sessions: pa.Table, units: pa.Table, names: Sequence[Names], splits: Sequence[str]
+) -> tuple[pa.Table, pa.Table]:
+    """The tables of a component as they are in a corpus: with its name there, and the splits of its sessions.
+
+    Sessions of which the corpus has no rows are left out.
+
+    Parameters:
+        name: the component's name in the rows of the corpus.
+        sessions, units: its own tables.
+        names: of its rows that are in the corpus.
+        splits: the split of each of these rows.
+    """
+    found: dict[tuple[str, str], set[str]] = {}
+    for row, split in zip(names, splits, strict=True):
+        found.setdefault((row.subject_id, row.session_id), set()).add(split)
+    keys = list(zip(*(sessions[column].to_pylist() for column in ("subject_id", "session_id")), strict=True))
+    kept = pa.array([key in found for key in keys], pa.bool_())
+    sessions = sessions.filter(kept)
+    if len(sessions) < len(keys):
+        there = [SEPARATOR.join(key) for key in found]
+        joined = pc.binary_join_element_wise(units["subject_id"], units["session_id"], SEPARATOR)
+        units = units.filter(pc.is_in(joined, pa.array(there, pa.string())))
+    values = pa.array(["+".join(sorted(found[key])) for key in keys if key in found], pa.string())
+    sessions = sessions.set_column(SESSIONS.get_field_index("split"), SESSIONS.field("split"), values)
+    return _named(sessions, name), _named(units, name)
+
+
+def _named(table: pa.Table, name: str) -> pa.Table:
+    return table.set_column(0, table.schema.field(0), pa.repeat(pa.scalar(name, pa.string()), len(table)))
+
+
+def digest(sessions: pa.Table, units: pa.Table) -> str:
+    """SHA-256 of both tables: equal tables have equal digests."""
+    return hashlib.sha256(_parquet(sessions, SESSIONS) + _parquet(units, UNITS)).hexdigest()
+
+
+def _parquet(table: pa.Table, schema: pa.Schema) -> bytes:
+    """A table as a Parquet file; equal tables give the same bytes, however they are chunked."""
+    sink = pa.BufferOutputStream()
+    parquet.write_table(table.cast(schema).combine_chunks(), sink, compression="zstd")
+    return bytes(sink.getvalue())
