@@ -99,8 +99,8 @@ def bars(tallies: Mapping[str, Tally], on: Scale) -> list[Bar]:
         if tally.built:
             units = f", {plural(tally.units, 'unit')}" if tally.units else ""
             words.append(f"built {short(tally.built)}{units}")
-        lengths = (on.length(n) for n in (tally.published, tally.at_most, tally.built))
-        found.append(Bar(name, *lengths, ", ".join(words) or "–"))
+        published, at_most, built = (on.length(n) for n in (tally.published, tally.at_most, tally.built))
+        found.append(Bar(name, published, at_most, built, ", ".join(words) or "–"))
     return found
 
 

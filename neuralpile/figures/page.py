@@ -37,7 +37,6 @@ from neuralpile.open import open_data_set
 TEMPLATE = Path(__file__).with_name("page.html")
 COLUMNS = ("data set", "species", "area", "task", "signal")  # of the table, as text
 NUMBERS = ("subjects", "sessions", "published tokens", "built tokens")
-GROUPS = {"component": "name", "species": "species", "signal": "signal"}  # of the bars, beside areas
 PIXELS = 860  # width of a raster
 TOP = 24  # motifs
 CELL = 14  # pixels of a bin of a motif
@@ -162,7 +161,12 @@ def write(names: Sequence[str], motifs_dir: Path, path: Path, seed: int = 0) -> 
     built = [c for c in components if c.tokens is not None]
     flagged = [f"{c.name}: {flag}" for c in components for flag in c.flags]
     simulated = all(info.simulated for info in infos)
-    groups = {title: _by(components, key) for title, key in GROUPS.items()} | {"area": _by_area(components)}
+    groups = {
+        "component": _by(components, "name"),
+        "area": _by_area(components),
+        "species": _by(components, "species"),
+        "signal": _by(components, "signal"),
+    }
     on = bars.scale(tally for tallies in groups.values() for tally in tallies.values())
     top, motifs_of = _motifs(motifs_dir, simulated)
     template = TEMPLATE.read_text(encoding="utf-8")
@@ -271,11 +275,17 @@ def _areas(c: Component) -> Iterator[tuple[str, Tally]]:
     built = c.contents.areas if c.contents else {}
     whole = c.published is not None and c.published == sum(amount.tokens for amount in built.values())
     for area, amount in built.items():
-        yield area or UNKNOWN, Tally(amount.tokens if whole else 0, 0, amount.tokens, amount.units)
+        yield _area_name(area, c.info), Tally(amount.tokens if whole else 0, 0, amount.tokens, amount.units)
     if c.published and not whole:
         names = c.info.area.split(", ") if c.info.area else [UNKNOWN]
         for area in names:
             yield area, Tally(c.published) if len(names) == 1 else Tally(shared=c.published)
+
+
+def _area_name(area: str | None, info: DataSetInfo) -> str:
+    """Name an area; simulated units are not counted with recorded ones."""
+    name = area or UNKNOWN
+    return f"{name} (simulated)" if info.simulated and "simulated" not in name else name
 
 
 class SharedAnimal(NamedTuple):
