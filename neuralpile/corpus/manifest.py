@@ -82,16 +82,14 @@ class Component:
     """A data set in a corpus.
 
     Attributes:
-        rows: fingerprint of its rows.
+        rows: fingerprint of its rows and its tables.
         sides: what of it is in each split.
         manifest: its own manifest, if it has one.
-        tables: digest of its tables of sessions and of units.
     """
 
     rows: str
     sides: Sides
     manifest: dict[str, Any] | None
-    tables: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ What a recording does not say is null. `source_dataset`, `subject_id` and `sessi
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -65,6 +65,18 @@ UNITS = pa.schema(
 )
 
 
+class Tables(NamedTuple):
+    """The tables of a data set or a corpus.
+
+    Attributes:
+        sessions: of the schema `SESSIONS`.
+        units: of the schema `UNITS`.
+    """
+
+    sessions: pa.Table
+    units: pa.Table
+
+
 def write(folder: Path, sessions: pa.Table, units: pa.Table) -> None:
     """Write both tables into a folder, each file whole or not at all. The same tables give the same bytes.
 
@@ -73,9 +85,20 @@ def write(folder: Path, sessions: pa.Table, units: pa.Table) -> None:
         sessions: a table of the schema `SESSIONS`.
         units: a table of the schema `UNITS`.
     """
-    for name, table, schema in ((SESSIONS_FILE, sessions, SESSIONS), (UNITS_FILE, units, UNITS)):
-        with whole_file(folder / name) as partial:
-            partial.write_bytes(_parquet(table, schema))
+    write_parts(folder, [Tables(sessions, units)])
+
+
+def write_parts(folder: Path, parts: Iterable[Tables]) -> None:
+    """Write tables that come in parts, one of them in memory, as `write` does."""
+    with (
+        whole_file(folder / SESSIONS_FILE) as sessions,
+        whole_file(folder / UNITS_FILE) as units,
+        parquet.ParquetWriter(sessions, SESSIONS, compression="zstd") as sessions_writer,
+        parquet.ParquetWriter(units, UNITS, compression="zstd") as units_writer,
+    ):
+        for part in parts:
+            sessions_writer.write_table(part.sessions.cast(SESSIONS).combine_chunks())
+            units_writer.write_table(part.units.cast(UNITS).combine_chunks())
 
 
 def delete(folder: Path) -> None:
@@ -232,45 +255,82 @@ def of_rows(source: RowSource) -> pa.Table:
     return pa.Table.from_pylist(lines, SESSIONS)
 
 
-def of_component(
-    name: str, sessions: pa.Table, units: pa.Table, names: Sequence[Names], splits: Sequence[str]
-) -> tuple[pa.Table, pa.Table]:
+def stored(source: RowSource) -> Tables | None:
+    """The tables of a data set, if it was built with tables."""
+    units = source.units()
+    return None if units is None else Tables(source.sessions(), units)
+
+
+def of(source: RowSource) -> Tables:
+    """The tables of a data set: those that it was built with, or else sessions from its rows, and no units."""
+    return stored(source) or Tables(source.sessions(), UNITS.empty_table())
+
+
+def of_component(name: str, own: Tables, chosen: Sequence[tuple[Names, str]]) -> Tables:
     """The tables of a component as they are in a corpus: with its name there, and the splits of its sessions.
 
     Sessions of which the corpus has no rows are left out.
 
     Parameters:
         name: the component's name in the rows of the corpus.
-        sessions, units: its own tables.
-        names: of its rows that are in the corpus.
-        splits: the split of each of these rows.
+        own: its tables.
+        chosen: the names of its rows that are in the corpus, each with its split.
     """
-    found: dict[tuple[str, str], set[str]] = {}
-    for row, split in zip(names, splits, strict=True):
-        found.setdefault((row.subject_id, row.session_id), set()).add(split)
-    keys = list(zip(*(sessions[column].to_pylist() for column in ("subject_id", "session_id")), strict=True))
-    kept = pa.array([key in found for key in keys], pa.bool_())
-    sessions = sessions.filter(kept)
-    if len(sessions) < len(keys):
-        there = [SEPARATOR.join(key) for key in found]
-        joined = pc.binary_join_element_wise(units["subject_id"], units["session_id"], SEPARATOR)
-        units = units.filter(pc.is_in(joined, pa.array(there, pa.string())))
-    values = pa.array(["+".join(sorted(found[key])) for key in keys if key in found], pa.string())
+    splits: dict[tuple[str, str], set[str]] = {}
+    for row, split in chosen:
+        splits.setdefault((row.subject_id, row.session_id), set()).add(split)
+    keys = list(zip(*(own.sessions[column].to_pylist() for column in ("subject_id", "session_id")), strict=True))
+    sessions = own.sessions.filter(pa.array([key in splits for key in keys], pa.bool_()))
+    units = own.units if len(sessions) == len(keys) else own.units.filter(_is_one_of(own.units, splits))
+    values = pa.array(["+".join(sorted(splits[key])) for key in keys if key in splits], pa.string())
     sessions = sessions.set_column(SESSIONS.get_field_index("split"), SESSIONS.field("split"), values)
-    return _named(sessions, name), _named(units, name)
+    return Tables(_named(sessions, name), _named(units, name))
+
+
+def _is_one_of(units: pa.Table, sessions: Iterable[tuple[str, str]]) -> pa.Array:
+    """Which units are of these sessions, given by subject and session."""
+    names = pc.binary_join_element_wise(units["subject_id"], units["session_id"], SEPARATOR)
+    return pc.is_in(names, pa.array([SEPARATOR.join(key) for key in sessions], pa.string()))
 
 
 def _named(table: pa.Table, name: str) -> pa.Table:
     return table.set_column(0, table.schema.field(0), pa.repeat(pa.scalar(name, pa.string()), len(table)))
 
 
-def digest(sessions: pa.Table, units: pa.Table) -> str:
-    """SHA-256 of both tables: equal tables have equal digests."""
-    return hashlib.sha256(_parquet(sessions, SESSIONS) + _parquet(units, UNITS)).hexdigest()
+def digest(source: RowSource) -> str:
+    """SHA-256 of the tables of a data set; "" if it has none."""
+    if (own := stored(source)) is None:
+        return ""
+    sha = hashlib.sha256()
+    for table in own:
+        sink = pa.BufferOutputStream()
+        parquet.write_table(table.combine_chunks(), sink)
+        sha.update(sink.getvalue())
+    return sha.hexdigest()
 
 
-def _parquet(table: pa.Table, schema: pa.Schema) -> bytes:
-    """A table as a Parquet file; equal tables give the same bytes, however they are chunked."""
-    sink = pa.BufferOutputStream()
-    parquet.write_table(table.cast(schema).combine_chunks(), sink, compression="zstd")
-    return bytes(sink.getvalue())
+def differences(
+    corpus: RowSource, components: Iterable[RowSource], chosen: Mapping[str, Sequence[tuple[Names, str]]]
+) -> list[str]:
+    """Compare the tables of a corpus with those of its components.
+
+    Parameters:
+        corpus: a merged corpus.
+        components: the data sets it was merged from.
+        chosen: for each of them the names of the rows of the corpus, each with its split.
+
+    Returns:
+        The differences in words.
+    """
+    there = stored(corpus)
+    if there is None:
+        return [f"no tables {SESSIONS_FILE} and {UNITS_FILE}"]
+    found = []
+    for component in components:
+        expected = of_component(component.name, of(component), chosen[component.name])
+        for title, table, own in zip((SESSIONS_FILE, UNITS_FILE), there, expected, strict=True):
+            if component.folder is None and stored(component) is None:  # of the Hub: merged from a copy on disk
+                continue
+            if not table.filter(pc.equal(table["source_dataset"], component.name)).equals(own):
+                found.append(f"{title}: the lines of {component.name} are not those of the component")
+    return found

@@ -147,8 +147,7 @@ def title_of(name: str, sources: Sequence[str | None]) -> str:
     """
     known = set(catalog.names())
     own = name.rpartition("/")[2]  # of a Hub repository, someone/name
-    title = catalog.load(own).title if own in known else own
-    title = name if title == own else f"{name}: {title}"
+    title = name.removesuffix(own) + catalog.load(own).heading if own in known else name
     names = [(source or own).rpartition("/")[2] for source in sources]
     simulated = [source in known and catalog.load(source).simulated for source in names]
     return title + (" (simulated)" if simulated and all(simulated) else " (partly simulated)" if any(simulated) else "")
