@@ -20,6 +20,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--repo_name", default=catalog.PILE, help="data set: a local build, a Hub repository or a folder"
     )
+    cli.add_where(parser)
     parser.add_argument("--top", type=cli.positive_int, default=16, help="motifs in the figure")
     parser.add_argument(
         "--rank_by",
@@ -50,10 +51,11 @@ def main() -> int:
     from neuralpile.open import open_data_set
 
     hub = options.hub(given)
-    data_set = open_data_set(given.repo_name)
+    opened = partial(open_data_set, where=given.where)
+    data_set = opened(given.repo_name)
     count: run.Count = partial(extract.extract, data_set, jobs=given.jobs)
     if given.scheduler:
-        count = partial(cluster.extract, given.scheduler, open_data_set, data_set)
+        count = partial(cluster.extract, given.scheduler, opened, data_set)
     selection = run.Selection(given.top, given.rank_by, given.skip_blank)
     made = run.run(data_set, count, given.p_n, given.p_t, memory, given.out_dir, selection)
     print("\n".join(["", *summary.lines(made.summary), *map(str, made.paths)]))

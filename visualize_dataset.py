@@ -89,6 +89,7 @@ def add_choice(group: argparse._ActionsContainer) -> None:
     )
     which.add_argument("--plot_all", action="store_true", help="draw every local build and the merged corpus")
     which.add_argument("--signal", choices=catalog.SIGNALS, help=SIGNAL)
+    cli.add_where(group)
     group.add_argument("--format", choices=view.FORMATS, default="jpg", help="of the figures")
 
 
@@ -215,7 +216,7 @@ def draw_each(given: argparse.Namespace, draw: "Callable[[RowSource], Figure]", 
     several = given.plot_all or given.signal
     for reference in references.to_draw(given.signal) if several else [references.checked(given.repo_name)]:
         try:
-            done.append(draw(open_data_set(reference)))
+            done.append(draw(open_data_set(reference, where=given.where)))
         except BadInput as error:
             if not several:
                 raise

@@ -107,6 +107,14 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max_files", type=positive_int, metavar="N", help="only the first N files")
 
 
+def add_where(parser: argparse._ActionsContainer) -> None:
+    """Add `--where`, which chooses among sessions that are built."""
+    text = (
+        "only sessions that this SQL expression over the table of sessions selects: \"area = 'M1' and n_units >= 64\""
+    )
+    parser.add_argument("--where", metavar="EXPRESSION", help=text)
+
+
 def choose(paths: Sequence[str], sessions: str | None = None, most: int | None = None) -> list[str]:
     """The first `most` of the paths that match `sessions`, whole or by their names. Raises BadInput: none does."""
     chosen = [p for p in paths if sessions is None or fnmatch(p, sessions) or fnmatch(PurePosixPath(p).name, sessions)]

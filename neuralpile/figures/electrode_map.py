@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from neuralpile import figure_files
 from neuralpile.cli import plural
-from neuralpile.corpus.tables import KEY
+from neuralpile.corpus.tables import KEYS
 from neuralpile.errors import BadInput
 from neuralpile.figures.image import Scale, rate_scale
 from neuralpile.figures.sheet import DPI, SMALL, Sheet, title_of
@@ -159,14 +159,14 @@ def draw(
 def _sessions(units: pa.Table) -> list[tuple[str, ...]]:
     """Return the keys of the sessions whose electrodes have positions, in the order of the table."""
     somewhere = pc.field("x").is_valid() | pc.field("y").is_valid() | pc.field("z").is_valid()
-    keys = units.filter(somewhere).select([name for name, _ in KEY])
+    keys = units.filter(somewhere).select([*KEYS])
     return [
         tuple(line.values()) for line in keys.group_by(keys.column_names, use_threads=False).aggregate([]).to_pylist()
     ]
 
 
 def _lines(units: pa.Table, key: Sequence[str]) -> pa.Table:
-    source, subject, session = (pc.field(name) == value for (name, _), value in zip(KEY, key, strict=True))
+    source, subject, session = (pc.field(name) == value for name, value in zip(KEYS, key, strict=True))
     return units.filter(source & subject & session)
 
 

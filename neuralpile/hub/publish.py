@@ -199,9 +199,10 @@ def by_component(rows: RowSource, numbers: Sequence[int], tokens: Sequence[int])
     Returns:
         The component's name and the numbers of its rows, of each part.
     """
+    names = rows.names()
     its: dict[str, list[int]] = {}
     for number in numbers:
-        its.setdefault(rows.row(number).source_dataset or "", []).append(number)
+        its.setdefault(names[number].source_dataset or "", []).append(number)
     placed: list[tuple[float, str, list[int]]] = []
     for component, held in its.items():
         parts = consecutive([tokens[number] for number in held], CORPUS_SHARD)
