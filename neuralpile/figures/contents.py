@@ -11,9 +11,8 @@ from typing import Any, Protocol, Self, TypeVar
 import pyarrow as pa
 
 from neuralpile.cli import plural
-from neuralpile.corpus.tables import KEY
+from neuralpile.corpus.tables import KEYS
 
-KEYS = [name for name, _ in KEY]
 NAMED = 12  # areas or animals in a line of text
 Key = TypeVar("Key", bound=Hashable)
 
