@@ -6,7 +6,7 @@ are of the merged corpus.
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -46,7 +46,7 @@ def add_modes(group: argparse._ActionsContainer) -> None:
     """Add the options that choose the figures."""
     for mode, text in (
         ("map", "draw electrodes on their arrays, and how fast their units spike"),
-        ("summary", "draw rates, counts and silences, and print what looks wrong"),
+        ("summary", "draw rates, counts and silences; print areas, animals, evaluation data and what looks wrong"),
         ("report", "write an HTML page about all data sets"),
     ):
         group.add_argument(f"--{mode}", dest="mode", action="store_const", const=mode, help=text)
@@ -148,6 +148,7 @@ class Figure(NamedTuple):
     rows: int
     path: Path | None
     flags: Sequence[str] = ()
+    about: Mapping[str, str] = {}  # what is in the data set, by title
 
 
 def draw_rasters(given: argparse.Namespace) -> int:
@@ -172,12 +173,12 @@ def draw_rasters(given: argparse.Namespace) -> int:
 
 def draw_maps(given: argparse.Namespace) -> int:
     """Draw maps of electrodes. Return the exit status."""
-    from neuralpile.figures import electrode_map, session_units
+    from neuralpile.figures import electrode_map
 
     out_dir = given.out_dir or Path("rasters")
 
     def draw(data_set: "RowSource") -> Figure:
-        units = session_units.table_of(data_set)
+        units = data_set.units()
         chosen = data_set.name, given.n_examples, given.seed
         path, n_shown, n_sessions = electrode_map.draw(units, *chosen, out_dir, given.format)
         if path:
@@ -189,15 +190,16 @@ def draw_maps(given: argparse.Namespace) -> int:
 
 
 def draw_summaries(given: argparse.Namespace) -> int:
-    """Draw summaries, and print what looks wrong. Return the exit status."""
+    """Draw summaries, and print what is in the data sets and what looks wrong. Return the exit status."""
     from neuralpile import figure_files
-    from neuralpile.figures import checks, summary
+    from neuralpile.figures import checks, contents, summary
 
     def draw(data_set: "RowSource") -> Figure:
         checked = checks.check(data_set, given.seed)
         path = (given.out_dir or Path("rasters")) / figure_files.name(data_set.name, f"_summary.{given.format}")
-        figure_files.save(summary.draw(checked), path)
-        return Figure(data_set.name, checked.checked, checked.rows, path, checked.flags)
+        about = contents.words(contents.contents(data_set.sessions(), data_set.units()))
+        figure_files.save(summary.draw(checked, about), path)
+        return Figure(data_set.name, checked.checked, checked.rows, path, checked.flags, about)
 
     return draw_each(given, draw)
 
@@ -231,6 +233,7 @@ def table(done: Sequence[Figure], what: str) -> str:
     lines = [f"{'data set':{width}}  {what:>{number}} {'of':>8}  figure"] if done else []
     for figure in done:
         lines.append(f"{figure.name:{width}}  {figure.shown:>{number},} {figure.rows:>8,}  {figure.path or '–'}")
+        lines += [f"  {title}: {text}" for title, text in figure.about.items()]
         lines += [f"  ⚠ {flag}" for flag in figure.flags]
     return "".join(f"{line}\n" for line in lines)
 

@@ -27,7 +27,7 @@ from neuralpile.errors import BadInput
 from neuralpile.figures.areas import Areas, blocks, by_area, colours, legend
 from neuralpile.figures.image import Scale, count_scale, mean_rates, mean_units, pool_max, rate_scale
 from neuralpile.figures.session_time import SegmentStarts, bin_width
-from neuralpile.figures.session_units import of_row, table_of
+from neuralpile.figures.session_units import of_row
 from neuralpile.figures.sheet import DPI, SMALL, WIDTH, Sheet, title_of
 from neuralpile.figures.unit_order import by_rate, by_similarity
 from neuralpile.figures.view import WINDOW, View
@@ -170,7 +170,7 @@ def draw_overview(data_sets: Sequence[RowSource], seed: int, out_dir: Path, want
 
 def _units(data_set: RowSource, wanted: View) -> pa.Table | None:
     """Return the data set's table of units, if what is wanted needs it."""
-    return table_of(data_set) if wanted.sort == "area" else None
+    return data_set.units() if wanted.sort == "area" else None
 
 
 def _with_source(part: Shown, name: str) -> Shown:
