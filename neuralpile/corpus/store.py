@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from neuralpile import catalog
+from neuralpile.cli import plural
 from neuralpile.corpus import tables
 from neuralpile.corpus.arrow import MANIFEST, SPLITS, STATE, is_finished, parse_manifest
 from neuralpile.corpus.rows import (
@@ -118,7 +119,7 @@ class _File:
             raise BadInput(self.path, "a whole Arrow file", str(error), AGAIN) from None
         found = int(index.ends[-1])
         if self.stated not in (None, found):
-            raise BadInput(self.path, f"{self.stated:,} rows, as {STATE} says", f"{found:,}", AGAIN)
+            raise BadInput(self.path, f"{plural(self.stated, 'row')}, as {STATE} says", f"{found:,}", AGAIN)
         return index
 
     @property

@@ -23,6 +23,7 @@ from huggingface_hub import DatasetCardData
 import neuralpile
 from neuralpile import catalog
 from neuralpile.catalog import DataSetInfo
+from neuralpile.cli import plural
 from neuralpile.corpus.rows import Row
 
 # Identifiers of licences on the Hub: huggingface.co/docs/hub/repositories-licenses
@@ -218,9 +219,9 @@ def write(
     parts = [
         f"# {_text(title)}",
         "Simulated, not recorded from any animal." if simulated else "",
-        f"Spike counts of {len(whole.sessions):,} sessions of {len(whole.subjects):,} subjects: {whole.tokens:,} "
-        f"tokens in {whole.rows:,} rows. A token is one unit in one bin. A row is a matrix of counts, units × bins, of "
-        "a session or of a part of it.",
+        f"Spike counts of {plural(len(whole.sessions), 'session')} of {plural(len(whole.subjects), 'subject')}: "
+        f"{plural(whole.tokens, 'token')} in {plural(whole.rows, 'row')}. A token is one unit in one bin. A row is a "
+        "matrix of counts, units × bins, of a session or of a part of it.",
         _loading(repository, splits, tables, is_merged and configuration(min(names))),
         _columns(schema),
         _splits(splits),
