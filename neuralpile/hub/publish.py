@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from neuralpile import cli
 from neuralpile.catalog import DataSetInfo
-from neuralpile.corpus.arrow import MANIFEST
+from neuralpile.corpus.manifest import MANIFEST, CorpusManifest
 from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Row, RowSource, to_record_batch
 from neuralpile.errors import BadInput
 from neuralpile.files import PARTIAL
@@ -64,7 +64,10 @@ def push(
             files[MANIFEST] = manifest
         names = {name for facts in splits.values() for name in facts.parts}
         known = card.describe(names, data_set.manifest()) if described is None else described
-        page = card.write(repository.target.name, splits, schema, known, made, MANIFEST if MANIFEST in files else None)
+        beside = MANIFEST if MANIFEST in files else None
+        corpus = CorpusManifest.read(folder)
+        evaluated = corpus.evaluation if corpus else None
+        page = card.write(repository.target.name, splits, schema, known, made, beside, evaluated)
         files[CARD] = page.encode()
         return repository.commit(files, f"{sum(s.whole.rows for s in splits.values()):,} rows")
 
