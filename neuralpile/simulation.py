@@ -4,18 +4,18 @@ Simulated recordings stand in for real ones in the demo and the tests, because e
 show is known. A number without a source in its docstring is our own choice.
 """
 
-import argparse
 import io
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuralpile import catalog
+from neuralpile import catalog, cli
+from neuralpile.cli import plural
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_file
 
@@ -29,6 +29,8 @@ REFRACTORY = 0.002  # seconds, absolute
 SILENT = 3  # the unit without spikes, counted from 0
 FASTEST = 30.0  # Hz: the highest mean rate of a unit
 RASTER_RATE = 1000.0  # Hz: rows of a raster per second
+AREAS = ("M1", "PMd")  # an array in each
+WIRED = 96  # electrodes of an array
 
 SESSION_START = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -217,15 +219,55 @@ def raster(simulated: Population) -> np.ndarray:
 
 
 def write_units_nwb(path: Path, simulated: Population, identifier: str, description: str) -> None:
-    """Write spike times as an NWB units table: /units/{spike_times, obs_intervals}, in seconds.
+    """Write spike times as an NWB units table: /units/{spike_times, obs_intervals, electrodes}, in seconds.
+
+    Each unit is on an electrode of one of two arrays, as `electrodes` places it.
 
     The file's name, `sub-<subject>_ses-<session>.nwb`, gives the subject and the session. The same population gives
     the same spikes but not the same bytes, because pynwb gives every object a random id.
     """
     nwb = _nwb_file(path, identifier, description)
-    for train in simulated.trains:
-        nwb.add_unit(spike_times=train, obs_intervals=simulated.observed)
+    _add_arrays(nwb)
+    for train, electrode in zip(simulated.trains, electrodes(len(simulated.trains)), strict=True):
+        nwb.add_unit(spike_times=train, obs_intervals=simulated.observed, electrodes=[int(electrode)])
     _write(path, nwb)
+
+
+def electrodes(n_units: int) -> np.ndarray:
+    """Place units on the electrodes of two arrays: the first half on that of M1, the others on that of PMd.
+
+    The units of an array are scattered over it, the same way in every recording, and every eighth shares the electrode
+    of the one before.
+
+    Parameters:
+        n_units: number of units, at most 200.
+
+    Returns:
+        (units,) int64: lines of the table of electrodes, counted from 0.
+    """
+    order = np.random.default_rng(0).permutation(WIRED)
+    halves = [np.arange(n_units // 2), np.arange(n_units - n_units // 2)]
+    placed: np.ndarray = np.concatenate([WIRED * i + order[unit - unit // 8] for i, unit in enumerate(halves)])
+    return placed
+
+
+def _add_arrays(nwb: "NWBFile") -> None:
+    """Add two arrays of 10 × 10 electrodes, 0.4 mm apart, whose corners are not wired.
+
+    These are the measures of the Utah array (Maynard, Nordhausen & Normann 1997, Electroencephalogr Clin Neurophysiol
+    102:228). Positions are on the array, in micrometres, as NWB has them.
+    """
+    device = nwb.create_device("simulation")
+    wired = [(x, y) for y in range(10) for x in range(10) if not (x in (0, 9) and y in (0, 9))]
+    for name, text in (
+        ("rel_x", "micrometres along a side of the array"),
+        ("rel_y", "micrometres along the other side"),
+    ):
+        nwb.add_electrode_column(name, text)
+    for area in AREAS:
+        group = nwb.create_electrode_group(f"array_{area}", "a simulated array", area, device)
+        for x, y in wired:
+            nwb.add_electrode(group=group, location=area, rel_x=400.0 * x, rel_y=400.0 * y)
 
 
 def write_raster_nwb(path: Path, simulated: Population, identifier: str, description: str) -> None:
@@ -306,39 +348,37 @@ def main(script: str, sessions: Mapping[str, tuple[int, float]], simulate: Calla
         sessions: path of every file below the data folder -> its number of units and its length in seconds.
         simulate: writes one file; called with its path, number of units, length, seed and NWB identifier.
     """
-    folder = Path(script).resolve().parent
+    cli.run(partial(_main, Path(script).resolve().parent, sessions, simulate))
+
+
+def _main(folder: Path, sessions: Mapping[str, tuple[int, float]], simulate: Callable[..., None]) -> int:
     name = folder.name
-    parser = argparse.ArgumentParser(
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description=f"Simulate the recordings of {name}. Nothing is downloaded, and files that exist are kept.",
-        epilog=f"example: python data/{name}/download.py --data_dir /scratch/{name} --seed 1",
+    parser = cli.parser(
+        f"Simulate the recordings of {name}. Nothing is downloaded, and files that exist are kept.",
+        f"python data/{name}/download.py --data_dir /scratch/{name} --seed 1",
     )
-    parser.add_argument("--data_dir", type=Path, default=folder / "raw", help="where to write (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the spikes (default: %(default)s)")
-    args = parser.parse_args()
-    if args.seed < 0:
-        parser.error(f"argument --seed: expected 0 or more, found {args.seed}")
+    parser.add_argument("--data_dir", type=Path, default=folder / "raw", help="where the files go")
+    parser.add_argument("--seed", type=cli.seed, metavar="N", default=0, help="of the spikes")
+    given = parser.parse_args()
 
     written, size = 0, 0
-    try:
-        for file, (n_units, seconds) in sessions.items():
-            path = args.data_dir / file
-            identifier = f"{name} {path.stem} seed {args.seed}"
-            kept = is_written(path, identifier)
-            if not kept:
-                simulate(path, n_units, seconds, [args.seed, *f"{name} {path.stem}".encode()], identifier)
-                written += 1
-            n_bytes = path.stat().st_size
-            size += n_bytes
-            print(f"{'kept ' if kept else 'wrote'} {file}: {n_units} units, {seconds:g} s, {n_bytes:,} bytes")
-    except BadInput as error:
-        sys.exit(f"error: {error}")
-    except OSError as error:
-        where = error.filename or args.data_dir
-        sys.exit(f"error: {where}: {error.strerror or error}; make room there, or give another --data_dir")
+    for file, (n_units, seconds) in sessions.items():
+        path = given.data_dir / file
+        identifier = f"{name} {path.stem} seed {given.seed}"
+        kept = is_written(path, identifier)
+        if not kept:
+            try:
+                simulate(path, n_units, seconds, [given.seed, *f"{name} {path.stem}".encode()], identifier)
+            except OSError as error:
+                do = "make room there, or give another --data_dir"
+                raise BadInput(path, "a file that can be written", error.strerror or str(error), do) from None
+            written += 1
+        n_bytes = path.stat().st_size
+        size += n_bytes
+        print(f"{'kept ' if kept else 'wrote'} {file}: {plural(n_units, 'unit')}, {seconds:g} s, {n_bytes:,} bytes")
 
-    print(f"{len(sessions)} files, {size:,} bytes ({written} written, {len(sessions) - written} kept): {args.data_dir}")
-    elsewhere = "" if args.data_dir == folder / "raw" else f" --data_dir {args.data_dir}"
-    script_path = folder / "preprocess.py"
-    inside = script_path.is_relative_to(catalog.ROOT)
-    print(f"next: python {script_path.relative_to(catalog.ROOT) if inside else script_path}{elsewhere}")
+    counts = f"{written} written, {len(sessions) - written} kept"
+    print(f"{plural(len(sessions), 'file')}, {size:,} bytes ({counts}): {given.data_dir}")
+    elsewhere = "" if given.data_dir == folder / "raw" else f" --data_dir {given.data_dir}"
+    print(f"next: python {catalog.from_root(folder / 'preprocess.py')}{elsewhere}")
+    return 0

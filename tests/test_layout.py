@@ -20,7 +20,7 @@ FLOORS = [
         "cli",
         "figure_files",
     ),  # the hall
-    *("acquire", "spikes", "recordings", "corpus", "hub", "open", "build", "training", "motifs", "figures"),
+    *("acquire", "spikes", "recordings", "corpus", "hub", "open", "build", "motifs", "training", "figures"),
     *("simulation", "readme_tables"),  # used by scripts and by make only
 ]
 PACKAGE = ROOT / "neuralpile"

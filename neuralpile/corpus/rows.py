@@ -94,6 +94,12 @@ class RowSource(Protocol):
     def manifest(self) -> dict[str, Any] | None:
         """What it was made of; None if it has no readable `manifest.json`."""
 
+    def sessions(self) -> pa.Table:
+        """Its table of sessions (`tables.SESSIONS`), of all splits; made of the rows if it was built without."""
+
+    def units(self) -> pa.Table | None:
+        """Its table of units (`tables.UNITS`), of all splits; None if it was built without."""
+
 
 def check_schema(schema: pa.Schema) -> None:
     """Check that a schema has the columns of rows; it can have others too.

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from neuralpile import catalog
+from neuralpile.corpus import tables
 from neuralpile.corpus.arrow import MANIFEST, SPLITS, STATE, is_finished, parse_manifest
 from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Names, Row, check_schema, from_batch, names_of
 from neuralpile.errors import BadInput, Mismatch
@@ -227,6 +228,23 @@ class LocalRows:
         """What it was made of, as its `manifest.json` says; None if it has none that can be read."""
         path = self.folder and self.folder / MANIFEST
         return parse_manifest(path.read_bytes()) if path and path.is_file() else None
+
+    def sessions(self) -> pa.Table:
+        """Its table of sessions (`tables.SESSIONS`), of all splits; made of the rows if it was built without.
+
+        Raises:
+            BadInput: the file is damaged.
+        """
+        found = tables.read_sessions(self.folder) if self.folder else None
+        return tables.of_rows(self) if found is None else found
+
+    def units(self) -> pa.Table | None:
+        """Its table of units (`tables.UNITS`), of all splits; None if it was built without.
+
+        Raises:
+            BadInput: the file is damaged.
+        """
+        return tables.read_units(self.folder) if self.folder else None
 
     def row(self, i: int) -> Row:
         """Row `i`, counted over all splits in order. Its counts are a read-only view of the file.

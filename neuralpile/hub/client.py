@@ -10,6 +10,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx2
@@ -104,6 +105,16 @@ def call(name: str, attempt: Callable[[], T], wanted: str = READABLE, expected: 
             raise _explain(name, wanted, error) from None
 
     return http_client.HttpClient().retry(name, once, quiet=wanted == WRITABLE)
+
+
+def fetch(name: str, pattern: str) -> Path:
+    """Download the files of a repository that match a pattern, at its newest commit, and return their folder.
+
+    Raises:
+        BadInput: as `call` does.
+    """
+    download = huggingface_hub.snapshot_download
+    return Path(call(name, lambda: download(name, repo_type="dataset", allow_patterns=[pattern])))
 
 
 def _explain(name: str, wanted: str, error: BaseException) -> TemporaryFailure | BadInput:

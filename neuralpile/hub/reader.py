@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from huggingface_hub import HfApi, HfFileSystem
 from huggingface_hub.errors import HfHubHTTPError
 
+from neuralpile.corpus import tables
 from neuralpile.corpus.arrow import MANIFEST, parse_manifest
 from neuralpile.corpus.rows import Names, Row, from_table, names_of
 from neuralpile.errors import BadInput, Mismatch
@@ -130,16 +131,39 @@ class HubRows:
 
     def manifest(self) -> dict[str, object] | None:
         """What it was made of; None if it has no readable `manifest.json`."""
+        return parse_manifest(self._file(MANIFEST))
+
+    def sessions(self) -> pa.Table:
+        """Its table of sessions (`tables.SESSIONS`), of all splits; made of the rows' names if it has none.
+
+        Raises:
+            BadInput: it cannot be fetched, or is damaged.
+        """
+        content = self._file(tables.SESSIONS_FILE)
+        where = f"{self.name}, {tables.SESSIONS_FILE}"
+        return tables.parse(content, tables.SESSIONS, where) if content else tables.of_rows(self)
+
+    def units(self) -> pa.Table | None:
+        """Its table of units (`tables.UNITS`), of all splits; None if it has none.
+
+        Raises:
+            BadInput: it cannot be fetched, or is damaged.
+        """
+        content = self._file(tables.UNITS_FILE)
+        return tables.parse(content, tables.UNITS, f"{self.name}, {tables.UNITS_FILE}") if content else None
+
+    def _file(self, name: str) -> bytes:
+        """The content of a file of the repository at its commit; nothing if there is no such file."""
         root = re.match(ROOT, self.groups[0].url) if self.groups else None
         if root is None:
-            return None
-        path = f"{root[0]}/{MANIFEST}"
+            return b""
+        path = f"{root[0]}/{name}"
 
         def content() -> bytes:
             files = HfFileSystem()
-            return files.cat_file(path) if files.exists(path) else b""
+            return bytes(files.cat_file(path)) if files.exists(path) else b""
 
-        return parse_manifest(client.call(self.name, content))
+        return client.call(self.name, content)
 
     def _group(self, number: int) -> list[Row]:
         """The rows of a row group. If another thread is reading it, this one waits for that."""

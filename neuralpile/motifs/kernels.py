@@ -56,6 +56,11 @@ def empty_table(size: int) -> Table:
     return Table(np.empty((0, n_words(size)), np.uint64), np.empty(0, np.int64))
 
 
+def index_bits(size: int) -> int:
+    """Bits a bin in the index of a patch of `size` bins; 0 where patches are too large to have one."""
+    return next((bits for bits in (4, 2, 1) if bits * size <= DIRECT_BITS), 0)
+
+
 def bytes_of(keys: Words, size: int) -> Counts:
     """Return the patches of keys (n, words): counts (n, size), uint8."""
     return keys.astype(">u8").view(np.uint8).reshape(len(keys), -1)[:, :size]
@@ -80,7 +85,7 @@ class Tally:
     def __init__(self, p_n: int, p_t: int, buffer_bytes: int = BUFFER_BYTES) -> None:
         self.p_n, self.p_t, self.size = p_n, p_t, p_n * p_t
         self.n_patches = 0
-        bits = next((b for b in (4, 2, 1) if b * self.size <= DIRECT_BITS), 0)
+        bits = index_bits(self.size)
         self._bits = bits
         self._direct = np.zeros((LANES, (1 << bits * self.size) + 1 if bits else 1), np.uint32)
         self._narrow = _Sorter(-(-self.size // 16), buffer_bytes)
@@ -367,24 +372,9 @@ def _pack(
     for top in range(0, len(counts), p_n):
         for left in range(0, across, BLOCK):
             n = min(BLOCK, across - left)
-            keys[:n] = 0
-            above[:n] = 0
-            for unit in range(top, top + p_n):
-                part = flat[unit * n_bins + left * p_t :][: n * p_t]
-                for i in range(len(part)):  # a copy is aligned, so it can be read as words
-                    line[i] = part[i]
-                if p_t == 8:
-                    _add_words(line.view(np.uint64), p_t, keys, above, n)
-                elif p_t == 4:
-                    _add_words(line.view(np.uint32), p_t, keys, above, n)
-                elif p_t == 2:
-                    _add_words(line.view(np.uint16), p_t, keys, above, n)
-                elif p_t == 1:
-                    _add_words(line, p_t, keys, above, n)
-                else:
-                    _add_bins(line, p_t, keys, above, n)
+            pack_block(flat, n_bins, top, left, p_n, p_t, line, keys, above, n)
             if bits:
-                _index(keys, above, bits, others, index, n)
+                index_block(keys, above, bits, others, index, n)
                 for i in range(0, n - 3, 4):
                     direct[0, index[i]] += np.uint32(1)
                     direct[1, index[i + 1]] += np.uint32(1)
@@ -407,6 +397,40 @@ def _pack(
                         narrow[n_narrow, 0] = keys[i]
                         n_narrow += index[i] == others
     return n_narrow, n_wide
+
+
+@compiled
+def pack_block(
+    flat: Counts, n_bins: int, top: int, left: int, p_n: int, p_t: int, line: Counts, keys: Words, above: Words, n: int
+) -> None:
+    """Make the keys, of 4 bits a bin, of n patches of at most 16 bins that lie side by side.
+
+    Parameters:
+        flat: counts of a row, unit after unit, of n_bins each.
+        top: the first unit of the patches.
+        left: how many patches are before them.
+        p_n, p_t: units and bins of a patch.
+        line: room for n × p_t counts.
+        keys: the keys are written here; those of patches with a count above 15 are wrong.
+        above: not 0 is written here for these.
+        n: number of patches.
+    """
+    keys[:n] = 0
+    above[:n] = 0
+    for unit in range(top, top + p_n):
+        part = flat[unit * n_bins + left * p_t :][: n * p_t]
+        for i in range(len(part)):  # a copy is aligned, so it can be read as words
+            line[i] = part[i]
+        if p_t == 8:
+            _add_words(line.view(np.uint64), p_t, keys, above, n)
+        elif p_t == 4:
+            _add_words(line.view(np.uint32), p_t, keys, above, n)
+        elif p_t == 2:
+            _add_words(line.view(np.uint16), p_t, keys, above, n)
+        elif p_t == 1:
+            _add_words(line, p_t, keys, above, n)
+        else:
+            _add_bins(line, p_t, keys, above, n)
 
 
 @compiled
@@ -468,7 +492,7 @@ def _squeezed(x: np.uint64) -> np.uint64:
 
 
 @compiled
-def _index(keys: Words, above: Words, bits: int, others: np.uint32, index: NDArray[np.uint32], n: int) -> None:
+def index_block(keys: Words, above: Words, bits: int, others: np.uint32, index: NDArray[np.uint32], n: int) -> None:
     """Turn keys of 4 bits a bin into indices of `bits` bits a bin, or `others` where a count needs more."""
     if bits == 4:
         for i in range(n):
