@@ -27,7 +27,7 @@ COMPONENTS = "local builds, Hub repositories (someone/name) or folders"
 DIFFERENCES_SHOWN = 20
 # Options that change which rows are for testing: sizes, and others
 SIZES = ("test_size", "min_test_rows")
-DRAWN = ("split_by", "validation_size", "test_subjects", "test_sessions", "test_datasets")
+DRAWN = ("split_by", "validation_size", "test_subjects", "test_sessions", "test_datasets", "hold_out")
 
 
 def main() -> int:
@@ -108,6 +108,14 @@ def _merge_options() -> argparse.ArgumentParser:
             default=[],
             help=f"{what} of the test split, in place of --test_size",
         )
+    for name, where in {"hold_out": "in the test split", "leave_out": "left out of the corpus"}.items():
+        how.add_argument(
+            f"--{name}",
+            nargs="+",
+            metavar="BENCHMARK",
+            default=[],
+            help=f"whose evaluation data are {where}; --list_evaluation lists them",
+        )
     how.add_argument(
         "--as_published",
         action="store_true",
@@ -139,8 +147,12 @@ def merge_and_push(parser: argparse.ArgumentParser, arguments: Sequence[str]) ->
         tuple(given.test_sessions),
         tuple(given.test_datasets),
         given.min_test_rows,
+        tuple(sorted(given.hold_out)),
+        tuple(sorted(given.leave_out)),
         given.as_published,
     )
+    evaluation.check_names("--hold_out", given.hold_out)
+    evaluation.check_names("--leave_out", given.leave_out)
     changed = [option for option in SIZES if getattr(given, option) != parser.get_default(option)]
     if changed and split_options.names_test_rows:
         parser.error(f"--{changed[0]}: not allowed with --test_subjects, --test_sessions or --test_datasets")
@@ -159,7 +171,7 @@ def merge_and_push(parser: argparse.ArgumentParser, arguments: Sequence[str]) ->
         print(f"warning: {line}", file=sys.stderr)
     merged = merge.merge(components, given.out_dir, split_options)
     print(table(merged, split_options))
-    for line in empty_splits(merged, split_options):
+    for line in [*empty_splits(merged, split_options), *evaluation_data(CorpusManifest.read(given.out_dir))]:
         print(f"warning: {line}", file=sys.stderr)
     if not given.components:
         missing = [name for name in recorded if name not in merged]
@@ -239,6 +251,16 @@ def _why_empty(part: str, sides: split.Sides, how: split.SplitOptions) -> str:
     return f"no {how.split_by} is small enough for --{part}_size {size:g}; {larger}"
 
 
+def evaluation_data(manifest: CorpusManifest | None) -> Iterator[str]:
+    """The benchmarks whose evaluation data are in the training split, and how much of it they are."""
+    found = (manifest and manifest.evaluation) or {}
+    for name, benchmark in evaluation.benchmarks().items():
+        if tokens := found.get(name):
+            what = "are evaluation data" if benchmark.whole else "are of sessions with evaluation data"
+            do = f"--hold_out {name} puts them into the test split, --leave_out {name} leaves them out"
+            yield f"{tokens:,} tokens of the training split {what} of {name}: {do}"
+
+
 def check(folder: Path, references: Sequence[str] | None, where: str | None = None) -> int:
     """Compare a corpus with its components, by default those that its manifest names. The exit status.
 
@@ -253,7 +275,7 @@ def check(folder: Path, references: Sequence[str] | None, where: str | None = No
         raise BadInput(folder, f"a {arrow.MANIFEST} that names its components", "none", do)
     names = references or (manifest.components if manifest else [])
     components = [open_data_set(name, where=where) for name in names]
-    found = merge.check(corpus, components)
+    found = merge.check(corpus, components, manifest.left_out if manifest else ())
     for line in found[:DIFFERENCES_SHOWN]:
         print(line)
     if found:

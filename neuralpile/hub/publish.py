@@ -21,7 +21,7 @@ from neuralpile import cli
 from neuralpile.catalog import DataSetInfo
 from neuralpile.cli import plural
 from neuralpile.corpus import tables
-from neuralpile.corpus.arrow import MANIFEST
+from neuralpile.corpus.manifest import MANIFEST, CorpusManifest
 from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Row, RowSource, to_record_batch
 from neuralpile.errors import BadInput
 from neuralpile.files import PARTIAL
@@ -73,8 +73,10 @@ def push(
             files[MANIFEST] = manifest
         names = {name for facts in splits.values() for name in facts.parts}
         known = card.describe(names, data_set.manifest()) if described is None else described
-        listed = MANIFEST if MANIFEST in files else None
-        page = card.write(repository.target.name, splits, schema, known, made, listed, held)
+        beside = MANIFEST if MANIFEST in files else None
+        corpus = CorpusManifest.read(folder)
+        evaluated = corpus.evaluation if corpus else None
+        page = card.write(repository.target.name, splits, schema, known, made, beside, held, evaluated)
         files[CARD] = page.encode()
         return repository.commit(files, plural(sum(s.whole.rows for s in splits.values()), "row"))
 
