@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from neuralpile import catalog, cli, evaluation
-from neuralpile.build.record import REPORT, Report
-from neuralpile.corpus import arrow, merge, split, store
+from neuralpile.build.record import Report
+from neuralpile.corpus import arrow, chosen, merge, split, store, tables
 from neuralpile.corpus.manifest import CorpusManifest, info_of
 from neuralpile.corpus.rows import RowSource
 from neuralpile.errors import BadInput
@@ -38,7 +38,7 @@ def main() -> int:
     chosen, arguments = mode.parse_known_args()
     if chosen.check:
         given = _check_options().parse_args(arguments)
-        return check(given.out_dir, given.components)
+        return check(given.out_dir, given.components, given.where)
     if chosen.list_evaluation:
         cli.parser(LIST, LIST_EXAMPLE).parse_args(arguments)
         print(evaluation.table())
@@ -53,6 +53,7 @@ def _check_options() -> argparse.ArgumentParser:
         "--components", nargs="+", metavar="NAME", help=f"{COMPONENTS}; by default, those that the corpus names"
     )
     parser.add_argument("--out_dir", type=Path, default=catalog.BUILD / catalog.PILE, help="where the corpus is")
+    cli.add_where(parser)
     return parser
 
 
@@ -71,6 +72,7 @@ def _merge_options() -> argparse.ArgumentParser:
     which.add_argument(
         "--exclude_restricted", action="store_true", help="leave out data sets whose terms restrict redistribution"
     )
+    cli.add_where(which)
     how = parser.add_argument_group("how rows are split")
     how.add_argument(
         "--test_size",
@@ -163,7 +165,8 @@ def merge_and_push(parser: argparse.ArgumentParser, arguments: Sequence[str]) ->
     components = list(selected([open_data_set(reference) for reference in references], given))
     if not components:
         do = "run data/<name>/preprocess.py of some, or name data sets with --components"
-        raise BadInput(catalog.BUILD, "recorded data sets that are built", "none", do)
+        found = "none that is left" if references else "none"
+        raise BadInput(catalog.BUILD, "recorded data sets that are built", found, do)
     for line in doubts(components):
         print(f"warning: {line}", file=sys.stderr)
     merged = merge.merge(components, given.out_dir, split_options)
@@ -189,19 +192,23 @@ def merge_and_push(parser: argparse.ArgumentParser, arguments: Sequence[str]) ->
 
 
 def selected(components: Sequence[RowSource], given: argparse.Namespace) -> Iterator[RowSource]:
-    """The data sets that `--signal` and `--exclude_restricted` leave; prints which are left out, and why."""
+    """What `--signal`, `--exclude_restricted` and `--where` leave; prints which data sets are left out, and why."""
     for component in components:
         info = info_of(component)
         if given.signal and (info is None or info.signal not in given.signal):
             print(f"left out: {component.name}: {(info and info.signal) or 'its signal is not known'}")
         elif given.exclude_restricted and info and info.restricted:
             print(f"left out: {component.name}: {info.caveat}")
-        else:
+        elif given.where is None:
             yield component
+        elif tables.where(component.sessions(), given.where).any():
+            yield chosen.where(component, given.where)
+        else:
+            print(f"left out: {component.name}: --where selects none of its sessions")
 
 
 def doubts(components: Sequence[RowSource]) -> Iterator[str]:
-    """What a user should know about the local builds before they are merged: missing sessions, unusual options."""
+    """What a user should know about the local builds before they are merged: damaged reports, unusual options."""
     published = set()
     for component, folder in ((component, component.folder) for component in components if component.folder):
         try:
@@ -212,9 +219,6 @@ def doubts(components: Sequence[RowSource]) -> Iterator[str]:
         if report is None:
             continue
         published.add(report.options.as_published)
-        if report.failed:
-            where = folder / REPORT
-            yield f"{component.name}: {len(report.failed)} of its session files were not built (see {where})"
         bin_size, info = report.options.bin_size, info_of(component)
         if info and bin_size != info.bin_width:
             yield f"{component.name}: built with --bin_size {bin_size}"
@@ -257,8 +261,11 @@ def evaluation_data(manifest: CorpusManifest | None) -> Iterator[str]:
             yield f"{tokens:,} tokens of the training split {what} of {name}: {do}"
 
 
-def check(folder: Path, references: Sequence[str] | None) -> int:
-    """Compare a corpus with its components, by default those that its manifest names. The exit status."""
+def check(folder: Path, references: Sequence[str] | None, where: str | None = None) -> int:
+    """Compare a corpus with its components, by default those that its manifest names. The exit status.
+
+    `where` is the expression that chose sessions when the corpus was merged.
+    """
     corpus = open_data_set(str(folder))
     if not corpus.is_merged:
         raise BadInput(folder, "a merged corpus", "a data set", "give the corpus with --out_dir")
@@ -266,7 +273,8 @@ def check(folder: Path, references: Sequence[str] | None) -> int:
     if manifest is None and not references:
         do = "name its components with --components, or merge again"
         raise BadInput(folder, f"a {arrow.MANIFEST} that names its components", "none", do)
-    components = [open_data_set(reference) for reference in references or (manifest.components if manifest else [])]
+    names = references or (manifest.components if manifest else [])
+    components = [open_data_set(name, where=where) for name in names]
     found = merge.check(corpus, components, manifest.left_out if manifest else ())
     for line in found[:DIFFERENCES_SHOWN]:
         print(line)

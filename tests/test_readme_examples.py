@@ -112,8 +112,11 @@ def test_the_first_example_shows_the_training_rows_and_no_others(printed, corpus
 
 
 def test_the_example_of_a_session_shows_its_segments_in_order(printed):
-    lines = printed(example_with("segment_id.removeprefix")).splitlines()
-    assert [line.split(maxsplit=1)[1] for line in lines] == ["segment_0 (70, 300)", "segment_1 (70, 300)"]
+    lines = printed(example_with("corpus.session(", "counts.shape")).splitlines()
+    assert [(line.split()[1], line.split(maxsplit=3)[3]) for line in lines] == [
+        ("segment_0", "(70, 300)"),
+        ("segment_1", "(70, 300)"),
+    ]
     assert len({line.split()[0] for line in lines}) == 1
 
 

@@ -89,7 +89,7 @@ class _Order:
     """
 
     def __init__(
-        self, components: Sequence[LocalRows], infos: Sequence[DataSetInfo | None], options: SplitOptions
+        self, components: Sequence[RowSource], infos: Sequence[DataSetInfo | None], options: SplitOptions
     ) -> None:
         self.components = components
         parts: list[Part] = []
@@ -177,12 +177,12 @@ def _write(order: _Order, folder: Path, job: str, splits: Sequence[str]) -> None
             arrow.finish(folder / name, files, MERGED_SCHEMA, digest, name)
 
 
-def _fetched(component: RowSource, folder: Path) -> LocalRows:
+def _fetched(component: RowSource, folder: Path) -> RowSource:
     """A local copy of a component. One on the Hub is read once, in its own order, and kept in `folder`.
 
     In the order of the corpus, a row group of many rows would be fetched as many times.
     """
-    if isinstance(component, LocalRows):
+    if component.folder is not None:
         return component
     files: list[Path] = []
     sizes = np.array(component.tokens(), np.int64)

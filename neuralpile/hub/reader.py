@@ -21,9 +21,19 @@ import pyarrow.parquet as pq
 from huggingface_hub import HfApi, HfFileSystem
 from huggingface_hub.errors import HfHubHTTPError
 
+from neuralpile.cli import plural
 from neuralpile.corpus import tables
 from neuralpile.corpus.arrow import MANIFEST, parse_manifest
-from neuralpile.corpus.rows import Names, Row, from_table, names_of
+from neuralpile.corpus.rows import (
+    SCHEMA,
+    Names,
+    Row,
+    check_split,
+    find_session,
+    from_table,
+    names_of,
+    sessions_of,
+)
 from neuralpile.errors import BadInput, Mismatch
 from neuralpile.hub import client
 from neuralpile.hub.footer import count_values
@@ -63,7 +73,8 @@ class HubRows:
         name: someone/name of the repository.
         fingerprint: the addresses of its files, which name the commit.
         is_merged: whether its rows say which data set they are from.
-        groups: the row groups of all its splits, in order.
+        groups: the row groups of its splits, in order.
+        whole: the repository with all its splits, if this is one of them.
     """
 
     name: str
@@ -71,6 +82,7 @@ class HubRows:
     is_merged: bool
     groups: list[Group]
     folder: None = None
+    whole: "HubRows | None" = field(default=None, repr=False)
     _kept: OrderedDict[int, Future[list[Row]]] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -95,8 +107,11 @@ class HubRows:
     def names(self) -> list[Names]:
         """What the rows are called, in order, without reading their counts."""
 
+        columns = [*Names._fields[: 4 if self.is_merged else 3]]
+
         def of(group: Group) -> list[Names]:
-            return self._fetch(lambda: names_of(group.open().read_row_group(group.number, [*Names._fields])))
+            stated = _stated(group, columns)
+            return stated or self._fetch(lambda: names_of(group.open().read_row_group(group.number, columns)))
 
         with ThreadPoolExecutor(THREADS) as pool:
             return [name for names in pool.map(of, self.groups) for name in names]
@@ -111,6 +126,29 @@ class HubRows:
             raise IndexError(i)
         number, place = self._places[i]
         return self._group(number)[place]
+
+    def only(self, split: str) -> "HubRows":
+        """The rows of one split alone, counted from 0; `session` still finds those of all splits.
+
+        Raises:
+            BadInput: there is no such split.
+        """
+        check_split(self, split)
+        groups = [group for group in self.groups if group.split == split]
+        return HubRows(self.name, f"{self.fingerprint} {split}", self.is_merged, groups, whole=self.whole or self)
+
+    def session(self, *key: str | None) -> list[Row]:
+        """The rows of a session, in order of time, from all splits, as `store.LocalRows.session` gives them.
+
+        Raises:
+            BadInput: there is no such session; the error names those whose names are nearest.
+        """
+        whole = self.whole or self
+        return list(whole.read(find_session(whole._sessions, key, self.name)))
+
+    @cached_property
+    def _sessions(self) -> dict[tuple[str, ...], list[int]]:
+        return sessions_of(self.names())
 
     def __iter__(self) -> Iterator[Row]:
         return self.read(range(len(self)))
@@ -139,7 +177,7 @@ class HubRows:
         Raises:
             BadInput: it cannot be fetched, or is damaged.
         """
-        content = self._file(tables.SESSIONS_FILE)
+        content = self._file(f"data/{tables.SESSIONS_FILE}")
         where = f"{self.name}, {tables.SESSIONS_FILE}"
         return tables.parse(content, tables.SESSIONS, where) if content else tables.of_rows(self)
 
@@ -149,7 +187,7 @@ class HubRows:
         Raises:
             BadInput: it cannot be fetched, or is damaged.
         """
-        content = self._file(tables.UNITS_FILE)
+        content = self._file(f"data/{tables.UNITS_FILE}")
         return tables.parse(content, tables.UNITS, f"{self.name}, {tables.UNITS_FILE}") if content else None
 
     def _file(self, name: str) -> bytes:
@@ -188,9 +226,10 @@ class HubRows:
         """The rows of a row group, decoded one by one: all at once would take several times the memory."""
 
         def decoded() -> list[Row]:
-            found = [_row(batch) for batch in group.open().iter_batches(1, [group.number])]
+            batches = group.open().iter_batches(1, [group.number])
+            found = [_row(batch)._replace(split=group.split) for batch in batches]
             if len(found) != group.rows:
-                raise Mismatch(f"{group.rows} rows in a row group", f"{len(found)}")
+                raise Mismatch(f"{plural(group.rows, 'row')} in a row group", f"{len(found)}")
             return found
 
         return self._fetch(decoded)
@@ -235,7 +274,7 @@ def _check_schema(file: pq.ParquetFile) -> None:
     types = dict(zip(schema.names, schema.types, strict=True))
     if not _is_counts(types.get("spike_counts")):
         raise Mismatch("a column spike_counts of lists of lists of uint8", f"{types.get('spike_counts')}")
-    for column in Names._fields:
+    for column in SCHEMA.names[1:]:
         if types.get(column) not in (pa.string(), pa.large_string()):
             raise Mismatch(f"a column {column} of strings", f"{types.get(column)}")
 
@@ -252,6 +291,25 @@ def _groups(places: Sequence[tuple[str, str]], footers: Sequence[pq.FileMetaData
             raise Mismatch("whole Parquet files", "one whose footer contradicts itself")
         groups += [Group(split, url, i, rows[i], tokens[i], footer) for i in range(len(rows)) if rows[i]]
     return groups
+
+
+def _stated(group: Group, columns: Sequence[str]) -> list[Names] | None:
+    """The names of a row group of one row, if the statistics in the footer state them; no request is made for these.
+
+    The smallest and the largest value are then the row's own. Writers that cut long values off in their statistics
+    raise the largest one (parquet.thrift, Statistics), so that the two differ.
+    """
+    if group.rows != 1:
+        return None
+    row_group = group.footer.row_group(group.number)
+    chunks = {chunk.path_in_schema: chunk for chunk in map(row_group.column, range(row_group.num_columns))}
+    values = []
+    for column in columns:
+        statistics = chunks[column].statistics if column in chunks else None
+        if statistics is None or not statistics.has_min_max or statistics.min != statistics.max:
+            return None
+        values.append(statistics.min)
+    return [Names(*values)] if all(isinstance(value, str) for value in values) else None
 
 
 def _is_counts(found: pa.DataType | None) -> bool:

@@ -3,10 +3,9 @@
 from datetime import UTC, datetime
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 import pytest
-from helpers.builds import write_build
+from helpers.builds import write_build, write_tables
 
 from neuralpile.corpus import merge, store, tables
 from neuralpile.corpus.split import SplitOptions
@@ -128,24 +127,10 @@ def test_what_is_no_expression_over_the_columns_is_one_line_that_lists_them(expr
     assert "\n" not in str(error.value)
 
 
-def with_tables(folder, n_rows, seed):
-    """A build of two subjects and one session id, and its tables, worked out from its rows here."""
-    rows = store.open_folder(write_build(folder, n_rows, seed))
-    sessions, units = [], []
-    for subject in ("sub-0", "sub-1"):
-        counts = np.concatenate([row.counts for row in rows if row.subject_id == subject], axis=1)
-        key = {"source_dataset": folder.name, "subject_id": subject, "session_id": f"ses-{seed}"}
-        sessions.append({**key, "n_units": 4, "n_bins": counts.shape[1], "areas": ["M1"], "file": f"{subject}.nwb"})
-        units += [{**key, "unit": i, "n_spikes": int(counts[i].sum()), "area": "M1"} for i in range(4)]
-    made = pa.Table.from_pylist(sessions, tables.SESSIONS), pa.Table.from_pylist(units, tables.UNITS)
-    tables.write(folder, *made)
-    return made
-
-
 @pytest.fixture
 def corpus(tmp_path):
     """Two components with tables, merged; the folder of the corpus, and the tables of each component."""
-    made = {name: with_tables(tmp_path / name, 12, seed) for seed, name in enumerate(["a", "b"])}
+    made = {name: write_tables(write_build(tmp_path / name, 12, seed)) for seed, name in enumerate(["a", "b"])}
     components = [store.open_folder(tmp_path / name) for name in made]
     merge.merge(components, tmp_path / "pile", SplitOptions(test_size=0.2))
     return tmp_path / "pile", components, made
@@ -191,7 +176,7 @@ def test_a_corpus_is_merged_again_when_only_tables_have_changed(corpus, tmp_path
 
 
 def test_components_without_tables_have_sessions_from_their_rows(tmp_path):
-    with_tables(tmp_path / "a", 6, 0)
+    write_tables(write_build(tmp_path / "a", 6, 0))
     write_build(tmp_path / "xiao", 6, 1)
     components = [store.open_folder(tmp_path / name) for name in ("a", "xiao")]
     merge.merge(components, tmp_path / "pile", SplitOptions())
