@@ -73,10 +73,10 @@ def push(
             files[MANIFEST] = manifest
         names = {name for facts in splits.values() for name in facts.parts}
         known = card.describe(names, data_set.manifest()) if described is None else described
-        beside = MANIFEST if MANIFEST in files else None
+        listed = MANIFEST if MANIFEST in files else None
         corpus = CorpusManifest.read(folder)
         evaluated = corpus.evaluation if corpus else None
-        page = card.write(repository.target.name, splits, schema, known, made, beside, held, evaluated)
+        page = card.write(repository.target.name, splits, schema, known, made, listed, held, evaluated)
         files[CARD] = page.encode()
         return repository.commit(files, plural(sum(s.whole.rows for s in splits.values()), "row"))
 

@@ -113,12 +113,10 @@ def test_an_unknown_benchmark_ends_in_a_line_that_lists_those_known(script, opti
 def test_the_card_says_which_benchmarks_the_training_split_is_free_of(builds, script, tmp_path):
     assert script(SCRIPT, "--hold_out", "falcon").returncode == 0
     manifest = CorpusManifest.read(tmp_path / "build" / catalog.PILE)
-    page = card.write(
-        "me/pile", {"train": card.Split({"kim": card.Part()})}, rows.MERGED_SCHEMA, {}, {}, None, card.TABLES, None
-    )
+    page = card.write("me/pile", {"train": card.Split({"kim": card.Part()})}, rows.MERGED_SCHEMA, {}, {})
     assert "Evaluation data" not in page
     splits = {"train": card.Split({"kim": card.Part()})}
-    page = card.write("me/pile", splits, rows.MERGED_SCHEMA, {}, {}, None, card.TABLES, manifest.evaluation)
+    page = card.write("me/pile", splits, rows.MERGED_SCHEMA, {}, {}, evaluated=manifest.evaluation)
     free, _, rest = page.partition("The training split is free of")[2].partition("The training split has")
     held, _, missing = rest.partition("Not found, or in no data set")
     assert "by the list data/evaluation.toml" in free
