@@ -11,6 +11,7 @@ from pathlib import Path
 
 from neuralpile import catalog, cli, evaluation
 from neuralpile.build.record import Report
+from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus import arrow, chosen, merge, split, store, tables
 from neuralpile.corpus.manifest import CorpusManifest, info_of
 from neuralpile.corpus.rows import RowSource
@@ -25,6 +26,7 @@ LIST = "List which sessions are evaluation data of public benchmarks, with the s
 LIST_EXAMPLE = "python merge_datasets.py --list_evaluation"
 COMPONENTS = "local builds, Hub repositories (someone/name) or folders"
 DIFFERENCES_SHOWN = 20
+UNSTATED = ("", "not stated", "unknown", "unverified")  # what `licence` of dataset.toml says where there is none
 # Options that change which rows are for testing: sizes, and others
 SIZES = ("test_size", "min_test_rows")
 DRAWN = ("split_by", "validation_size", "test_subjects", "test_sessions", "test_datasets", "hold_out")
@@ -70,7 +72,9 @@ def _merge_options() -> argparse.ArgumentParser:
         "--signal", nargs="+", choices=catalog.SIGNALS, metavar="KIND", help=f"only these: {', '.join(catalog.SIGNALS)}"
     )
     which.add_argument(
-        "--exclude_restricted", action="store_true", help="leave out data sets whose terms restrict redistribution"
+        "--exclude_restricted",
+        action="store_true",
+        help="leave out data sets whose terms restrict redistribution, or whose licence is not stated",
     )
     cli.add_where(which)
     how = parser.add_argument_group("how rows are split")
@@ -197,14 +201,23 @@ def selected(components: Sequence[RowSource], given: argparse.Namespace) -> Iter
         info = info_of(component)
         if given.signal and (info is None or info.signal not in given.signal):
             print(f"left out: {component.name}: {(info and info.signal) or 'its signal is not known'}")
-        elif given.exclude_restricted and info and info.restricted:
-            print(f"left out: {component.name}: {info.caveat}")
+        elif given.exclude_restricted and (why := _restricted(info)):
+            print(f"left out: {component.name}: {why}")
         elif given.where is None:
             yield component
         elif tables.where(component.sessions(), given.where).any():
             yield chosen.where(component, given.where)
         else:
             print(f"left out: {component.name}: --where selects none of its sessions")
+
+
+def _restricted(info: DataSetInfo | None) -> str | None:
+    """Why rows of a data set must not be redistributed; None if its licence is stated and allows it."""
+    if info is None:
+        return "its licence is not known"
+    if info.restricted:
+        return info.caveat or "its terms restrict redistribution"
+    return f"its licence is {info.licence or 'not stated'}" if info.licence.strip().lower() in UNSTATED else None
 
 
 def doubts(components: Sequence[RowSource]) -> Iterator[str]:

@@ -589,3 +589,26 @@ def test_data_sets_are_chosen_by_their_signal(components, script, tmp_path):
     found = {name for part in loaded.values() for name in part["source_dataset"]}
     assert found == {"dmfc-rsg", "area2-bump"}
     assert script(SCRIPT, "--signal", "spikes").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("licence", "why"),
+    [
+        ("", "its licence is not stated"),
+        ('[licence]\nlicence = "Unknown"', "its licence is Unknown"),
+        ("[licence]\nrestricted = true", "its terms restrict redistribution"),
+        ('[licence]\nlicence = "CC0-1.0"', None),
+    ],
+)
+def test_data_sets_without_a_stated_licence_count_as_restricted(components, script, tmp_path, licence, why):
+    toml = tmp_path / "data" / "my-lab" / "dataset.toml"
+    toml.parent.mkdir(parents=True)
+    toml.write_text(f'[source]\ninclude = ["*.npz"]\n[recording]\nspecies = ["Macaca mulatta"]\n{licence}')
+    write_component(tmp_path / "build" / "my-lab", 4, 9)
+    write_component(tmp_path / "elsewhere", 4, 10)
+    chosen = "--components", "m1-a", "my-lab", tmp_path / "elsewhere"
+    done = script(SCRIPT, *chosen, "--exclude_restricted", NEURALPILE_DATA=str(tmp_path / "data"))
+    assert done.returncode == 0, done.stderr
+    left_out = {line for line in done.stdout.splitlines() if line.startswith("left out: ")}
+    expected = {"left out: elsewhere: its licence is not known"}
+    assert left_out == expected | ({f"left out: my-lab: {why}"} if why else set())
