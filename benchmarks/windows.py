@@ -280,7 +280,7 @@ def opened(folder: Path, order: str) -> Windows:
     return Windows(str(folder / "corpus"), split="train", n_bins=BINS, n_units=UNITS, **ORDERS[order])
 
 
-ORDERS: dict[str, dict[str, int]] = {"random": {"locality": 0}, "neighbours": {}}
+ORDERS: dict[str, dict[str, int]] = {"random": {}, "neighbours": {"locality": 4}}
 WAYS: dict[str, tuple[Callable[[Path], Way], str]] = {  # and the file or folder that it reads
     'ds[i]["spike_counts"]': (lists, "corpus"),
     'with_format("numpy")': (with_format, "corpus"),
@@ -393,15 +393,17 @@ def first_batch(folder: Path) -> dict[str, float]:
 
 
 def workers(folder: Path) -> dict[str, float]:
-    """Four workers of a torch DataLoader: windows a second, and memory in MB, pages that they share counted once or not."""
+    """Four workers of a torch DataLoader: windows a second, and memory in MB, shared pages counted once or not."""
     from torch.utils.data import DataLoader
 
     loader = DataLoader(opened(folder, "random"), batch_size=BATCH, num_workers=4, collate_fn=_as_is)
     batches, start = iter(loader), time.perf_counter()
-    for i, _ in enumerate(batches):
+    n = 0
+    for _ in batches:
+        n += 1
         if time.perf_counter() - start > SECONDS:
             break
-    rate = (i + 1) * BATCH / (time.perf_counter() - start)
+    rate = n * BATCH / (time.perf_counter() - start)
     maps = [Path(f"/proc/{worker.pid}/smaps_rollup").read_text() for worker in batches._workers]
     size = {
         key: sum(int(text.partition(f"{key}:")[2].split()[0]) for text in maps) / 1000

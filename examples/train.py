@@ -42,8 +42,7 @@ class Model(nn.Module):
 
     def forward(self, counts: np.ndarray, units: np.ndarray) -> torch.Tensor:
         """Counts (batch, units, bins) and the units' numbers (batch, units) to log rates (batch, units, bins)."""
-        units = torch.from_numpy(units)
-        past = F.pad(torch.from_numpy(counts).float()[..., :-1], (1, 0))
+        units, past = torch.from_numpy(units), F.pad(torch.tensor(counts).float()[..., :-1], (1, 0))
         past = F.dropout(past, 0.5, self.training)  # so that the model relies on many units
         population, _ = self.gru(torch.einsum("but,buh->bth", past, self.into(units)))
         return torch.einsum("bth,buh->but", population, self.out(units)) + self.bias(units)
@@ -74,10 +73,9 @@ def train(model: Model, windows: Windows, first: np.ndarray, steps: int, out_dir
         losses = saved["losses"]
     for step in (progress := tqdm(range(len(losses), steps), "train", initial=len(losses), total=steps)):
         torch.manual_seed(step)
-        epoch, at = divmod(step, len(windows) // BATCH)
-        batch = windows.epoch(epoch).batch(range(at * BATCH, (at + 1) * BATCH))
+        batch = windows.batch(range(step * BATCH, (step + 1) * BATCH))  # past the end of an epoch, the next one begins
         log_rates = model(batch.counts, np.where(batch.mask, first[batch.rows][:, None] + batch.units, 0))
-        seen = torch.from_numpy(batch.mask)
+        seen = torch.from_numpy(batch.mask[..., None] & batch.bin_mask[:, None])
         loss = F.poisson_nll_loss(log_rates[seen], torch.from_numpy(batch.counts)[seen].float())
         optimizer.param_groups[0]["lr"] = RATE * min((step + 1) / 20, (60 / (step + 1)) ** 0.5, 1)
         optimizer.zero_grad()
@@ -135,14 +133,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repo_name", default="build/simulated-pile", help="the corpus")
     parser.add_argument("--out_dir", type=Path, default=Path("build/model"), help="for the checkpoint and the figure")
-    parser.add_argument("--steps", type=int, default=400, help="in all; more than before goes on with the training")
+    parser.add_argument("--steps", type=int, default=300, help="in all; more than before goes on with the training")
     given = parser.parse_args()
     corpus = open_data_set(given.repo_name)
     first, mean, components = number_units(corpus)
     torch.manual_seed(0)
     model = Model(mean)
     train(model, Windows(corpus, split="train", n_bins=BINS, n_units=UNITS), first, given.steps, given.out_dir)
-    test = Windows(corpus, split="test", n_bins=LONG, units="all", shuffle=False, jitter=False)
+    test = Windows(corpus, split="test", n_bins=LONG, n_units=None, shuffle=False, jitter=False)
     evaluate(model.eval(), test, first, mean, components)
     draw(model, test[0], first, given.out_dir / "predicted.png")
 
