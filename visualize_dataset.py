@@ -1,7 +1,7 @@
-"""Draw data sets: rasters of random rows, or a summary of rates and what looks wrong, or one HTML page about all.
+"""Draw data sets: rasters of random rows, maps of their electrodes, a summary of what looks wrong, or an HTML page.
 
-Rasters are the default; --summary and --report choose the others. Without --repo_name and --plot_all, rasters and the
-summary are of the merged corpus.
+Rasters are the default; --map, --summary and --report choose the others. Without --repo_name and --plot_all, figures
+are of the merged corpus.
 """
 
 import argparse
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "python visualize_dataset.py --repo_name dmfc-rsg --n_examples 4"
 SIGNAL = "draw every local build with this kind of signal; with --report, the page is about these data sets"
-MODES = ("rasters", "summary", "report")
+MODES = ("rasters", "map", "summary", "report")
 
 
 def main() -> int:
@@ -28,7 +28,8 @@ def main() -> int:
     mode, rest = find_mode(sys.argv[1:])
     given = parser(mode).parse_args(rest)
     matplotlib_folder.choose()
-    return {"rasters": draw_rasters, "summary": draw_summaries, "report": write_report}[mode](given)
+    draw = {"rasters": draw_rasters, "map": draw_maps, "summary": draw_summaries, "report": write_report}
+    return draw[mode](given)
 
 
 def find_mode(arguments: Sequence[str]) -> tuple[str, list[str]]:
@@ -44,6 +45,7 @@ def find_mode(arguments: Sequence[str]) -> tuple[str, list[str]]:
 def add_modes(group: argparse._ActionsContainer) -> None:
     """Add the options that choose the figures."""
     for mode, text in (
+        ("map", "draw electrodes on their arrays, and how fast their units spike"),
         ("summary", "draw rates, counts and silences, and print what looks wrong"),
         ("report", "write an HTML page about all data sets"),
     ):
@@ -60,7 +62,8 @@ def parser(*modes: str) -> argparse.ArgumentParser:
         made.prog += "" if modes == ("rasters",) else f" --{modes[0]}"
     for title, users, add in (
         ("all figures", MODES, add_common),
-        ("rasters and --summary", ("rasters", "summary"), add_choice),
+        ("rasters, --map and --summary", ("rasters", "map", "summary"), add_choice),
+        ("rasters and --map", ("rasters", "map"), add_number),
         ("rasters", ("rasters",), add_window),
         ("--report", ("report",), add_signal),
     ):
@@ -89,9 +92,13 @@ def add_choice(group: argparse._ActionsContainer) -> None:
     group.add_argument("--format", choices=view.FORMATS, default="jpg", help="of the figures")
 
 
+def add_number(group: argparse._ActionsContainer) -> None:
+    """Add the option that rasters and maps share."""
+    group.add_argument("--n_examples", type=cli.positive_int, default=9, help="rows, or sessions of a map, in a figure")
+
+
 def add_window(group: argparse._ActionsContainer) -> None:
     """Add the options of rasters."""
-    group.add_argument("--n_examples", type=cli.positive_int, default=9, help="rows in a figure")
     group.add_argument(
         "--start", type=seconds, metavar="S", help="draw from this second of a row on (default: from its middle)"
     )
@@ -133,12 +140,12 @@ def window(text: str) -> float:
 
 
 class Figure(NamedTuple):
-    """A figure of a data set that was drawn."""
+    """A figure of a data set that was drawn; `path` is None where there is nothing to draw, and a flag says why."""
 
     name: str
     shown: int
     rows: int
-    path: Path
+    path: Path | None
     flags: Sequence[str] = ()
 
 
@@ -162,6 +169,24 @@ def draw_rasters(given: argparse.Namespace) -> int:
     return status
 
 
+def draw_maps(given: argparse.Namespace) -> int:
+    """Draw maps of electrodes. Return the exit status."""
+    from neuralpile.figures import electrode_map, session_units
+
+    out_dir = given.out_dir or Path("rasters")
+
+    def draw(data_set: "RowSource") -> Figure:
+        units = session_units.table_of(data_set)
+        chosen = data_set.name, given.n_examples, given.seed
+        path, n_shown, n_sessions = electrode_map.draw(units, *chosen, out_dir, given.format)
+        if path:
+            return Figure(data_set.name, n_shown, n_sessions, path)
+        why = f"no map: {electrode_map.MISSING}" if units else "no map: it has no table of units; build it again"
+        return Figure(data_set.name, 0, 0, None, [why])
+
+    return draw_each(given, draw, "sessions")
+
+
 def draw_summaries(given: argparse.Namespace) -> int:
     """Draw summaries, and print what looks wrong. Return the exit status."""
     from neuralpile import figure_files
@@ -176,7 +201,7 @@ def draw_summaries(given: argparse.Namespace) -> int:
     return draw_each(given, draw)
 
 
-def draw_each(given: argparse.Namespace, draw: "Callable[[RowSource], Figure]") -> int:
+def draw_each(given: argparse.Namespace, draw: "Callable[[RowSource], Figure]", what: str = "rows") -> int:
     """Draw the data sets that were asked for, print a table, and return the exit status.
 
     Of several data sets, one that cannot be drawn does not stop the others.
@@ -194,16 +219,17 @@ def draw_each(given: argparse.Namespace, draw: "Callable[[RowSource], Figure]") 
                 raise
             print(f"error: {error}", file=sys.stderr)
             status = 1
-    print(table(done), end="")
+    print(table(done, what), end="")
     return status
 
 
-def table(done: Sequence[Figure]) -> str:
-    """Return the table of the figures: how many rows they show, and what looks wrong."""
+def table(done: Sequence[Figure], what: str) -> str:
+    """Return the table of the figures: how many rows, or sessions, they show, and what looks wrong."""
     width = max([len("data set"), *(len(figure.name) for figure in done)])
-    lines = [f"{'data set':{width}}  {'rows':>6} {'of':>8}  figure"] if done else []
+    number = max(6, len(what))
+    lines = [f"{'data set':{width}}  {what:>{number}} {'of':>8}  figure"] if done else []
     for figure in done:
-        lines.append(f"{figure.name:{width}}  {figure.shown:>6,} {figure.rows:>8,}  {figure.path}")
+        lines.append(f"{figure.name:{width}}  {figure.shown:>{number},} {figure.rows:>8,}  {figure.path or '–'}")
         lines += [f"  ⚠ {flag}" for flag in figure.flags]
     return "".join(f"{line}\n" for line in lines)
 

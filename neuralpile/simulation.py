@@ -29,6 +29,8 @@ REFRACTORY = 0.002  # seconds, absolute
 SILENT = 3  # the unit without spikes, counted from 0
 FASTEST = 30.0  # Hz: the highest mean rate of a unit
 RASTER_RATE = 1000.0  # Hz: rows of a raster per second
+AREAS = ("M1", "PMd")  # an array in each
+WIRED = 96  # electrodes of an array
 
 SESSION_START = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -217,15 +219,55 @@ def raster(simulated: Population) -> np.ndarray:
 
 
 def write_units_nwb(path: Path, simulated: Population, identifier: str, description: str) -> None:
-    """Write spike times as an NWB units table: /units/{spike_times, obs_intervals}, in seconds.
+    """Write spike times as an NWB units table: /units/{spike_times, obs_intervals, electrodes}, in seconds.
+
+    Each unit is on an electrode of one of two arrays, as `electrodes` places it.
 
     The file's name, `sub-<subject>_ses-<session>.nwb`, gives the subject and the session. The same population gives
     the same spikes but not the same bytes, because pynwb gives every object a random id.
     """
     nwb = _nwb_file(path, identifier, description)
-    for train in simulated.trains:
-        nwb.add_unit(spike_times=train, obs_intervals=simulated.observed)
+    _add_arrays(nwb)
+    for train, electrode in zip(simulated.trains, electrodes(len(simulated.trains)), strict=True):
+        nwb.add_unit(spike_times=train, obs_intervals=simulated.observed, electrodes=[int(electrode)])
     _write(path, nwb)
+
+
+def electrodes(n_units: int) -> np.ndarray:
+    """Place units on the electrodes of two arrays: the first half on that of M1, the others on that of PMd.
+
+    The units of an array are scattered over it, the same way in every recording, and every eighth shares the electrode
+    of the one before.
+
+    Parameters:
+        n_units: number of units, at most 200.
+
+    Returns:
+        (units,) int64: lines of the table of electrodes, counted from 0.
+    """
+    order = np.random.default_rng(0).permutation(WIRED)
+    halves = [np.arange(n_units // 2), np.arange(n_units - n_units // 2)]
+    placed: np.ndarray = np.concatenate([WIRED * i + order[unit - unit // 8] for i, unit in enumerate(halves)])
+    return placed
+
+
+def _add_arrays(nwb: "NWBFile") -> None:
+    """Add two arrays of 10 × 10 electrodes, 0.4 mm apart, whose corners are not wired.
+
+    These are the measures of the Utah array (Maynard, Nordhausen & Normann 1997, Electroencephalogr Clin Neurophysiol
+    102:228). Positions are on the array, in micrometres, as NWB has them.
+    """
+    device = nwb.create_device("simulation")
+    wired = [(x, y) for y in range(10) for x in range(10) if not (x in (0, 9) and y in (0, 9))]
+    for name, text in (
+        ("rel_x", "micrometres along a side of the array"),
+        ("rel_y", "micrometres along the other side"),
+    ):
+        nwb.add_electrode_column(name, text)
+    for area in AREAS:
+        group = nwb.create_electrode_group(f"array_{area}", "a simulated array", area, device)
+        for x, y in wired:
+            nwb.add_electrode(group=group, location=area, rel_x=400.0 * x, rel_y=400.0 * y)
 
 
 def write_raster_nwb(path: Path, simulated: Population, identifier: str, description: str) -> None:

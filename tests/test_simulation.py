@@ -149,6 +149,32 @@ def test_raster_counts_spikes_per_millisecond(visual):
     assert np.array_equal(raster.T, [np.histogram(train, edges)[0] for train in visual.trains])
 
 
+@pytest.mark.parametrize("n_units", [2, 41, 80, 200])
+def test_units_are_on_two_arrays_and_few_share_an_electrode(n_units):
+    placed = simulation.electrodes(n_units)
+    first = placed < 96
+    assert len(placed) == n_units
+    assert first[: n_units // 2].all()
+    assert not first[n_units // 2 :].any()
+    _, times = np.unique(placed, return_counts=True)
+    assert times.max() <= 2
+    assert (times == 2).sum() == (n_units // 2 - 1) // 8 + (n_units - n_units // 2 - 1) // 8
+
+
+def test_electrodes_stand_on_grids_without_corners(tmp_path):
+    path = tmp_path / "sub-a_ses-1.nwb"
+    simulation.write_units_nwb(path, simulation.population(20, 1.0, 0), "id", "a test")
+    with h5py.File(path) as file:
+        table = file["general/extracellular_ephys/electrodes"]
+        areas = table["location"].asstr()[()]
+        places = set(zip(areas, table["rel_x"][()], table["rel_y"][()], strict=True))
+        assert list(areas) == ["M1"] * 96 + ["PMd"] * 96
+        assert len(places) == 192
+        assert {x for _, x, _ in places} == {y for _, _, y in places} == {400.0 * i for i in range(10)}
+        assert not any(x in (0, 3600) and y in (0, 3600) for _, x, y in places)
+        assert file["units/electrodes"][()].tolist() == simulation.electrodes(20).tolist()
+
+
 def test_a_failed_write_leaves_no_file(tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError("the disk is full")

@@ -27,6 +27,7 @@ def read(recording: Recording, options: Options) -> Session:
     session = nwb.count_raster(recording, options, [f"{SERIES}/data"], own_bin=options.bin_size / max(1, round(factor)))
     if as_is and not np.isclose(factor, 1):
         session.notes.append(f"bins of 1/{rate:g} s, not of {options.bin_size} s")
+        session.bin_size = 1 / rate
     return session
 
 

@@ -16,6 +16,8 @@ from neuralpile.spikes import binning, zscore
 from neuralpile.spikes.session import Options, Session
 
 FEATURES, CHANNELS = "input_features", 256  # the first 256 columns are threshold crossings, the others power
+ARRAYS = ("ventral 6v", "area 4", "55b", "dorsal 6v")  # 64 channels each (README of the Dryad record)
+UNITS = {"area": np.repeat(ARRAYS, CHANNELS // len(ARRAYS)).tolist()}
 DERIVED = "counts are recovered from z-scores, by the lattice on which whole numbers lie"
 
 
@@ -58,7 +60,8 @@ def read(path: Path, options: Options) -> Session:
             "channels_without_lattice": undone.no_lattice,
         }
     binned = binning.rebin(fine, options.own_bins, options.as_published)
-    return Session("T15", session, binned.counts, notes + binned.notes(options.as_published), facts=facts)
+    notes += binned.notes(options.as_published)
+    return Session("T15", session, binned.counts, notes, facts=facts, units=UNITS)
 
 
 def _block(trial: h5py.Group, where: str) -> int:

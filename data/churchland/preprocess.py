@@ -41,10 +41,11 @@ def read(recording: Recording, options: Options) -> Session:
         binned = binning.bin_spikes(times, ends, options.bin_size)
     except Mismatch as error:
         raise error.at(recording, "build without --epochs") from None
-    notes = [*binned.notes(), f"the clock restarts {len(first) - 1} times"]
+    notes = [*trains.notes, *binned.notes(), f"the clock restarts {len(first) - 1} times"]
     if not inside.all():
         notes.append(f"{np.count_nonzero(~inside):,} spikes in no trial left out")
-    return Session(nwb.subject_of(recording), names.session(recording), binned.counts, notes)
+    ids = nwb.subject_of(recording), names.session(recording)
+    return Session(*ids, binned.counts, notes, units=trains.columns(), start_time=trains.start_time)
 
 
 if __name__ == "__main__":

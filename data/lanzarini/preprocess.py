@@ -52,7 +52,7 @@ def read(path: Path, options: Options) -> Session:
     missing = [name for name in CHANNELS if name not in content]
     if missing:
         notes.append(f"no {', '.join(missing[:3])}{' …' * (len(missing) > 3)}: {len(missing)} silent channels")
-    return Session(subject(path), path.stem, matrix, notes)
+    return Session(subject(path), path.stem, matrix, notes, units={"id": CHANNELS})
 
 
 def subject(path: Path) -> str:

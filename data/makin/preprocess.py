@@ -14,6 +14,7 @@ from neuralpile.recordings import matlab
 from neuralpile.spikes import binning, clock
 from neuralpile.spikes.session import Options, Session
 
+M1 = 96  # the first channels; the others, in some sessions, are in S1 (description of the Zenodo record)
 MOST_UNITS = 5  # of a channel: unsorted spikes, and up to four sorted units
 
 
@@ -37,7 +38,9 @@ def read(path: Path, options: Options) -> Session:
             edges[-1] = max(edges[-1], last)
     binned = binning.count_between(times, ends, edges, options.as_published)
     monkey = path.stem.partition("_")[0]  # indy_20160407_02, loco_20170210_03
-    return Session(monkey, path.stem, binned.counts, notes + binned.notes(options.as_published))
+    numbers = range(1, len(channels) + 1)
+    units = {"area": ["M1" if n <= M1 else "S1" for n in numbers], "electrode": [str(n) for n in numbers]}
+    return Session(monkey, path.stem, binned.counts, notes + binned.notes(options.as_published), units=units)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 40 to 80 units with lognormal mean rates around 5 Hz, a refractory period of 2 ms and a slow gain in common. Unit 3
 (counted from 0) is silent, the last third of the units follows a 2 Hz rhythm, and from 10 s to 12 s the recording is
-interrupted. Every file is an NWB file with a units table.
+interrupted. The first half of the units is on an array in M1, the second half on one in PMd. Every file is an NWB file
+with a units table.
 """
 
 from pathlib import Path

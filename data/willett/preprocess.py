@@ -13,6 +13,7 @@ from neuralpile.spikes import binning
 from neuralpile.spikes.session import Options, Session
 
 N_CHANNELS = 256
+UNITS = {"area": ["6v"] * 128 + ["44"] * 128}  # two arrays each (README of the Dryad record)
 
 
 def read(path: Path, options: Options) -> Session:
@@ -31,7 +32,7 @@ def read(path: Path, options: Options) -> Session:
     except Mismatch as error:
         raise error.at(f"{path}, tx1", "check that this is a session's file") from None
     subject = path.parent.name if options.as_published else "T12"
-    return Session(subject, path.stem, binned.counts, binned.notes())
+    return Session(subject, path.stem, binned.counts, binned.notes(), units=UNITS)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Build the missing sessions of a data set; a killed build resumes when it is run again.
 
-A build's folder holds `rows/` (one Arrow file a session), `manifest.json`, `report.json`, and the two files by which
-`datasets.load_from_disk` reads it. The last of these, `state.json`, is deleted before anything else changes and written
-after everything else, so a folder with a `state.json` is always one whole build.
+A build's folder holds `rows/` (one Arrow file a session), the tables `sessions.parquet` and `units.parquet`,
+`manifest.json`, `report.json`, and the two files by which `datasets.load_from_disk` reads it. The last of these,
+`state.json`, is deleted before anything else changes and written after everything else, so a folder with a `state.json`
+is always one whole build.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ from neuralpile.build.script import Script
 from neuralpile.build.session import Task, code_digest
 from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus import rows
-from neuralpile.corpus.manifest import MANIFEST
+from neuralpile.corpus.manifest import MANIFEST, Manifest
 from neuralpile.errors import BadInput
 from neuralpile.recordings.hdf5 import Recording
 from neuralpile.spikes.session import Options
@@ -83,7 +84,7 @@ def build(
         in_order = {path: failed[path] for path in chosen if path in failed}
         report = Report(data_set.name, options, Totals.of(data_set, sessions), sessions, in_order)
         manifest = provenance.manifest(data_set, recipe, found, sessions)
-        _finish(out_dir, report, manifest.to_json(), [targets[facts.file] for facts in with_rows])
+        _finish(out_dir, data_set, report, manifest, {facts.file: targets[facts.file] for facts in with_rows})
         return report
 
 
@@ -147,24 +148,32 @@ def _built_before(out_dir: Path) -> str | None:
 
 def _mark_unfinished(out_dir: Path) -> None:
     """Delete what states that a build is complete, then what describes it: no mixture of two builds can be read."""
-    from neuralpile.corpus import arrow
+    from neuralpile.corpus import arrow, tables
 
     arrow.mark_unfinished(out_dir)
     for name in (REPORT, MANIFEST):
         (out_dir / name).unlink(missing_ok=True)
+    tables.delete(out_dir)
 
 
-def _finish(out_dir: Path, report: Report, manifest: str, with_rows: list[Path]) -> None:
-    """Write what describes a build, and last what states that it is complete."""
-    from neuralpile.corpus import arrow
+def _finish(
+    out_dir: Path, data_set: DataSetInfo, report: Report, manifest: Manifest, with_rows: Mapping[str, Path]
+) -> None:
+    """Write what describes a build, and last what states that it is complete. `with_rows`: files of rows by session."""
+    from neuralpile.build.tables import of_build
+    from neuralpile.corpus import arrow, tables
 
-    texts = {MANIFEST: manifest, REPORT: report.to_json()}
-    if any(_text(out_dir / name) != text for name, text in texts.items()):
+    texts = {MANIFEST: manifest.to_json(), REPORT: report.to_json()}
+    sessions = [(facts, with_rows[facts.file]) for facts in report.sessions if facts.file in with_rows]
+    checksums = {session.file: session.digest for session in manifest.sessions}
+    made = of_build(data_set, report.options.bin_size, sessions, checksums)
+    if any(_text(out_dir / name) != text for name, text in texts.items()) or not tables.are(out_dir, *made):
         _mark_unfinished(out_dir)
+        tables.write(out_dir, *made)
         for name, text in texts.items():
             files.write_text(out_dir / name, text)
     digest = hashlib.sha256("".join(facts.rows_sha256 for facts in report.sessions).encode()).hexdigest()
-    arrow.finish(out_dir, with_rows, rows.SCHEMA, digest)
+    arrow.finish(out_dir, list(with_rows.values()), rows.SCHEMA, digest)
 
 
 def _text(path: Path) -> str | None:

@@ -45,6 +45,9 @@ class SessionFacts:
     counts_sha256: str  # digest of the shape and the counts alone, which two copies of a recording share
     facts: dict[str, str | int | float] = field(default_factory=dict)  # what else the script states of the session
     streamed: Streamed | None = None
+    start_time: str | None = None  # ISO 8601, UTC
+    observed_fraction: float | None = None  # of the bins, where the recording says
+    bin_size: float | None = None  # seconds, where it is not that of the options
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 A session's rows are one Arrow file, `rows/<path of the recording>.arrow`, which appears when it is complete. Its
 metadata hold what the rows were made from: the recording's size, modification time, first and last bytes, the options,
-and a digest of the code. A later build skips the session while all of these are the same.
+and a digest of the code. A later build skips the session while all of these are the same. Metadata also hold the
+session's facts and what the recording says of its units, of which the build's tables are made.
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +106,10 @@ def build_session(read: Read, task: Task) -> SessionFacts:
     if task.options.trim:
         session = trimmed(session)
         counts = session.counts
+    try:
+        units: dict[str, Any] = dict(session.stated_units())
+    except Mismatch as error:
+        raise error.at(task.source, "fix the script") from None
     limit = max(counts.size, 1) if session.whole else task.options.token_count_limit
     try:
         segments = list(rows.segments(counts, limit, task.options.as_published))
@@ -113,11 +119,12 @@ def build_session(read: Read, task: Task) -> SessionFacts:
     session_rows = [
         Row(segment, session.subject_id, session.session_id, f"segment_{i}") for i, segment in enumerate(segments)
     ]
-    facts = session_facts(task.path, made_from["bytes"], session, session_rows)
+    n_spikes = counts.sum(axis=1, dtype=np.int64)
+    facts = session_facts(task.path, made_from["bytes"], session, session_rows, n_spikes)
     if isinstance(task.source, RemoteRecording):
         part = task.source.open()
         facts = replace(facts, streamed=Streamed(part.received, part.size, part.requests))
-    metadata: dict[str, object] = {"made_from": made_from, "facts": asdict(facts)}
+    metadata = {"made_from": made_from, "facts": asdict(facts), "units": units | {"n_spikes": n_spikes.tolist()}}
     arrow.write_rows(task.target, session_rows, rows.SCHEMA, metadata)
     return facts
 
@@ -152,8 +159,10 @@ def trimmed(session: Session) -> Session:
     return replace(session, counts=session.counts[:, first : last + 1], notes=[*session.notes, note])
 
 
-def session_facts(path: str, n_bytes: int, session: Session, session_rows: Sequence[Row]) -> SessionFacts:
-    """What report.json records of a session: counted over its counts (units, bins)."""
+def session_facts(
+    path: str, n_bytes: int, session: Session, session_rows: Sequence[Row], n_spikes: np.ndarray
+) -> SessionFacts:
+    """What report.json records of a session: counted over its counts (units, bins); `n_spikes` are those of units."""
     counts = session.counts
     notes = [printable(note) for note in session.notes]
     if not session_rows:
@@ -169,13 +178,20 @@ def session_facts(path: str, n_bytes: int, session: Session, session_rows: Seque
         bins=counts.shape[1],
         tokens=counts.size,
         segments=len(session_rows),
-        spikes=int(counts.sum(dtype=np.int64)),
+        spikes=int(n_spikes.sum()),
         zero_bins=counts.size - int(np.count_nonzero(counts)),
-        silent_units=counts.shape[0] - int(np.count_nonzero(counts.any(axis=1))),
+        silent_units=int(np.count_nonzero(n_spikes == 0)),
         largest_count=int(counts.max(initial=0)),
         saturated_bins=int(np.count_nonzero(counts == 255)),
         notes=notes,
         rows_sha256=rows.digest(session_rows),
         counts_sha256=counts_digest.hexdigest(),
         facts=dict(session.facts),
+        start_time=None if session.start_time is None else _utc(session.start_time).isoformat(),
+        observed_fraction=session.observed_fraction,
+        bin_size=session.bin_size,
     )
+
+
+def _utc(time: datetime) -> datetime:
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)

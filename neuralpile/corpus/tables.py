@@ -5,14 +5,18 @@ What a recording does not say is null. `source_dataset`, `subject_id` and `sessi
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import parquet
 
+from neuralpile import evaluation
+from neuralpile.catalog import DataSetInfo
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_file
+from neuralpile.spikes.session import UNIT_COLUMNS
 
 SESSIONS_FILE, UNITS_FILE = "sessions.parquet", "units.parquet"
 
@@ -43,24 +47,11 @@ SESSIONS = pa.schema(
         ("split", pa.string()),  # of a corpus: the splits that have rows of it, joined by "+"
     ]
 )
-# What is known of a unit from its recording; n_spikes, rate and alive are counted.
-STATED = pa.schema(
-    [
-        ("id", pa.string()),  # in the recording
-        ("area", pa.string()),
-        ("electrode", pa.string()),
-        ("group", pa.string()),  # of electrodes: an array or a probe
-        ("x", pa.float64()),  # position of the electrode, in the recording's own unit
-        ("y", pa.float64()),
-        ("z", pa.float64()),
-        ("quality", pa.string()),  # in the recording's own words
-    ]
-)
 UNITS = pa.schema(
     [
         *KEY,
         ("unit", pa.int64()),  # which row of the counts
-        *STATED,
+        *((name, pa.string() if kind is str else pa.float64()) for name, kind in UNIT_COLUMNS.items()),
         ("n_spikes", pa.int64()),
         ("rate", pa.float64()),  # Hz, over the whole session
         ("alive", pa.bool_()),  # has at least one spike
@@ -85,6 +76,15 @@ def delete(folder: Path) -> None:
     """Delete both tables of a folder, if they are there."""
     for name in (SESSIONS_FILE, UNITS_FILE):
         (folder / name).unlink(missing_ok=True)
+
+
+def are(folder: Path, sessions: pa.Table, units: pa.Table) -> bool:
+    """Whether the tables in a folder are these."""
+    try:
+        there = read_sessions(folder), read_units(folder)
+    except BadInput:
+        return False
+    return all(found is not None and found.equals(table) for found, table in zip(there, (sessions, units), strict=True))
 
 
 def read_sessions(folder: Path) -> pa.Table | None:
@@ -153,3 +153,31 @@ def where(sessions: pa.Table, expression: str) -> npt.NDArray[np.bool_]:
             raise BadInput("--where", f"an expression over the columns {columns}", found, do) from None
     chosen[rows] = True
     return chosen
+
+
+def known_of(name: str, info: DataSetInfo | None, subject_id: str, session_id: str) -> dict[str, Any]:
+    """The columns of `SESSIONS` that follow from a session's names and from its data set.
+
+    Parameters:
+        name: of the data set.
+        info: what is known of it; None if nothing is.
+        subject_id, session_id: as in the rows.
+    """
+    line: dict[str, Any] = {
+        "source_dataset": name,
+        "subject_id": subject_id,
+        "session_id": session_id,
+        "evaluation": evaluation.uses(name, subject_id, session_id),
+    }
+    if info is None:
+        return line
+    return line | {
+        "animal": info.animal(subject_id),
+        "species": ", ".join(info.species),
+        "areas": info.area.split(", ") if info.area else [],
+        "task": info.task or None,
+        "signal": info.signal or None,
+        "licence": info.licence,
+        "restricted": info.restricted,
+        "doi": info.paper_doi or None,
+    }

@@ -5,39 +5,36 @@ pixels; they are drawn as mean rates. Panels lie on whole pixels: nothing is res
 """
 
 import math
-from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar, cast
 
 import matplotlib.style
 import numpy as np
+import pyarrow as pa
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from neuralpile import catalog, figure_files
+from neuralpile import figure_files
 from neuralpile.cli import plural
 from neuralpile.corpus.rows import Row, RowSource
 from neuralpile.errors import BadInput
+from neuralpile.figures.areas import Areas, blocks, by_area, colours, legend
 from neuralpile.figures.image import Scale, count_scale, mean_rates, mean_units, pool_max, rate_scale
 from neuralpile.figures.session_time import SegmentStarts, bin_width
+from neuralpile.figures.session_units import of_row, table_of
+from neuralpile.figures.sheet import DPI, SMALL, WIDTH, Sheet, title_of
 from neuralpile.figures.unit_order import by_rate, by_similarity
 from neuralpile.figures.view import WINDOW, View
 
 MAX_EXAMPLES = 400  # in a figure: 20 × 20 panels at their smallest are 12,520 × 9,120 pixels
-DPI = 128  # a power of two: inches are then exact, and so are the pixels of matplotlib
-# Pixels. Panels share the width, but are not narrower than the narrowest: the figure then gets wider.
-WIDTH, NARROWEST, ASPECT = 1900, 500, 0.66
-LEFT, RIGHT, ABOVE, BELOW = 84, 36, 46, 72  # around each panel, for its titles and labels
-HEAD, BAR, MARGIN = 84, 130, 20  # of the figure: its titles; the colour bar on the right
-SMALL, MIDDLE, LARGE, GREY = 7, 8, 12, "0.35"  # points; the colour of small print
 FRAME = 2 * 72 / DPI  # points, which are 2 pixels
+BAR_GAP, BAR_WIDTH = 6, 9  # pixels: from a panel to the bar of its areas, and how wide that is
 DEFAULT = View()
 Kind = TypeVar("Kind", bound=np.generic)
 
@@ -52,6 +49,7 @@ class Shown(NamedTuple):
         label: of the units.
         order: which unit is on which line, (units,), where that is not their own order.
         in_session: whether `first_bin` counts from the beginning of the session.
+        areas: of the units, line by line, where the units are sorted by them.
     """
 
     row: Row
@@ -60,9 +58,12 @@ class Shown(NamedTuple):
     label: str
     order: NDArray[np.int64] | None = None
     in_session: bool = True
+    areas: Areas | None = None
 
 
-def view(data_set: RowSource, row: Row, wanted: View, starts: SegmentStarts | None = None) -> Shown | None:
+def view(
+    data_set: RowSource, row: Row, wanted: View, starts: SegmentStarts | None = None, units: pa.Table | None = None
+) -> Shown | None:
     """Return what is drawn of a row; None if the row ends before the window.
 
     Parameters:
@@ -70,6 +71,7 @@ def view(data_set: RowSource, row: Row, wanted: View, starts: SegmentStarts | No
         row: the row.
         wanted: which part of it, in which order.
         starts: where segments of the data set begin; many rows should share one.
+        units: the data set's table of units, if it has one; for the order by area.
 
     Raises:
         BadInput: a window in seconds is wanted, and the width of bins is not known.
@@ -88,13 +90,24 @@ def view(data_set: RowSource, row: Row, wanted: View, starts: SegmentStarts | No
         if first >= stop and wanted.start is not None:
             return None
     counts = row.counts[:, first:stop]
-    label, order = "units", None
+    label, order, areas = "units", None, None
     if wanted.sort == "rate":
         label, order = "units, the most active first", by_rate(counts)
     elif wanted.sort == "similarity":
         label, order = "units, similar ones as neighbours", by_similarity(counts)
+    elif wanted.sort == "area":
+        label, order, areas = _by_area(of_row(units, row, data_set.name))
     before = (starts or SegmentStarts(data_set)).first_bin(row)
-    return Shown(row._replace(counts=counts), (before or 0) + first, width, label, order, before is not None)
+    return Shown(row._replace(counts=counts), (before or 0) + first, width, label, order, before is not None, areas)
+
+
+def _by_area(units: pa.Table | None) -> tuple[str, NDArray[np.int64] | None, Areas | None]:
+    """Return the label of the units, their order by area, and their areas in this order; none if no area is known."""
+    areas = [] if units is None else units.column("area").to_pylist()
+    if not any(areas):
+        return "units, of areas that are not known", None, None
+    order = by_area(areas)
+    return "units, by area", order, [areas[unit] for unit in order]
 
 
 def draw(data_set: RowSource, n_examples: int, seed: int, out_dir: Path, wanted: View = DEFAULT) -> tuple[Path, int]:
@@ -120,8 +133,8 @@ def draw(data_set: RowSource, n_examples: int, seed: int, out_dir: Path, wanted:
     if n_shown < len(data_set):
         drawn = f"{n_shown:,} of {len(data_set):,} rows, drawn with seed {seed}"
     bar = tqdm(at, unit="row", desc=f"draw {data_set.name}", disable=None, leave=False)
-    starts = SegmentStarts(data_set)
-    shown = [shown for i in bar if (shown := view(data_set, data_set.row(int(i)), wanted, starts))]
+    starts, units = SegmentStarts(data_set), _units(data_set, wanted)
+    shown = [shown for i in bar if (shown := view(data_set, data_set.row(int(i)), wanted, starts, units))]
     if not shown:
         found = f"rows that end before {wanted.start:g} s"
         raise BadInput("--start", f"a time within the {n_shown} rows", found, "take an earlier one, or another --seed")
@@ -142,8 +155,9 @@ def draw_overview(data_sets: Sequence[RowSource], seed: int, out_dir: Path, want
     rng = np.random.default_rng(seed)
     shown: list[Shown] = []
     for data_set in data_sets:
+        units = _units(data_set, wanted)
         rows = (data_set.row(int(i)) for i in rng.permutation(len(data_set)))
-        parts = (part for row in rows if (part := view(data_set, row, wanted)))
+        parts = (part for row in rows if (part := view(data_set, row, wanted, units=units)))
         named = (_with_source(part, data_set.name) for part in parts)
         shown += islice(named, 1)
     if not shown:
@@ -152,6 +166,11 @@ def draw_overview(data_sets: Sequence[RowSource], seed: int, out_dir: Path, want
     path = out_dir / f"overview.{wanted.format}"
     figure_files.save(draw_rows(shown, "overview", f"one row of each data set, drawn with seed {seed}"), path)
     return path
+
+
+def _units(data_set: RowSource, wanted: View) -> pa.Table | None:
+    """Return the data set's table of units, if what is wanted needs it."""
+    return table_of(data_set) if wanted.sort == "area" else None
 
 
 def _with_source(part: Shown, name: str) -> Shown:
@@ -175,51 +194,41 @@ def draw_rows(shown: Sequence[Shown], name: str, chosen: str, pixels: int = WIDT
 
 def _figure(shown: Sequence[Shown], name: str, chosen: str, pixels: int) -> Figure:
     rows = [part.row for part in shown]
-    n_columns = math.ceil(math.sqrt(len(rows)))
-    n_lines = math.ceil(len(rows) / n_columns)
-    width = max(NARROWEST, pixels // n_columns - LEFT - RIGHT)
-    height = round(ASPECT * width)
-    column, line = LEFT + width + RIGHT, ABOVE + height + BELOW
-    wide, high = n_columns * column + BAR, HEAD + n_lines * line
-    figure = Figure((wide / DPI, high / DPI), dpi=DPI)
-    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call,unused-ignore]
-
-    def axes(x: int, y: int, width: int, height: int) -> Axes:
-        return figure.add_axes((x / wide, 1 - (y + height) / high, width / wide, height / high))
-
-    def write(x: int, y: int, parts: list[str], room: int, size: float, colour: str = "black") -> None:
-        """Write what fits in `room` pixels below (x, y). Ids may hold anything, so dollars do not mean mathematics."""
-        place = x / wide, 1 - y / high
-        text = figure.text(*place, "", va="top", parse_math=False, fontsize=size, color=colour)
-
-        def fits(title: str) -> bool:
-            text.set_text(title)
-            return text.get_window_extent(renderer).width <= room
-
-        text.set_text(shorten(parts, fits))
-
-    images, scale = _images(shown, width, height)
-    colours = ScalarMappable(scale.norm, scale.colours)
+    sheet = Sheet(len(rows), pixels)
+    images, scale = _images(shown, sheet.width, sheet.height)
+    colour_of = colours(part.areas for part in shown if part.areas is not None)
     for i, (part, image) in enumerate(zip(shown, images, strict=True)):
         row = part.row
-        x, y = i % n_columns * column + LEFT, HEAD + i // n_columns * line + ABOVE
-        _panel(axes(x, y, width, height), part, image, scale)
-        write(x, y - 38, [row.subject_id, row.session_id, row.segment_id], width + RIGHT, SMALL)
         n_units, n_bins = row.counts.shape
         shape = f"{plural(n_units, 'unit')} × {plural(n_bins, 'bin')}"
         if part.bin_width:
             shape += f" of {1000 * part.bin_width:g} ms"
         source = [] if row.source_dataset is None else [row.source_dataset]
-        write(x, y - 20, [shape, *source], width + RIGHT, SMALL, GREY)
+        axes = sheet.panel(i, [row.subject_id, row.session_id, row.segment_id], [shape, *source])
+        _panel(axes, part, image, scale)
+        if part.areas is not None:
+            _area_bar(sheet, i, part.areas, colour_of)
+    sheet.colour_bar(scale, scale.title + (", in all panels" if len(shown) > 1 else ""))
+    sheet.heading(title_of(name, [row.source_dataset for row in rows]), chosen)
+    sheet.legend(legend(colour_of))
+    return sheet.figure
 
-    bar_height = (n_lines - 1) * line + height  # it belongs to all lines of panels
-    bar = figure.colorbar(colours, axes(n_columns * column, HEAD + ABOVE, 18, bar_height), spacing="uniform")
-    bar.set_ticks(list((scale.edges[:-1] + scale.edges[1:]) / 2), labels=scale.labels, fontsize=SMALL)
-    bar.ax.tick_params(which="both", length=0)
-    bar.set_label(scale.title + (", in all panels" if len(shown) > 1 else ""), fontsize=SMALL)
-    write(MARGIN, 16, [_title(name, rows)], wide - 2 * MARGIN, LARGE)
-    write(MARGIN, 46, [chosen], wide - 2 * MARGIN, MIDDLE, GREY)
-    return figure
+
+def _area_bar(sheet: Sheet, i: int, areas: Areas, colour_of: Mapping[str | None, str]) -> None:
+    """Draw a thin bar beside a panel, with a piece for each area and its name where there is room."""
+    x, y = sheet.place(i)
+    x += sheet.width + BAR_GAP
+    axes = sheet.axes(x, y, BAR_WIDTH, sheet.height)
+    axes.set(xlim=(0, 1), ylim=(len(areas), 0))
+    axes.set_axis_off()
+    for block in blocks(areas):
+        place, size = (0, block.start), block.stop - block.start
+        axes.add_patch(
+            Rectangle(place, 1, size, facecolor=colour_of[block.area], edgecolor="white", linewidth=FRAME / 2)
+        )
+        top, high = y + block.start / len(areas) * sheet.height, size / len(areas) * sheet.height
+        if block.area is not None:
+            sheet.write_down(x + BAR_WIDTH + 2, top, block.area, high)
 
 
 def _images(shown: Sequence[Shown], width: int, height: int) -> tuple[list[NDArray[np.generic]], Scale]:
@@ -298,31 +307,3 @@ def ticks(n: int, most: int, first: int = 0) -> list[int]:
     between = (int(place) - first for place in locator.tick_values(first, first + max(n, 1)))
     gap = n / (1.5 * most)
     return [0, *(place for place in between if max(1, gap) <= place <= n - max(1, gap)), n]
-
-
-def shorten(parts: Sequence[str], fits: Callable[[str], bool]) -> str:
-    """Join parts to a title. The longest parts are shortened in their middle until the title fits.
-
-    Example:
-        >>> shorten(["monkey-N", "2015-07-23_recording_2"], lambda title: len(title) <= 25)
-        'monkey-N · 2015-07…ding_2'
-    """
-    parts = [" ".join(str(part).split()) for part in parts]
-
-    def title(longest: int) -> str:
-        head, tail = longest // 2, (longest - 1) // 2
-        return " · ".join(part if len(part) <= longest else f"{part[:head]}…{part[-tail:]}" for part in parts)
-
-    whole = max(3, *map(len, parts))
-    n_cut = bisect_left(range(whole - 3), True, key=lambda n_cut: fits(title(whole - n_cut)))
-    return title(whole - n_cut)
-
-
-def _title(name: str, rows: Sequence[Row]) -> str:
-    """Return the name, its title in the catalog, and whether the rows are simulated, by their source data sets."""
-    known = set(catalog.names())
-    own = name.rpartition("/")[2]  # of a Hub repository, someone/name
-    title = f"{name}: {catalog.load(own).title}" if own in known else name
-    sources = [(row.source_dataset or own).rpartition("/")[2] for row in rows]
-    simulated = [source in known and catalog.load(source).simulated for source in sources]
-    return title + (" (simulated)" if all(simulated) else " (partly simulated)" if any(simulated) else "")

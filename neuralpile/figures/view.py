@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-SORTS = ("none", "rate", "similarity")
+SORTS = ("none", "rate", "similarity", "area")
 FORMATS = ("jpg", "png", "svg", "pdf")
 WINDOW = 10.0  # seconds that a raster shows by default: bins of 20 ms have a pixel each then
 

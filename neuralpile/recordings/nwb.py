@@ -8,13 +8,14 @@ train ends); only these are read here.
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import h5py
 import numpy as np
 
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.recordings import hdf5, names
+from neuralpile.recordings import hdf5, names, unit_table
 from neuralpile.recordings.hdf5 import Read, Recording, open_hdf5, prefetch
 from neuralpile.spikes import binning, trains
 from neuralpile.spikes.session import Options, Session
@@ -36,13 +37,17 @@ class Quality(NamedTuple):
     levels: tuple[str, ...]
 
 
+class NotStated(BadInput):
+    """A file does not have an entry that recordings need not have."""
+
+
 def open_nwb(path: Recording) -> AbstractContextManager[h5py.File]:
     """Open an NWB file. Raises BadInput as `open_hdf5` does."""
     return open_hdf5(path, "NWB file (HDF5)")
 
 
 def read_spike_trains(path: Recording, quality: str | None = None, required: bool = True) -> SpikeTrains:
-    """Read the spike trains of a file's units table, with the units' ids.
+    """Read the spike trains of a file's units table, with what the file says of the units.
 
     Parameters:
         path: the file, on disk or in an archive.
@@ -62,6 +67,7 @@ def read_spike_trains(path: Recording, quality: str | None = None, required: boo
             labels = None if quality is None else _labels(path, table, quality, len(ends), required)
         except Mismatch as error:
             raise error.at(path, DAMAGED) from None
+        about = unit_table.about(path, file, table, table, len(ends))
     if ids is not None and len(ids) != len(ends):
         expected = f"{where}/spike_times_index to have an end for each of {len(ids)} units"
         raise BadInput(path, expected, f"{len(ends)}", DAMAGED)
@@ -73,7 +79,8 @@ def read_spike_trains(path: Recording, quality: str | None = None, required: boo
             raise Mismatch(expected, "offsets that fall or go beyond")
         names = ids if ids is not None else [str(unit) for unit in range(len(ends))]
         seconds = times[:assigned].astype(np.float64, copy=False)
-        return SpikeTrains(seconds, ends.astype(np.int64), names, labels, times.size - assigned)
+        ends = ends.astype(np.int64)
+        return SpikeTrains(seconds, ends, names, labels, times.size - assigned, *about)
     except Mismatch as error:
         raise error.at(path, DAMAGED) from None
 
@@ -119,7 +126,7 @@ def _ids(path: Recording, table: h5py.Group, n_units: int) -> list[str] | None:
     if not isinstance(column, h5py.Dataset) or column.ndim != 1:
         return None
     try:
-        return _texts(hdf5.read(path, column))
+        return unit_table.texts(hdf5.read(path, column))
     except (Mismatch, OSError, ValueError):  # ids are not needed for counts; their number is checked
         return [str(unit) for unit in range(column.shape[0])]
 
@@ -128,26 +135,19 @@ def _column(path: Recording, table: h5py.Group, name: str) -> h5py.Dataset:
     """A column of the units table. Raises BadInput if there is none."""
     column = table.get(name)
     if not isinstance(column, h5py.Dataset):
-        raise BadInput(path, f"{table.name}/{name}", f"a table of {', '.join(table)}", NO_OPTION)
+        raise NotStated(path, f"{table.name}/{name}", f"a table of {', '.join(table)}", NO_OPTION)
     return column
 
 
 def _labels(path: Recording, table: h5py.Group, name: str, n_units: int, required: bool) -> list[str] | None:
     """A column of labels, one for each unit; None if it is not required and not there, or not whole."""
     try:
-        labels = _texts(hdf5.read(path, _column(path, table, name)))
+        labels = unit_table.texts(hdf5.read(path, _column(path, table, name)))
     except (BadInput, Mismatch, OSError, ValueError):
         if required:
             raise
         return None
     return labels if required or len(labels) == n_units else None
-
-
-def _texts(values: np.ndarray) -> list[str]:
-    """Values as text: 1, 1.0 and True are "1"."""
-    if values.dtype.kind in "biu" or (values.dtype.kind == "f" and (values == np.rint(values)).all()):
-        return [str(int(value)) for value in values.ravel()]
-    return [value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in values.ravel()]
 
 
 def has_spike_times(path: Recording) -> bool:
@@ -189,7 +189,7 @@ def _stated_subject(path: Recording) -> str:
     try:
         with open_nwb(path) as file:
             stated = hdf5.find(file, "general/subject/subject_id")
-            texts = _texts(hdf5.read(path, stated)) if isinstance(stated, h5py.Dataset) else []
+            texts = unit_table.texts(hdf5.read(path, stated)) if isinstance(stated, h5py.Dataset) else []
     except (BadInput, TypeError, AttributeError):
         return ""
     name = " ".join(texts[0].split()) if len(texts) == 1 else ""
@@ -221,7 +221,9 @@ def read_observed(path: Recording) -> np.ndarray:
         raise BadInput(path, "obs_intervals of start and stop in seconds", found, NO_OPTION)
     if not (intervals[:, 0] <= intervals[:, 1]).all():  # false for NaN, too
         raise BadInput(path, "obs_intervals that start before they stop", "NaN or reversed intervals", NO_OPTION)
-    return np.unique(intervals, axis=0)
+    # As complex numbers, which numpy sorts by their two parts, much faster than rows: files repeat intervals by unit.
+    pairs = np.ascontiguousarray(intervals, np.float64).view(np.complex128)
+    return np.unique(pairs).view(np.float64).reshape(-1, 2)
 
 
 def read_intervals(path: Recording, name: str) -> np.ndarray:
@@ -233,7 +235,7 @@ def read_intervals(path: Recording, name: str) -> np.ndarray:
     with open_nwb(path) as file:
         columns = [hdf5.find(file, f"intervals/{name}/{column}") for column in ("start_time", "stop_time")]
         if not all(isinstance(column, h5py.Dataset) for column in columns):
-            raise BadInput(path, f"intervals/{name} with start_time and stop_time", "none", NO_OPTION)
+            raise NotStated(path, f"intervals/{name} with start_time and stop_time", "none", NO_OPTION)
         start, stop = (hdf5.read(path, column) for column in columns if isinstance(column, h5py.Dataset))
     if start.shape != stop.shape or start.ndim != 1 or start.dtype.kind not in "fiu" or stop.dtype.kind not in "fiu":
         found = f"{start.dtype} of shape {start.shape}, {stop.dtype} of shape {stop.shape}"
@@ -273,8 +275,39 @@ def count_units(
     if options.mask_unobserved:
         kept = binning.observed_bins(session.counts.shape[1], options.bin_size, observed(path))
         session.notes.append(f"{np.count_nonzero(~kept):,} of {len(kept):,} bins not observed, cut out")
-        session.counts = session.counts[:, kept]
+        session.counts, session.observed_fraction = session.counts[:, kept], 1.0
+    else:
+        note_observed(path, session, options, observed)
     return session
+
+
+def note_observed(
+    path: Recording,
+    session: Session,
+    options: Options,
+    observed: Callable[[Recording], np.ndarray] = read_observed,
+) -> None:
+    """Set a session's `observed_fraction` from the intervals that a file says were observed, if it has some.
+
+    Parameters:
+        path: the NWB file.
+        session: with bins from 0 s on.
+        options: of these, `bin_size`.
+        observed: returns the observed intervals of the file, (intervals, 2) in seconds.
+
+    Raises:
+        BadInput: a part of the file cannot be fetched.
+    """
+    try:
+        kept = binning.observed_bins(session.counts.shape[1], options.bin_size, observed(path))
+    except NotStated:
+        return
+    except BadInput as error:
+        if not isinstance(path, Path) and path.open().failure:
+            raise
+        session.notes.append(f"what was observed is not known: expected {error.expected}, found {error.found}")
+        return
+    session.observed_fraction = float(kept.mean()) if len(kept) else None
 
 
 def raster(*places: str, own_bin: float | None = None) -> Read:
@@ -332,10 +365,13 @@ def count_raster(path: Recording, options: Options, places: Sequence[str], own_b
         except Mismatch as error:
             raise error.at(f"{path}, {place}", NOT_A_RECORDING) from None
         notes = _note_rate(data, own_bin)
+        lists = [table for table in _unit_tables(data) if len(table["id"]) == len(binned.counts)]
+        about = unit_table.about(path, file, next(iter(lists), None), data.parent, len(binned.counts))
     if transposed:
         notes.append("the raster is stored as (units, bins), as the file's other entries show; it was transposed")
-    notes += binned.notes(options.as_published)
-    return Session(subject_of(path), names.session(path), binned.counts, notes)
+    subject_id, session_id = subject_of(path), names.session(path)
+    notes += about.notes + binned.notes(options.as_published)
+    return Session(subject_id, session_id, binned.counts, notes, units=about.columns, start_time=about.start_time)
 
 
 def _rebin_in_slabs(data: h5py.Dataset, factor: int, as_published: bool, transposed: bool) -> binning.Binned:
@@ -381,14 +417,21 @@ def _is_transposed(data: h5py.Dataset) -> bool:
 def _lengths(data: h5py.Dataset) -> dict[str, int | None]:
     """How many timestamps, electrodes and units the file states beside a raster; None where it does not."""
     series = data.parent
-    modules = [group for group in series.parent.values() if isinstance(group, h5py.Group)] if series.name != "/" else []
-    units = [len(t["id"]) for t in modules if "unit" in t.name.rpartition("/")[2] and _is_list(t.get("id"))]
+    units = [len(table["id"]) for table in _unit_tables(data)]
     timestamps, electrodes = series.get("timestamps"), series.get("electrodes")
     return {
         "timestamps": len(timestamps) if _is_list(timestamps) else None,
         "electrodes": len(electrodes) if _is_list(electrodes) else None,
         "units": units[0] if len(units) == 1 and units[0] in data.shape else None,
     }
+
+
+def _unit_tables(data: h5py.Dataset) -> list[h5py.Group]:
+    """Tables beside a raster's series that list units, as their names say."""
+    series = data.parent
+    beside = series.parent.values() if series.name != "/" else []
+    groups = [group for group in beside if isinstance(group, h5py.Group)]
+    return [group for group in groups if "unit" in group.name.rpartition("/")[2] and _is_list(group.get("id"))]
 
 
 def _is_list(value: object) -> bool:

@@ -2,7 +2,8 @@
 
 Files that are read: `spike_times.npy` (samples), `spike_clusters.npy` (a cluster for each spike; `spike_templates.npy`
 if phy never saved one), `params.py` (for `sample_rate`), and for the labels `cluster_group.tsv` (set by hand in phy) or
-else `cluster_KSLabel.tsv` (set by Kilosort). `params.py` is parsed and never executed; no pickle is loaded.
+else `cluster_KSLabel.tsv` (set by Kilosort). `cluster_info.tsv`, if phy saved it, names channels and shanks.
+`params.py` is parsed and never executed; no pickle is loaded.
 """
 
 import ast
@@ -19,6 +20,7 @@ from neuralpile.spikes.trains import QUALITY, SpikeTrains
 
 SESSION_FILE = "spike_clusters.npy"  # in every folder that phy saved, and new whenever it saves again
 UNSAVED = "spike_templates.npy"  # what Kilosort found, in every folder
+INFO = "cluster_info.tsv"
 LABELS = ("cluster_group.tsv", "cluster_group.csv", "cluster_KSLabel.tsv")
 NOT_A_FOLDER = "check that this is an output folder of Kilosort or phy"
 
@@ -70,7 +72,15 @@ def read_spike_trains(folder: Path) -> SpikeTrains:
     except Mismatch as error:
         raise error.at(folder, NOT_A_FOLDER) from None
     quality = [labels.get(unit, "") for unit in sorted_by_unit.ids] if has_labels else None
-    return replace(sorted_by_unit, quality=quality)
+    about: dict[str, list[str | None]] = {}
+    notes = []
+    try:
+        for column, name in (("electrode", "ch"), ("group", "sh")):
+            if its := _column(folder / INFO, name):
+                about[column] = [its.get(unit) or None for unit in sorted_by_unit.ids]
+    except (BadInput, OSError, csv.Error) as error:  # not needed for counts
+        notes.append(f"channels of clusters cannot be read: {error}")
+    return replace(sorted_by_unit, quality=quality, about=about, notes=notes)
 
 
 def read_sample_rate(path: Path) -> float:
@@ -110,12 +120,29 @@ def read_labels(folder: Path) -> dict[str, str]:
         path = folder / name
         if not path.is_file():
             continue
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError:
-            raise BadInput(path, "a table of text", "other content", NOT_A_FOLDER) from None
-        lines = list(csv.reader(text.splitlines(), delimiter="\t" if "\t" in text else ","))
+        lines = _lines(path)
         if not lines or lines[0][0].strip() != "cluster_id" or any(len(line) < 2 for line in lines if line):
-            raise BadInput(path, "columns cluster_id and a label", repr(text[:40]), NOT_A_FOLDER)
+            raise BadInput(
+                path, "columns cluster_id and a label", repr(path.read_text(encoding="utf-8-sig")[:40]), NOT_A_FOLDER
+            )
         labels |= {line[0].strip(): line[1].strip() for line in lines[1:] if line and line[1].strip() != "unsorted"}
     return labels
+
+
+def _column(path: Path, name: str) -> dict[str, str]:
+    """A column of a table by the clusters' numbers; nothing if there is no such table or column."""
+    lines = _lines(path) if path.is_file() else []
+    head = [title.strip() for title in lines[0]] if lines else []
+    if not {"cluster_id", name} <= set(head):
+        return {}
+    cluster, column = head.index("cluster_id"), head.index(name)
+    return {line[cluster].strip(): line[column].strip() for line in lines[1:] if len(line) == len(head)}
+
+
+def _lines(path: Path) -> list[list[str]]:
+    """The lines of a table. Raises BadInput: it is no text."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadInput(path, "a table of text", "other content", NOT_A_FOLDER) from None
+    return list(csv.reader(text.splitlines(), delimiter="\t" if "\t" in text else ","))

@@ -2,9 +2,10 @@
 
 Arrays of a TsGroup: `t` (spikes,) in seconds, sorted by time over all units; `index` (spikes,), the unit of each;
 `keys` (units,), all units, also those without spikes. A Ts has only `t`: one unit. Metadata that older versions saved
-as arrays (units,), such as `quality`, are read; newer versions pickle them, and pickle is never loaded.
+as arrays (units,), such as `quality` and `location`, are read; newer versions pickle them, and pickle is never loaded.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def read_spike_trains(path: Path) -> SpikeTrains:
     Raises:
         BadInput: the file is not one that pynapple saved from these.
     """
-    arrays = npy.read_npz(path, {"type", "t", "index", "keys", "quality"})
+    arrays = npy.read_npz(path, {"type", "t", "index", "keys", "quality", "location"})
     kind = str(np.ravel(arrays["type"])[0]) if "type" in arrays and arrays["type"].size else "no type"
     times = arrays.get("t")
     if kind not in KINDS or times is None or times.ndim != 1 or times.dtype.kind not in "fiu":
@@ -58,9 +59,11 @@ def read_spike_trains(path: Path) -> SpikeTrains:
         order = None if keys is None else np.argsort(keys, kind="stable")
         units = None if keys is None or order is None else keys[order]
         found = SpikeTrains.from_labels(times.astype(np.float64, copy=False), index, units)
-        labels = arrays.get("quality")
-        if labels is None or order is None or labels.shape != order.shape:
+        if order is None:
             return found
-        return SpikeTrains(found.times, found.ends, found.ids, [str(label) for label in labels[order]])
+        stated = {name: arrays[name] for name in ("quality", "location") if name in arrays}
+        texts = {name: [str(value) for value in its[order]] for name, its in stated.items() if its.shape == order.shape}
+        about = {"area": [place or None for place in texts["location"]]} if "location" in texts else {}
+        return replace(found, quality=texts.get("quality"), about=about)
     except Mismatch as error:
         raise error.at(path, SAVE_AGAIN) from None

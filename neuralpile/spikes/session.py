@@ -1,12 +1,24 @@
 """A session, as a `preprocess.py` returns it, and the options by which it is made."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import numpy as np
 
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, Mismatch, printable
 
+# What a recording can say of a unit, and the type of it; in the table of units of a build.
+UNIT_COLUMNS: dict[str, type] = {
+    "id": str,  # in the recording; "0", "1", … where it lists units without names
+    "area": str,
+    "electrode": str,
+    "group": str,  # of electrodes: an array or a probe
+    "x": float,  # position of the electrode, in the recording's own unit
+    "y": float,
+    "z": float,
+    "quality": str,  # in the recording's own words
+}
 TOKEN_COUNT_LIMIT = 10_000_000  # tokens in a row: that of the published corpus
 
 
@@ -68,6 +80,11 @@ class Session:
         notes: what a user should know: spikes left out, warnings in the file. One sentence each.
         whole: write one row, whatever its size, as the published corpus does for one data set.
         facts: what else report.json says of the session, such as how the counts were derived.
+        units: what the recording says of its units: some of `UNIT_COLUMNS`, each with a value or None for each row of
+            `counts`.
+        start_time: when the session began, as the recording states it; times without a zone count as UTC.
+        observed_fraction: share of the bins in which the recording was made, where it says so.
+        bin_size: width of the bins in seconds, where it is not that of the options.
 
     Example:
         >>> Session("sub-A", "ses-1", np.zeros((3, 50), np.uint8)).counts.shape
@@ -80,3 +97,28 @@ class Session:
     notes: list[str] = field(default_factory=list)
     whole: bool = False
     facts: Mapping[str, str | int | float] = field(default_factory=dict)
+    units: Mapping[str, Sequence[object]] = field(default_factory=dict)
+    start_time: datetime | None = None
+    observed_fraction: float | None = None
+    bin_size: float | None = None
+
+    def stated_units(self) -> dict[str, list[str | float | None]]:
+        """The columns of `units` that say something: NaN becomes None, and control codes become escapes.
+
+        Raises:
+            Mismatch: a column has another name, another type, or not a value for each row of `counts`.
+        """
+        columns: dict[str, list[str | float | None]] = {}
+        for name, values in self.units.items():
+            kind = UNIT_COLUMNS.get(name)
+            if kind is None:
+                raise Mismatch(f"columns of units {', '.join(UNIT_COLUMNS)}", name)
+            if len(values) != len(self.counts):
+                raise Mismatch(f"{name} of {len(self.counts):,} units, one for each row of counts", f"{len(values):,}")
+            try:
+                known = [None if value is None or value != value else kind(value) for value in values]  # NaN is none
+            except (TypeError, ValueError) as error:
+                raise Mismatch(f"{name} of units as {kind.__name__}", str(error)) from None
+            if any(value is not None for value in known):
+                columns[name] = [printable(value) if isinstance(value, str) else value for value in known]
+        return columns

@@ -1,8 +1,10 @@
 """Spike trains: what every reader of spike times returns, and how they become a session."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import compress
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,6 +28,9 @@ class SpikeTrains:
         ids: (units,), str: each unit's name in the file.
         quality: (units,), str: each unit's label in the file's own words, "" for none; None where there are no labels.
         unassigned: spikes of the file that belong to no unit and are not in `times`.
+        about: what else the file says of each unit: columns of `session.UNIT_COLUMNS`, (units,) each.
+        start_time: when the session began; None where the file does not say.
+        notes: what a user should know of the file.
 
     Raises:
         Mismatch: the ends do not fit the times, or a name or label is missing.
@@ -41,12 +46,20 @@ class SpikeTrains:
     ids: Sequence[str]
     quality: Sequence[str] | None = None
     unassigned: int = 0
+    about: Mapping[str, Sequence[object]] = field(default_factory=dict)
+    start_time: datetime | None = None
+    notes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         clock.check_ends(self.ends, self.times.size)
-        for what, values in (("ids", self.ids), ("quality labels", self.quality)):
+        for what, values in (("ids", self.ids), ("quality labels", self.quality), *self.about.items()):
             if values is not None and len(values) != len(self.ends):
                 raise Mismatch(f"{what} of {len(self.ends):,} units", f"{len(values):,}")
+
+    def columns(self) -> dict[str, Sequence[object]]:
+        """What the recording says of its units, for `Session.units`."""
+        quality = {} if self.quality is None else {"quality": [label or None for label in self.quality]}
+        return {"id": self.ids, **self.about, **quality}
 
     @classmethod
     def from_list(
@@ -171,13 +184,15 @@ def count(
     notes += binned.notes(options.as_published)
     if trains.unassigned:
         notes.append(f"{trains.unassigned:,} spikes that belong to no unit left out")
-    counts = binned.counts
+    notes += trains.notes
+    counts, units = binned.counts, trains.columns()
     if options.min_quality and levels:
         if trains.quality is None:
             raise Mismatch(f"quality labels {', '.join(levels)}", "none")
         good = at_least(trains.quality, levels, options.min_quality)
         notes.append(f"{np.count_nonzero(~good):,} of {len(good):,} units below {options.min_quality} left out")
         counts = counts[good]
+        units = {name: list(compress(values, good)) for name, values in units.items()}
     elif trains.quality and levels:
         notes.append(f"units of every label are counted: {_how_many(trains.quality, levels)}; --min_quality chooses")
-    return Session(subject_id, session_id, counts, notes)
+    return Session(subject_id, session_id, counts, notes, units=units, start_time=trains.start_time)

@@ -10,6 +10,7 @@ import pytest
 from helpers import ROOT
 from helpers.recordings import write_units
 
+import neuralpile.corpus.arrow  # noqa: F401  (imported while a session is built, but that is no part of it)
 from neuralpile.build import session
 from neuralpile.build.session import Task, build_session, code_digest
 from neuralpile.recordings import nwb

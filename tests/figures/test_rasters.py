@@ -17,8 +17,8 @@ from neuralpile import catalog
 from neuralpile.corpus import arrow, rows, store
 from neuralpile.corpus.rows import Row
 from neuralpile.errors import BadInput
-from neuralpile.figures import image, rasters, session_time, unit_order, view
-from neuralpile.figures.rasters import ABOVE, ASPECT, HEAD, LEFT, NARROWEST, RIGHT, WIDTH
+from neuralpile.figures import image, rasters, session_time, sheet, unit_order, view
+from neuralpile.figures.sheet import ABOVE, ASPECT, HEAD, LEFT, NARROWEST, RIGHT, WIDTH
 from neuralpile.open import open_data_set
 
 SCRIPT = "visualize_dataset.py"
@@ -254,7 +254,7 @@ def test_long_and_odd_ids_do_not_reach_the_next_panel():
 
 @given(st.lists(st.text(min_size=1, max_size=30), min_size=1, max_size=3), st.integers(15, 60))
 def test_titles_are_shortened_until_they_fit(parts, room):
-    title = rasters.shorten(parts, lambda title: len(title) <= room)
+    title = sheet.shorten(parts, lambda title: len(title) <= room)
     assert len(title) <= room
     whole = " · ".join(" ".join(part.split()) for part in parts)
     assert title == whole or (len(whole) > room and "…" in title)

@@ -96,3 +96,25 @@ def test_units_that_are_all_labelled_otherwise_are_not_dropped_silently(tmp_path
     folder = write_phy(tmp_path, SAMPLES, CLUSTERS, cluster_group="cluster_id\tgroup\n2\tnice\n4\tbad\n9\tbad\n")
     with pytest.raises(BadInput, match="expected quality labels noise, mua, good, found only 'bad', 'nice'"):
         phy.count_units(folder, Options(min_quality="mua"))
+
+
+INFO = "cluster_id\tKSLabel\tch\tsh\n2\tgood\t17\t0\n9\tmua\t\t1\n"
+
+
+def test_channels_and_shanks_are_those_of_cluster_info(tmp_path):
+    folder = write_phy(tmp_path / "rat1" / "day", SAMPLES, CLUSTERS, cluster_group=GROUP, cluster_info=INFO)
+    session = phy.count_units(folder / phy.SESSION_FILE, Options(min_quality="mua"))
+    assert session.units == {
+        "id": ["2", "4"],
+        "electrode": ["17", None],
+        "group": ["0", None],
+        "quality": ["good", "mua"],
+    }
+
+
+def test_a_damaged_cluster_info_is_a_note(tmp_path):
+    folder = write_phy(tmp_path / "rat1" / "day", SAMPLES, CLUSTERS)
+    (folder / "cluster_info.tsv").write_bytes(b"\xff\xfe\x00")
+    session = phy.count_units(folder / phy.SESSION_FILE, Options())
+    assert session.units == {"id": ["2", "4", "9"]}
+    assert "channels of clusters cannot be read" in session.notes[0]

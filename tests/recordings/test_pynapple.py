@@ -66,3 +66,8 @@ def test_what_pynapple_did_not_save_is_one_clear_line(tmp_path):
     (tmp_path / "a.npy").rename(tmp_path / "a.npz")
     with pytest.raises(BadInput, match="found a single array"):
         pynapple.read_spike_trains(tmp_path / "a.npz")
+
+
+def test_locations_saved_as_an_array_are_the_areas_of_units(tmp_path):
+    path = group(tmp_path / "mouse" / "x.npz", keys=np.array([5, 2]), location=np.array(["CA1", ""]))
+    assert pynapple.count_units(path, Options()).units == {"id": ["2", "5"], "area": [None, "CA1"]}
