@@ -50,7 +50,7 @@ def main() -> int:
     memory = limits.within_limit(given.memory or cli.machine_memory() // 4)
     matplotlib_folder.choose()
     from neuralpile.motifs import cluster, extract  # takes a second, which --help need not wait for
-    from neuralpile.motifs.run import Count
+    from neuralpile.motifs.run import Count, components
     from neuralpile.open import open_data_set
     from neuralpile.training import loss, tokenized
 
@@ -67,6 +67,12 @@ def main() -> int:
     job = tokenized.Job(given.p_n, given.p_t, given.vocabulary, given.split_for_fit, given.lossless)
     made = tokenized.run(data_set, job, count, encode, memory, out_dir)
     print("\n".join(["", *loss.lines(made.report), f"tokens: {made.folder}"]))
+    if hub:
+        from neuralpile.hub import card, publish
+
+        described = card.describe(components(data_set), data_set.manifest())
+        page = publish.push_tokens(made.folder, hub, {"command": options.command()}, described)
+        print(f"pushed to {given.hf_repo_name}: {page}")
     return 0
 
 

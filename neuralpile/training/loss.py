@@ -1,5 +1,6 @@
 """What encoding changes: patches outside the vocabulary, bits, spikes, counts and rates; as numbers and a figure."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -159,6 +160,7 @@ def describe(loss: Loss, others: Iterable[Table]) -> dict[str, Any]:
     tokens, units = max(1, loss.tokens), max(1, loss.units)
     frequencies = [loss.motifs, *(table.frequencies for table in others)]
     written = int(loss.written.sum())
+    sizes = sorted({n for n in SIZES if n < len(loss.motifs)} | {len(loss.motifs)})
     return {
         "rows": loss.rows,
         "tokens": loss.tokens,
@@ -175,7 +177,7 @@ def describe(loss: Loss, others: Iterable[Table]) -> dict[str, Any]:
         "unit_rate_after": loss.rate_after / units,
         "unit_rate_change": loss.rate_change / loss.rate if loss.rate else 0.0,
         "largest_unit_rate_change": loss.largest_change,
-        "coverage": {n: float(loss.motifs[:n].sum() / max(1, loss.patches)) for n in SIZES if n <= len(loss.motifs)},
+        "coverage": {n: float(loss.motifs[:n].sum() / max(1, loss.patches)) for n in sizes},
     }
 
 
@@ -202,7 +204,7 @@ COLUMNS = {
     "mean_absolute_count_error": ("count error", "{:.2e}"),
     "unit_rate_before": ("rate", "{:.4f}"),
     "unit_rate_after": ("after", "{:.4f}"),
-    "largest_unit_rate_change": ("most", ""),
+    "largest_unit_rate_change": ("most", "{:.2%}"),
 }
 
 
@@ -222,6 +224,10 @@ def lines(report: Mapping[str, Any]) -> list[str]:
     return ["  ".join(line) for line in aligned]
 
 
+# Paul Tol's bright colours, which people with colour blindness tell apart: personal.sron.nl/~pault
+LINES = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#777777")
+
+
 def draw(report: Mapping[str, Any], path: Path) -> None:
     """Draw the share of patches that vocabularies of 256 to 131,072 motifs do not have, so that one can be chosen.
 
@@ -237,19 +243,21 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     vocabulary = report["vocabulary"]
     figure = Figure((7, 4.6), dpi=150, layout="constrained")
     axes = figure.add_subplot()
-    styles = [
-        (line, colour)
-        for line in ("-", "--", ":", "-.")
-        for colour in ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#777777")
-    ]
-    if len(report["components"]) > 1:
-        for (name, facts), (line, colour) in zip(report["components"].items(), styles * 9, strict=False):
-            _plot(axes, facts["coverage"], label=name, ls=line, color=colour, lw=1)
-    _plot(axes, vocabulary["coverage"], label=f"all, {vocabulary['split']}", color="black", lw=2, marker=".")
+    styles = itertools.product(("-", "--", ":", "-."), LINES)
+    curves = {name: facts["coverage"] for name, facts in report["components"].items()}
+    if len(curves) > 1:
+        for (name, coverage), (line, colour) in zip(curves.items(), itertools.cycle(styles), strict=False):
+            _plot(axes, coverage, label=name, ls=line, color=colour, lw=1)
+    curves[""] = vocabulary["coverage"]
+    _plot(axes, curves[""], label=f"all, {vocabulary['split']}", color="black", lw=2, marker=".")
     axes.axvline(vocabulary["motifs"], color=COLOURS[1], lw=1, label=f"chosen: {vocabulary['motifs']:,}")
-    axes.set_xscale("log", base=2)
+    outside = [1 - share for line in curves.values() for share in line.values() if share < 1]
+    axes.set_ylim(min([0.1, *outside]) / 2, 1)  # also where nothing is outside: a logarithm has no zero
     axes.set_yscale("log")
+    axes.set_xlim(SIZES[0] / 1.2, SIZES[-1] * 1.2)
+    axes.set_xscale("log", base=2)
     axes.set_xticks(SIZES, [f"{n:,}" for n in SIZES], fontsize=7)
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
     axes.set_xlabel(f"motifs in the vocabulary, of {vocabulary['unique']:,}")
     axes.set_ylabel("share of patches it does not have")
     title = f"{report['data_set']}: patches of {vocabulary['p_n']} × {vocabulary['p_t']}"
