@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from neuralpile import catalog, cli, evaluation
-from neuralpile.build.record import REPORT, Report
+from neuralpile.build.record import Report
 from neuralpile.corpus import arrow, merge, split, store
 from neuralpile.corpus.manifest import CorpusManifest, info_of
 from neuralpile.corpus.rows import RowSource
@@ -189,7 +189,7 @@ def selected(components: Sequence[RowSource], given: argparse.Namespace) -> Iter
 
 
 def doubts(components: Sequence[RowSource]) -> Iterator[str]:
-    """What a user should know about the local builds before they are merged: missing sessions, unusual options."""
+    """What a user should know about the local builds before they are merged: damaged reports, unusual options."""
     published = set()
     for component, folder in ((component, component.folder) for component in components if component.folder):
         try:
@@ -200,9 +200,6 @@ def doubts(components: Sequence[RowSource]) -> Iterator[str]:
         if report is None:
             continue
         published.add(report.options.as_published)
-        if report.failed:
-            where = folder / REPORT
-            yield f"{component.name}: {len(report.failed)} of its session files were not built (see {where})"
         bin_size, info = report.options.bin_size, info_of(component)
         if info and bin_size != info.bin_width:
             yield f"{component.name}: built with --bin_size {bin_size}"

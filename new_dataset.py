@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 from neuralpile import catalog, cli, files
@@ -22,16 +23,16 @@ FORMATS = ("nwb", "phy", "table", "pynapple", "neo", "matlab")
 EXAMPLE = "python new_dataset.py my-lab --from phy --data_dir /data/sorted --species 'Mus musculus'"
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,60}", re.IGNORECASE)
 QUALITY = (
-    "The recordings label their units. Units of every label are counted, noise too. `--min_quality mua` or\n"
-    "`--min_quality good` leaves out those with a lower label.\n\n"
+    "The recordings label their units. Units of every label are counted, noise too. `--min_quality mua` or "
+    "`--min_quality good` leaves out those with a lower label."
 )
-LINE = 100  # characters of a line in a README
+LINE = 100  # characters of a line in what is written
 
 
 def main() -> int:
     """Parse the command line, write the folder, build one session, print what looks wrong."""
     given = _arguments()
-    folder = given.data_root / given.name
+    folder = given.data_root.resolve() / given.name
     if not NAME.fullmatch(given.name):
         raise BadInput("the name", "letters, digits, '-', '_' and '.'", repr(given.name), "choose another")
     if folder.exists() or (given.name in catalog.names()):
@@ -43,23 +44,24 @@ def main() -> int:
     with files.whole_folder(folder) as partial:
         (partial / "dataset.toml").write_text(_toml(given, data_dir, layout, species), encoding="utf-8")
         (partial / "preprocess.py").write_text(_script(given.name, layout), encoding="utf-8")
-        (partial / "README.md").write_text(_readme(given.name, folder, data_dir, layout), encoding="utf-8")
-    print(f"wrote {folder}: dataset.toml, preprocess.py, README.md", flush=True)
+        (partial / "README.md").write_text(_readme(given.name, folder, layout), encoding="utf-8")
+    print(f"wrote {catalog.from_root(folder)}: dataset.toml, preprocess.py, README.md", flush=True)
     if not species:
-        print(f"to fill in: species in {folder / 'dataset.toml'}", flush=True)
+        print(f"to fill in: species in {catalog.from_root(folder / 'dataset.toml')}", flush=True)
     script = folder / "preprocess.py"
+    shown = str(catalog.from_root(script))
     command = [sys.executable, str(script), "--data_dir", str(data_dir), "--max_files", "1"]
     path = os.pathsep.join(filter(None, [str(catalog.ROOT), os.environ.get("PYTHONPATH")]))
     status = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=False).returncode
     if status:
-        print(f"the first session could not be built; correct {script} and run it again", file=sys.stderr)
+        print(f"the first session could not be built; correct {shown} and run it again", file=sys.stderr)
         return 1
     from neuralpile.figures import checks  # after the build: these import matplotlib and datasets
     from neuralpile.open import open_data_set
 
     flags = checks.check(open_data_set(str(catalog.BUILD / given.name))).flags
     print("\n".join(f"looks wrong: {flag}" for flag in flags) or "nothing looks wrong in this session")
-    print(f"build all sessions: {shlex.join(['python', str(script), '--jobs', '2'])}")
+    print(f"build all sessions: {shlex.join(['python', shown, '--jobs', '2'])}")
     return 0
 
 
@@ -117,8 +119,6 @@ def _toml(given: argparse.Namespace, data_dir: Path, layout: Layout, species: st
 
     lines = [
         "# Fields that can be added: docs/dataset-toml.md",
-        f"title = {quoted(given.name)}",
-        "",
         "[source]",
         'archive = "local"',
         f"data_dir = {quoted(str(data_dir))}",
@@ -153,19 +153,23 @@ def _script(name: str, layout: Layout) -> str:
     return f'{header}{setup}\nif __name__ == "__main__":\n{call}\n'
 
 
-def _readme(name: str, folder: Path, data_dir: Path, layout: Layout) -> str:
+def _readme(name: str, folder: Path, layout: Layout) -> str:
     """The text of README.md."""
     which = " or ".join(f"`{pattern}`" for pattern in layout.include)
-    session = "Each folder with such a file" if layout.include[0] == layout.sample.name else "Each such file"
-    return (
-        f"# {name}\n\n"
-        f"{session} below `{data_dir}` is one session: {which}.\n"
-        "Its subject is the one that the file states or the path names; see `docs/your-own-data.md`.\n\n"
-        f"    {shlex.join(['python', str(folder / 'preprocess.py'), '--jobs', '2'])}\n\n"
-        f"{QUALITY if layout.qualities else ''}"
-        "The spike times of each unit are counted in bins of 20 ms that start at 0 s of the recording's clock. See\n"
-        "`docs/your-own-data.md` for what can be changed, and `docs/dataset-toml.md` for the fields of dataset.toml.\n"
+    one = f"folder with a file {which}" if layout.include[0] == layout.sample.name else f"file {which}"
+    script = catalog.from_root(folder / "preprocess.py")
+    paragraphs = (
+        f"# {name}",
+        f"Each {one} below `data_dir`, which `dataset.toml` names, is a session. Its subject is the one that the file "
+        "states or the path names.",
+        f"    {shlex.join(['python', str(script), '--jobs', '2'])}",
+        *([QUALITY] if layout.qualities else []),
+        "The spikes of each unit are counted in bins of 20 ms, which start at 0 s of the recording's clock. In "
+        "neuralpile, `docs/your-own-data.md` says how a subject is found and what can be changed, and "
+        "`docs/dataset-toml.md` lists the fields of `dataset.toml`.",
     )
+    wrapped = (text if text[0] in "# " else textwrap.fill(text, LINE) for text in paragraphs)
+    return "\n\n".join(wrapped) + "\n"
 
 
 if __name__ == "__main__":

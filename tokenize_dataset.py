@@ -57,12 +57,12 @@ def main() -> int:
     hub = options.hub(given)
     data_set = open_data_set(given.repo_name)
     out_dir = given.out_dir or catalog.BUILD / f"{data_set.name.replace('/', '--')}-tokens"
-    rows = tokenized.split_of(data_set, given.split_for_fit)
+    rows = data_set.only(given.split_for_fit)
     count: Count = partial(extract.extract, rows, jobs=given.jobs)
     encode: tokenized.Encode = partial(tokenized.in_threads, jobs=given.jobs)
     if given.scheduler:
-        opener = tokenized.OpenSplit(open_data_set, given.split_for_fit)
-        count = partial(cluster.extract, given.scheduler, opener, rows)
+        open_split = partial(open_data_set, split=given.split_for_fit)
+        count = partial(cluster.extract, given.scheduler, open_split, rows)
         encode = tokenized.OnCluster(given.scheduler, open_data_set)
     job = tokenized.Job(given.p_n, given.p_t, given.vocabulary, given.split_for_fit, given.lossless)
     made = tokenized.run(data_set, job, count, encode, memory, out_dir)

@@ -119,6 +119,11 @@ class DataSetInfo:
     data_citation: str = _in("citation", "")
 
     @property
+    def heading(self) -> str:
+        """The name, and the title where there is one."""
+        return self.name if self.title == self.name else f"{self.name}: {self.title}"
+
+    @property
     def recordings(self) -> Path:
         """The folder of the session files, unless the command line names another."""
         return self.folder / Path(self.data_dir).expanduser()
@@ -158,6 +163,11 @@ def _matched(pattern: str, name: str) -> str:
     """What a regular expression finds in a name: the group that matched, or else all of the match, or else the name."""
     found = re.search(pattern, name) if pattern else None
     return str(found[found.lastindex or 0]) if found else name
+
+
+def from_root(path: Path) -> Path:
+    """A path as commands and pages show it: from the root of the checkout, if it is in there."""
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
 
 
 def load(name: str) -> DataSetInfo:

@@ -1,30 +1,45 @@
 """From a reference to rows: every script that reads a data set takes the same three forms and opens them here."""
 
+import json
+import sys
+from functools import cache
 from pathlib import Path
 
 from neuralpile import catalog
 from neuralpile.corpus import store
 from neuralpile.corpus.rows import RowSource
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, printable
+
+REPORT = "report.json"  # what a build holds, and which files could not be built; written by `build.record`
 
 
-def open_data_set(reference: str) -> RowSource:
+def open_data_set(reference: str, split: str | None = None) -> RowSource:
     """Open a data set or a merged corpus, on this machine or on the Hub.
+
+    If some sessions of a local build could not be built, a warning is printed once.
 
     Parameters:
         reference: the name of a local build (`xiao`), a folder, or a Hub repository (`someone/xiao`).
+        split: only the rows of this split, such as `train`; by default those of all splits.
 
     Returns:
-        Its rows. `row(i)` gives one of them; iterating gives all.
+        Its rows. `row(i)` gives one of them, iterating gives all, `session(…)` those of a session in order of time.
 
     Raises:
-        BadInput: there is no such data set, it is not finished, or it has no spike counts.
+        BadInput: there is no such data set or split, it is not finished, or it has no spike counts.
 
     Example:
         >>> open_data_set("no-such-data-set")
         Traceback (most recent call last):
         neuralpile.errors.BadInput: no-such-data-set: expected a data set, found none of this name; ...
     """
+    rows = _opened(reference)
+    if rows.folder:
+        _warn_of_failed(rows.folder)
+    return rows if split is None else rows.only(split)
+
+
+def _opened(reference: str) -> RowSource:
     build = catalog.BUILD / reference
     if Path(reference).name == reference and build.is_dir():
         return store.open_folder(build)
@@ -37,3 +52,15 @@ def open_data_set(reference: str) -> RowSource:
     known = ", ".join(store.built()) or "none is built yet"
     do = f"give the name of a local build ({known}), a Hub repository (someone/name) or a folder"
     raise BadInput(reference, "a data set", "none of this name", do)
+
+
+@cache
+def _warn_of_failed(folder: Path) -> None:
+    """Print a warning if a build lacks sessions, by its report."""
+    try:
+        failed = json.loads((folder / REPORT).read_bytes())["failed"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # no report, or another's
+        return
+    if isinstance(failed, dict) and failed:
+        line = f"warning: {folder.name}: {len(failed)} of its session files were not built (see {folder / REPORT})"
+        print(printable(line), file=sys.stderr)

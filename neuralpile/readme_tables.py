@@ -1,11 +1,13 @@
 """Write the tables of the README and of docs/download.md from the catalog: `make table`."""
 
 import sys
+import textwrap
 
-from neuralpile import catalog
+from neuralpile import catalog, cli
 from neuralpile.catalog import published
 
 TABLE_START, BYTES_START = "<!-- table: made by `make table` -->", "<!-- bytes: made by `make table` -->"
+LINE = 120  # characters of a line of text
 TABLE_END = "<!-- end of table -->"
 
 
@@ -35,7 +37,8 @@ def table() -> str:
     sessions, tokens = sum(d.sessions or 0 for d in datasets), sum(d.tokens or 0 for d in datasets)
     lines.append(f"| **{len(datasets)} data sets** | | | | | | | **{sessions:,}** | | **{tokens:,}** | |")
     lines += ["", "⚠ Terms to know before you redistribute rows:", ""]
-    lines += [f"- **{d.name}**: {d.caveat}" for d in datasets if d.caveat]
+    caveats = [f"- **{d.name}**: {d.caveat}" for d in datasets if d.caveat]
+    lines += [textwrap.fill(caveat, LINE, subsequent_indent="  ", break_on_hyphens=False) for caveat in caveats]
     return "\n".join(lines)
 
 
@@ -59,9 +62,16 @@ def with_tables(page: str) -> str:
     return page
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Write the tables; return the exit status."""
+    cli.parser(__doc__ or "", "python -m neuralpile.readme_tables").parse_args()
     for path in (catalog.ROOT / "README.md", catalog.ROOT / "docs" / "download.md"):
         old = path.read_text(encoding="utf-8")
         new = with_tables(old)
         path.write_text(new, encoding="utf-8")
         sys.stdout.write(f"{path}: {'unchanged' if new == old else 'written'}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)

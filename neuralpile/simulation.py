@@ -4,18 +4,18 @@ Simulated recordings stand in for real ones in the demo and the tests, because e
 show is known. A number without a source in its docstring is our own choice.
 """
 
-import argparse
 import io
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuralpile import catalog
+from neuralpile import catalog, cli
+from neuralpile.cli import plural
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_file
 
@@ -348,39 +348,37 @@ def main(script: str, sessions: Mapping[str, tuple[int, float]], simulate: Calla
         sessions: path of every file below the data folder -> its number of units and its length in seconds.
         simulate: writes one file; called with its path, number of units, length, seed and NWB identifier.
     """
-    folder = Path(script).resolve().parent
+    cli.run(partial(_main, Path(script).resolve().parent, sessions, simulate))
+
+
+def _main(folder: Path, sessions: Mapping[str, tuple[int, float]], simulate: Callable[..., None]) -> int:
     name = folder.name
-    parser = argparse.ArgumentParser(
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description=f"Simulate the recordings of {name}. Nothing is downloaded, and files that exist are kept.",
-        epilog=f"example: python data/{name}/download.py --data_dir /scratch/{name} --seed 1",
+    parser = cli.parser(
+        f"Simulate the recordings of {name}. Nothing is downloaded, and files that exist are kept.",
+        f"python data/{name}/download.py --data_dir /scratch/{name} --seed 1",
     )
-    parser.add_argument("--data_dir", type=Path, default=folder / "raw", help="where to write (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the spikes (default: %(default)s)")
-    args = parser.parse_args()
-    if args.seed < 0:
-        parser.error(f"argument --seed: expected 0 or more, found {args.seed}")
+    parser.add_argument("--data_dir", type=Path, default=folder / "raw", help="where the files go")
+    parser.add_argument("--seed", type=cli.seed, metavar="N", default=0, help="of the spikes")
+    given = parser.parse_args()
 
     written, size = 0, 0
-    try:
-        for file, (n_units, seconds) in sessions.items():
-            path = args.data_dir / file
-            identifier = f"{name} {path.stem} seed {args.seed}"
-            kept = is_written(path, identifier)
-            if not kept:
-                simulate(path, n_units, seconds, [args.seed, *f"{name} {path.stem}".encode()], identifier)
-                written += 1
-            n_bytes = path.stat().st_size
-            size += n_bytes
-            print(f"{'kept ' if kept else 'wrote'} {file}: {n_units} units, {seconds:g} s, {n_bytes:,} bytes")
-    except BadInput as error:
-        sys.exit(f"error: {error}")
-    except OSError as error:
-        where = error.filename or args.data_dir
-        sys.exit(f"error: {where}: {error.strerror or error}; make room there, or give another --data_dir")
+    for file, (n_units, seconds) in sessions.items():
+        path = given.data_dir / file
+        identifier = f"{name} {path.stem} seed {given.seed}"
+        kept = is_written(path, identifier)
+        if not kept:
+            try:
+                simulate(path, n_units, seconds, [given.seed, *f"{name} {path.stem}".encode()], identifier)
+            except OSError as error:
+                do = "make room there, or give another --data_dir"
+                raise BadInput(path, "a file that can be written", error.strerror or str(error), do) from None
+            written += 1
+        n_bytes = path.stat().st_size
+        size += n_bytes
+        print(f"{'kept ' if kept else 'wrote'} {file}: {plural(n_units, 'unit')}, {seconds:g} s, {n_bytes:,} bytes")
 
-    print(f"{len(sessions)} files, {size:,} bytes ({written} written, {len(sessions) - written} kept): {args.data_dir}")
-    elsewhere = "" if args.data_dir == folder / "raw" else f" --data_dir {args.data_dir}"
-    script_path = folder / "preprocess.py"
-    inside = script_path.is_relative_to(catalog.ROOT)
-    print(f"next: python {script_path.relative_to(catalog.ROOT) if inside else script_path}{elsewhere}")
+    counts = f"{written} written, {len(sessions) - written} kept"
+    print(f"{plural(len(sessions), 'file')}, {size:,} bytes ({counts}): {given.data_dir}")
+    elsewhere = "" if given.data_dir == folder / "raw" else f" --data_dir {given.data_dir}"
+    print(f"next: python {catalog.from_root(folder / 'preprocess.py')}{elsewhere}")
+    return 0

@@ -102,6 +102,9 @@ def test_each_format_becomes_a_data_set_by_one_command(script, tmp_path, name):
     folder = tmp_path / "sets" / "my-lab"
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "dataset.toml", "preprocess.py"]
     assert tomllib.loads((folder / "dataset.toml").read_text())["recording"]["species"] == ["Mus musculus"]
+    page = (folder / "README.md").read_text()
+    assert str(raw) not in page
+    assert max(map(len, page.splitlines())) <= max(100, len(str(folder)) + 40)  # only a command can be longer
     again = script(folder / "preprocess.py")  # the folder says where its recordings are
     assert again.returncode == 0, again.stderr
 
@@ -117,6 +120,9 @@ def test_what_the_files_state_is_in_the_folder(script, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     recording = tomllib.loads((tmp_path / "sets" / "my-lab" / "dataset.toml").read_text())["recording"]
     assert recording == {"species": ['Rattus "norvegicus"'], "area": "CA1, V1"}
+    shown = script(tmp_path / "sets" / "my-lab" / "preprocess.py", "--help").stdout
+    assert "Build the spike counts of my-lab." in " ".join(shown.split())
+    assert "--as_published" not in shown
     built = script(tmp_path / "sets" / "my-lab" / "preprocess.py", "--min_quality", "good", "--mask_unobserved")
     assert built.returncode == 0, built.stderr
     assert "2 of 4 units below good left out" in built.stdout

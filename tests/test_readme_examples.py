@@ -57,7 +57,7 @@ def commands(page: Path) -> list[tuple[str, set[str]]]:
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory):
-    """A folder with build/neural-pile-primate: a corpus of one human and one monkey data set, and both builds."""
+    """A folder with a corpus of one human and one monkey data set, under the names of the examples, and both builds."""
     folder = tmp_path_factory.mktemp("examples")
     rng = np.random.default_rng(0)
     opened = []
@@ -71,6 +71,7 @@ def corpus(tmp_path_factory):
         opened.append(open_data_set(str(folder / "build" / name)))
     opened[1] = replace(opened[1], name="me/m1-a")  # the name of a component that was merged from the Hub
     merge.merge(opened, folder / "build" / catalog.PILE, SplitOptions(0.1, 0))
+    (folder / "build" / "simulated-pile").symlink_to(catalog.PILE)  # what `make demo` builds
     return folder
 
 
@@ -111,8 +112,11 @@ def test_the_first_example_shows_the_training_rows_and_no_others(printed, corpus
 
 
 def test_the_example_of_a_session_shows_its_segments_in_order(printed):
-    lines = printed(example_with("segment_id.removeprefix")).splitlines()
-    assert [line.split(maxsplit=1)[1] for line in lines] == ["segment_0 (70, 300)", "segment_1 (70, 300)"]
+    lines = printed(example_with("corpus.session(", "counts.shape")).splitlines()
+    assert [(line.split()[1], line.split(maxsplit=3)[3]) for line in lines] == [
+        ("segment_0", "(70, 300)"),
+        ("segment_1", "(70, 300)"),
+    ]
     assert len({line.split()[0] for line in lines}) == 1
 
 
@@ -203,6 +207,12 @@ def test_make_targets_on_a_page_exist(page):
     targets = set(re.findall(r"^([a-z]+):", makefile, re.M))
     text = page.read_text(encoding="utf-8")
     assert set(re.findall(r"(?:^    |`)make ([a-z]+)", text, re.M)) <= targets
+
+
+@pytest.mark.parametrize("page", [pytest.param(p, id=str(p.relative_to(ROOT))) for p in PAGES + DATA_PAGES])
+def test_lines_of_text_are_at_most_120_characters(page):
+    lines = FENCED.sub("", page.read_text(encoding="utf-8")).splitlines()
+    assert [line for line in lines if len(line) > 120 and not line.startswith("|")] == []  # a line of a table is whole
 
 
 def test_the_readme_is_short():

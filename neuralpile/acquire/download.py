@@ -21,6 +21,7 @@ from neuralpile import catalog, cli
 from neuralpile.acquire import archives, lock_list, record, transfer, unpack
 from neuralpile.acquire.archives import LOCK, RECORD, RemoteFile
 from neuralpile.catalog import DataSetInfo
+from neuralpile.cli import plural
 from neuralpile.errors import BadInput, printable
 from neuralpile.http_client import HttpClient
 
@@ -40,7 +41,7 @@ def _main(folder: Path) -> int:
     data_set = catalog.parse(folder.name, folder / "dataset.toml")
     command = f"python data/{data_set.name}/download.py"
     parser = cli.parser(
-        f"Fetch the recordings of {data_set.name} from {data_set.archive}. {data_set.title}",
+        f"Download the recordings of {data_set.heading}, from {data_set.archive}.",
         f"{command} --max_files 1        (a first look)\n  {command} --dry_run",
     )
     parser.add_argument("--data_dir", type=Path, default=data_set.recordings, help="where the files go")
@@ -244,7 +245,7 @@ def table(chosen: list[RemoteFile], downloads: Downloads) -> str:
     ]
     total = sum(file.size or 0 for file in chosen)
     missing = sum(file.size or 0 for file in chosen if not downloads.has(file))
-    lines.append(f"{len(chosen):,} files, {total:,} bytes ({_human(total)}), of these to fetch {missing:,}")
+    lines.append(f"{plural(len(chosen), 'file')}, {total:,} bytes ({_human(total)}), of these to fetch {missing:,}")
     return "\n".join(lines)
 
 
@@ -253,9 +254,8 @@ def report(chosen: list[RemoteFile], n_fetched: int, n_failed: int, seconds: flo
     total = sum(file.size or 0 for file in chosen)
     here = len(chosen) - n_fetched - n_failed
     failed = f", {n_failed} FAILED" if n_failed else ""
-    return (
-        f"{len(chosen):,} files, {_human(total)}: {n_fetched:,} fetched in {seconds:.0f} s, {here:,} were here{failed}"
-    )
+    files = f"{plural(len(chosen), 'file')}, {_human(total)}"
+    return f"{files}: {n_fetched:,} fetched in {seconds:.0f} s, {here:,} were here{failed}"
 
 
 def _human(n_bytes: int) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from neuralpile import catalog, cli
 from neuralpile.build.script import Read, Script
 from neuralpile.catalog import DataSetInfo
+from neuralpile.cli import plural
 from neuralpile.hub import options as hub_options
 from neuralpile.spikes.session import TOKEN_COUNT_LIMIT, Options
 
@@ -102,8 +103,8 @@ def _main(script: Script) -> int:
 
 
 def _arguments(data_set: DataSetInfo, script: Script) -> argparse.Namespace:
-    command = f"python data/{data_set.name}/preprocess.py"
-    parser = cli.parser(f"Spike counts of {data_set.name}. {data_set.title}", f"{command} --jobs 2")
+    command = f"python {catalog.from_root(script.path)}"
+    parser = cli.parser(f"Build the spike counts of {data_set.heading}.", f"{command} --jobs 2")
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--data_dir", type=Path, default=data_set.recordings, help="where the recordings are")
     if data_set.archive in STREAMED:
@@ -118,7 +119,10 @@ def _arguments(data_set: DataSetInfo, script: Script) -> argparse.Namespace:
     )
     parser.add_argument("--token_count_limit", type=cli.token_limit, default=TOKEN_COUNT_LIMIT, help="tokens in a row")
     hub_options.add_publishing(parser, "the rows")
-    parser.add_argument("--as_published", action="store_true", help="reproduce the published values bit for bit")
+    if data_set.tokens is None:  # not in the published corpus
+        parser.set_defaults(as_published=False)
+    else:
+        parser.add_argument("--as_published", action="store_true", help="reproduce the published values bit for bit")
     parser.add_argument("--strict", action="store_true", help="end at the first file that cannot be built")
     parser.add_argument("--jobs", type=cli.positive_int, default=1, help="sessions at a time, each in its own process")
     parser.set_defaults(own_bin=data_set.own_bin, subject=data_set.subject)
@@ -164,10 +168,11 @@ def summary(report: "Report", data_set: DataSetInfo, out_dir: Path) -> str:
         line = f"{key.replace('_', ' '):16}{_show(value):>18}{_show(published.get(key)):>18}"
         lines.append(f"{line}{'  differs' * (key in differs)}".rstrip())
     if data_set.sessions is not None and report.totals.sessions < data_set.sessions:
-        lines.append(f"{report.totals.sessions} of the {data_set.sessions} {heading} sessions are here")
+        lines.append(f"{report.totals.sessions:,} of {plural(data_set.sessions, f'{heading} session')} built")
     if streamed := [facts.streamed for facts in report.sessions if facts.streamed]:
         received, of = sum(part.bytes for part in streamed), sum(part.of for part in streamed)
-        lines.append(f"streamed {received:,} of {of:,} bytes, in {sum(part.requests for part in streamed):,} requests")
+        requests = plural(sum(part.requests for part in streamed), "request")
+        lines.append(f"streamed {received:,} of {of:,} bytes, in {requests}")
     notes = [f"{facts.subject_id} {facts.session_id}: {note}" for facts in report.sessions for note in facts.notes]
     lines += [f"note: {note}" for note in notes[:NOTES_SHOWN]]
     if len(notes) > NOTES_SHOWN:

@@ -13,6 +13,7 @@ from neuralpile.open import open_data_set
 
 def main() -> int:
     """Print the table; return the exit status."""
+    cli.parser(__doc__ or "", "python -m neuralpile.build.verify").parse_args()
     built = store.built()
     if not built:
         raise BadInput(catalog.BUILD, "built data sets", "none", "run data/<name>/preprocess.py of some")

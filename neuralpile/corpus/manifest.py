@@ -82,7 +82,7 @@ class Component:
     """A data set in a corpus.
 
     Attributes:
-        rows: fingerprint of its rows.
+        rows: fingerprint of its rows and its tables.
         sides: what of it is in each split.
         manifest: its own manifest, if it has one.
     """

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from neuralpile import __version__
 from neuralpile.catalog import DataSetInfo
-from neuralpile.corpus import arrow, rows, split
+from neuralpile.corpus import arrow, rows, split, tables
 from neuralpile.corpus.manifest import Component, CorpusManifest, info_of
 from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Row, RowSource
 from neuralpile.corpus.split import Part, Sides, SplitOptions
@@ -51,7 +51,7 @@ def merge(components: Sequence[RowSource], out_dir: Path, options: SplitOptions)
     """
     components = sorted(components, key=lambda component: component.name)
     _check(components, out_dir)
-    fingerprints = {component.name: component.fingerprint for component in components}
+    fingerprints = {component.name: component.fingerprint + tables.digest(component) for component in components}
     if (done := _done(out_dir, options, fingerprints)) is not None:
         remove_replaced(out_dir)
         return done
@@ -61,8 +61,9 @@ def merge(components: Sequence[RowSource], out_dir: Path, options: SplitOptions)
         local = [_fetched(component, folder / FETCHED / str(n)) for n, component in enumerate(components)]
         order = _Order(local, infos, options)
         _write(order, folder, job, options.splits)
+        tables.write_parts(folder, order.tables(options.splits))
         made = {
-            component.name: Component(component.fingerprint, order.sides[component.name], component.manifest())
+            component.name: Component(fingerprints[component.name], order.sides[component.name], component.manifest())
             for component in components
         }
         write_text(folder / arrow.MANIFEST, CorpusManifest(__version__, options.stated(), made).to_json())
@@ -108,6 +109,14 @@ class _Order:
         which = int(np.searchsorted(self.starts, number, side="right")) - 1
         component = self.components[which]
         return component.row(number - int(self.starts[which]))._replace(source_dataset=component.name)
+
+    def tables(self, splits: Sequence[str]) -> Iterator[tables.Tables]:
+        """The tables of sessions and of units of each component, as they are in the corpus."""
+        for component, start in zip(self.components, self.starts, strict=False):
+            names = component.names()
+            its = self.assigned[start : start + len(names)].tolist()
+            chosen = [(name, splits[i]) for name, i in zip(names, its, strict=True) if i < len(splits)]
+            yield tables.of_component(component.name, tables.of(component), chosen)
 
 
 def _check_named(parts: Sequence[Part], options: SplitOptions) -> None:
@@ -166,6 +175,8 @@ def _fetched(component: RowSource, folder: Path) -> LocalRows:
                 bar.update(int(sizes[shard].sum()))
             else:
                 arrow.write_rows(files[-1], read(shard.tolist()), SCHEMA)
+    if (own := tables.stored(component)) is not None:
+        tables.write(folder, *own)
     arrow.finish(folder, files, SCHEMA, hashlib.sha256(component.fingerprint.encode()).hexdigest())
     return replace(open_folder(folder), name=component.name)
 
@@ -245,10 +256,11 @@ def _shards(numbers: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> Ite
 
 
 def check(corpus: RowSource, components: Sequence[RowSource]) -> list[str]:
-    """Compare a corpus with its components, row by row; one row is in memory.
+    """Compare a corpus with its components, row by row, and its tables with theirs; one row is in memory.
 
     Returns:
-        The differences in words: rows that only the corpus has, and rows that it lacks. Empty if there are none.
+        The differences in words: rows that only the corpus has, rows that it lacks, and tables that are not those of
+        the components. Empty if there are none.
     """
 
     def shown(data_set: RowSource) -> Iterator[Row]:
@@ -258,7 +270,11 @@ def check(corpus: RowSource, components: Sequence[RowSource]) -> list[str]:
     for component in components:
         missing.update((component.name, rows.digest([row])) for row in shown(component))
     found = []
+    chosen: dict[str, list[tuple[rows.Names, str]]] = {component.name: [] for component in components}
+    split_of = np.repeat([*corpus.splits], [len(numbers) for numbers in corpus.splits.values()])
     for i, row in enumerate(shown(corpus)):
+        names = rows.Names(row.subject_id, row.session_id, row.segment_id)
+        chosen.setdefault(row.source_dataset or "", []).append((names, str(split_of[i])))
         key = row.source_dataset or "", rows.digest([row._replace(source_dataset=None)])
         if missing[key] > 0:
             missing[key] -= 1
@@ -266,4 +282,5 @@ def check(corpus: RowSource, components: Sequence[RowSource]) -> list[str]:
             name = f"{row.source_dataset} {row.subject_id} {row.session_id} {row.segment_id}"
             found.append(f"row {i}, {name}: not in the component, or twice")
     lost = Counter(name for (name, _), n in missing.items() for _ in range(n))
-    return [*found, *(f"{n:,} rows of {name} are missing" for name, n in lost.items())]
+    found += [f"{n:,} rows of {name} are missing" for name, n in lost.items()]
+    return found + tables.differences(corpus, components, chosen)

@@ -1,7 +1,8 @@
 """Rows of a data set: their schema, how long sessions are cut into segments, and what every source of rows offers."""
 
+import difflib
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from neuralpile.errors import Mismatch
+from neuralpile.errors import BadInput, Mismatch
 
 # Exactly the published schema: spike counts (units, bins) as nested lists, then subject, session and segment.
 COUNTS = pa.list_(pa.list_(pa.uint8()))
@@ -33,6 +34,7 @@ class Row(NamedTuple):
         session_id: name of the session.
         segment_id: `segment_<i>`, the i-th part of the session along time.
         source_dataset: name of the data set; only rows of merged corpora have it.
+        split: of the data set that the row was read from; None where it was not read from one.
     """
 
     counts: npt.NDArray[np.uint8]
@@ -40,14 +42,16 @@ class Row(NamedTuple):
     session_id: str
     segment_id: str
     source_dataset: str | None = None
+    split: str | None = None
 
 
 class Names(NamedTuple):
-    """What a row is called."""
+    """What a row is called; only rows of merged corpora have a source data set."""
 
     subject_id: str
     session_id: str
     segment_id: str
+    source_dataset: str | None = None
 
 
 class RowSource(Protocol):
@@ -85,6 +89,15 @@ class RowSource(Protocol):
     def row(self, i: int) -> Row:
         """Row `i`, counted over all splits in order. Raises BadInput if it holds no spike counts."""
 
+    def session(self, *key: str | None) -> list[Row]:
+        """The rows of a session, in order of time, from all splits: `session(source_dataset, subject_id, session_id)`.
+
+        Data sets that are not merged take `session(subject_id, session_id)` too. Raises BadInput: there is none.
+        """
+
+    def only(self, split: str) -> "RowSource":
+        """The rows of one split alone, counted from 0. Raises BadInput: there is no such split."""
+
     def __iter__(self) -> Iterator[Row]:
         """All rows, in order."""
 
@@ -93,6 +106,12 @@ class RowSource(Protocol):
 
     def manifest(self) -> dict[str, Any] | None:
         """What it was made of; None if it has no readable `manifest.json`."""
+
+    def sessions(self) -> pa.Table:
+        """Its table of sessions (`tables.SESSIONS`), of all splits; made of the rows if it was built without."""
+
+    def units(self) -> pa.Table | None:
+        """Its table of units (`tables.UNITS`), of all splits; None if it was built without."""
 
 
 def check_schema(schema: pa.Schema) -> None:
@@ -106,15 +125,66 @@ def check_schema(schema: pa.Schema) -> None:
         raise Mismatch("columns of different names", ", ".join(schema.names))
     if types.get("spike_counts") != COUNTS:
         raise Mismatch("a column spike_counts of lists of lists of uint8", str(types.get("spike_counts")))
-    for column in (*Names._fields, *(["source_dataset"] if "source_dataset" in types else [])):
+    for column in (*SCHEMA.names[1:], *(["source_dataset"] if "source_dataset" in types else [])):
         if types.get(column) not in (pa.string(), pa.large_string()):
             raise Mismatch(f"a column {column} of strings", str(types.get(column)))
 
 
+def check_split(source: RowSource, split: str) -> None:
+    """Raise BadInput if a data set has no split of this name."""
+    if split not in source.splits:
+        found = ", ".join(source.splits) or "none"
+        raise BadInput(source.name, f"a split {split}", found, f"name one of its splits: {found}")
+
+
 def names_of(table: pa.Table) -> list[Names]:
     """What the rows of an Arrow table are called; its counts need not be there."""
-    columns = [table.column(name).to_pylist() for name in Names._fields]
+    columns = [table.column(name).to_pylist() for name in Names._fields if name in table.column_names]
     return [Names(*row) for row in zip(*columns, strict=True)]
+
+
+def sessions_of(names: Sequence[Names]) -> dict[tuple[str, ...], list[int]]:
+    """The numbers of the rows of each session, in order of their segments.
+
+    A session is named by source data set (where the rows have one), subject and session. If several files share one
+    name, their segments of one number stand side by side, in the order of the rows.
+
+    Example:
+        >>> sessions_of([Names("A", "1", "segment_10"), Names("A", "1", "segment_9")])
+        {('A', '1'): [1, 0]}
+    """
+    found: dict[tuple[str, ...], list[int]] = {}
+    for i, name in enumerate(names):
+        source = () if name.source_dataset is None else (name.source_dataset,)
+        found.setdefault((*source, name.subject_id, name.session_id), []).append(i)
+
+    def segment(i: int) -> int:
+        number = names[i].segment_id.rpartition("_")[2]
+        return int(number) if number.isdecimal() else 0
+
+    return {key: sorted(its, key=segment) for key, its in found.items()}
+
+
+def find_session(sessions: Mapping[tuple[str, ...], list[int]], key: Sequence[str | None], where: str) -> list[int]:
+    """The numbers of a session's rows.
+
+    Parameters:
+        sessions: as `sessions_of` gives them.
+        key: source data set (None, or absent, in data sets that are not merged), subject and session.
+        where: name of the data set, for the error.
+
+    Raises:
+        BadInput: there is no such session; the error names those whose names are nearest.
+    """
+    name = tuple(part for part in key if part is not None)
+    if name in sessions:
+        return sessions[name]
+    written = {" / ".join(known): known for known in sessions}
+    near = difflib.get_close_matches(" / ".join(name), written, n=3, cutoff=0.3)
+    one = next(iter(sessions), ("subject", "session"))
+    parts = ("source data set, subject and session", "subject and session")[len(one) == 2]
+    do = f"give {parts}, for example {', '.join(str(written[text]) for text in near or [*written][:3])}"
+    raise BadInput(where, "a session of this data set", str(name), do if sessions else "build it first")
 
 
 def segment_length(n_units: int, n_bins: int, limit: int, as_published: bool = False) -> int:
@@ -158,7 +228,7 @@ def digest(rows: Iterable[Row]) -> str:
     """SHA-256 over the content of rows: their names, shapes and counts, in this order."""
     sha = hashlib.sha256()
     for row in rows:
-        sha.update(repr((row[1:], row.counts.shape)).encode())
+        sha.update(repr((row[1:5], row.counts.shape)).encode())
         sha.update(np.ascontiguousarray(row.counts).data)
     return sha.hexdigest()
 

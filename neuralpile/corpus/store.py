@@ -1,13 +1,14 @@
 """Reads rows from disk: Hugging Face data sets of Arrow files, one byte a token.
 
 A data set of any size opens without reading its rows: `state.json` says which files it has. The files are mapped into
-memory, a row's counts are a view of the map, and maps are closed again before they hold much memory.
+memory, a row's counts are a view of the map, and pages that were read are dropped before they hold much memory.
 """
 
+import mmap
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -19,12 +20,25 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from neuralpile import catalog
+from neuralpile.corpus import tables
 from neuralpile.corpus.arrow import MANIFEST, SPLITS, STATE, is_finished, parse_manifest
-from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Names, Row, check_schema, from_batch, names_of
+from neuralpile.corpus.rows import (
+    MERGED_SCHEMA,
+    SCHEMA,
+    Names,
+    Row,
+    check_schema,
+    check_split,
+    find_session,
+    from_batch,
+    names_of,
+    sessions_of,
+)
 from neuralpile.errors import BadInput, Mismatch
 
-MAPPED = 64_000_000  # bytes that are read before all maps are closed: they stay in memory while their map is open
-OPEN = 16  # files that are open at a time
+MAPPED = 64_000_000  # bytes that are read before they are dropped from this process's memory
+OPEN = 128  # files that are open at a time; systems let a process open 256 or more
+KEPT = 4_096  # views of rows that are kept, of about 1 kB each
 TOGETHER = 1_000  # record batches whose names are read together
 
 T = TypeVar("T")
@@ -125,52 +139,92 @@ class _File:
             raise BadInput(self.path, "a whole Arrow file", str(error), AGAIN) from None
 
 
-class _Maps:
-    """Arrow files that are mapped into memory: at most OPEN, and closed after MAPPED bytes were read of them.
+class _Map:
+    """An Arrow file that is mapped into memory, and the rows that were taken from it."""
 
-    Pages of a mapped file that were read count as this process's memory until the map is closed, and clusters end jobs
-    for it. A closed map lives on while views of its rows do.
-    """
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            self.pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.content = pa.py_buffer(self.pages)
+        self.rows: dict[int, Row] = {}
 
-    def __init__(self) -> None:
-        self._open: OrderedDict[Path, pa.MemoryMappedFile] = OrderedDict()
-        self._read = 0
-        self._lock = threading.Lock()
-
-    def batch(self, file: _File, number: int) -> pa.RecordBatch:
-        """A record batch of a file. Raises BadInput: it is damaged."""
-        index = file.index
+    def row(self, file: _File, i: int) -> Row:
+        """Row `i` of the file. Raises BadInput and Mismatch."""
+        place = int(np.searchsorted(file.index.ends, i, side="right")) - 1
         try:
-            with self._lock:
-                if self._read > MAPPED:
-                    self._clear()
-                source = self._open.pop(file.path, None) or pa.memory_map(str(file.path))
-                self._open[file.path] = source
-                if len(self._open) > OPEN:
-                    self._open.popitem(last=False)
-                source.seek(int(index.offsets[number]))
-                message = pa.ipc.read_message(source)
-                self._read += message.body.size if message.body else 0
-            batch = pa.ipc.read_record_batch(message, file.schema)
+            source = pa.BufferReader(self.content)
+            source.seek(int(file.index.offsets[place]))
+            batch = pa.ipc.read_record_batch(pa.ipc.read_message(source), file.schema)
             batch.validate(full=True)  # offsets that lead outside of the values would end the process
         except DAMAGE as error:
             raise BadInput(file.path, "a whole Arrow file", str(error), AGAIN) from None
-        return batch
+        return from_batch(batch, i - int(file.index.ends[place]))
 
-    def close(self) -> None:
-        """Close all maps; those that are needed again are opened again."""
+    def release(self) -> None:
+        """Drop what was read from this process's memory. The page cache keeps it, and views stay valid."""
+        if hasattr(self.pages, "madvise"):
+            self.pages.madvise(mmap.MADV_DONTNEED)
+
+
+class _Maps:
+    """Arrow files that are mapped into memory: at most OPEN, and their pages dropped after MAPPED bytes were read.
+
+    Pages of a mapped file that were read count as this process's memory, and clusters end jobs for it. Maps and views
+    are kept: to map a file anew for every row, and to check it, takes six times as long as to take a row that is kept.
+    A map that is closed lives on while views of its rows do.
+    """
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[Path, _Map] = OrderedDict()
+        self._read = self._kept = 0
+        self._lock = threading.Lock()
+
+    def row(self, file: _File, i: int, split: str) -> Row:
+        """Row `i` of a file. Raises BadInput: the file is damaged. Raises Mismatch: the row holds no spike counts."""
         with self._lock:
-            self._clear()
+            if self._read > MAPPED:
+                self._release()
+            mapped = self._open.pop(file.path, None) or _opened(file.path)
+            self._open[file.path] = mapped
+            if len(self._open) > OPEN:
+                self._kept -= len(self._open.popitem(last=False)[1].rows)
+            row = mapped.rows.get(i)
+            if row is None:
+                row = mapped.row(file, i)._replace(split=split)
+                self._keep(mapped, i, row)
+            self._read += row.counts.size
+        return row
 
-    def _clear(self) -> None:
-        self._open.clear()
+    def release(self) -> None:
+        """Drop what was read from this process's memory; it is read again where it is needed."""
+        with self._lock:
+            self._release()
+
+    def _release(self) -> None:
+        for mapped in self._open.values():
+            mapped.release()
         self._read = 0
+
+    def _keep(self, mapped: _Map, i: int, row: Row) -> None:
+        if self._kept == KEPT:
+            for other in self._open.values():
+                other.rows.clear()
+            self._kept = 0
+        mapped.rows[i] = row
+        self._kept += 1
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__()  # type: ignore[misc]
+
+
+def _opened(path: Path) -> _Map:
+    try:
+        return _Map(path)
+    except (OSError, ValueError) as error:  # of an empty file
+        raise BadInput(path, "a whole Arrow file", str(error), AGAIN) from None
 
 
 @dataclass(frozen=True)
@@ -182,12 +236,14 @@ class LocalRows:
         files: the Arrow files of each split.
         fingerprint: changes with the rows.
         folder: where it is.
+        whole: the data set with all its splits, if this is one of them.
     """
 
     name: str
     files: Mapping[str, Sequence[_File]]
     fingerprint: str = ""
     folder: Path | None = None
+    whole: "LocalRows | None" = field(default=None, repr=False)
     _maps: _Maps = field(default_factory=_Maps, repr=False, compare=False)
 
     @property
@@ -207,26 +263,44 @@ class LocalRows:
         return int(self._ends[-1])
 
     @cached_property
-    def _all(self) -> list[_File]:
-        return [file for files in self.files.values() for file in files]
+    def _all(self) -> list[tuple[str, _File]]:
+        """Each file, and its split."""
+        return [(split, file) for split, files in self.files.items() for file in files]
 
     @cached_property
     def _ends(self) -> npt.NDArray[np.int64]:
         """The number of rows before each file, and in all."""
-        return np.cumsum([0, *(file.rows for file in self._all)], dtype=np.int64)
+        return np.cumsum([0, *(file.rows for _, file in self._all)], dtype=np.int64)
 
     def names(self) -> list[Names]:
         """What the rows are called, in order. Their counts are not read."""
-        return [names for file in self._all for table in _tables(file) for names in names_of(table)]
+        return [names for _, file in self._all for table in _tables(file) for names in names_of(table)]
 
     def tokens(self) -> list[int]:
         """Tokens in each row. Of the counts, only the offsets are read."""
-        return [n for file in self._all for batch in file.batches(["spike_counts"]) for n in _tokens(batch)]
+        return [n for _, file in self._all for batch in file.batches(["spike_counts"]) for n in _tokens(batch)]
 
     def manifest(self) -> dict[str, Any] | None:
         """What it was made of, as its `manifest.json` says; None if it has none that can be read."""
         path = self.folder and self.folder / MANIFEST
         return parse_manifest(path.read_bytes()) if path and path.is_file() else None
+
+    def sessions(self) -> pa.Table:
+        """Its table of sessions (`tables.SESSIONS`), of all splits; made of the rows if it was built without.
+
+        Raises:
+            BadInput: the file is damaged.
+        """
+        found = tables.read_sessions(self.folder) if self.folder else None
+        return tables.of_rows(self) if found is None else found
+
+    def units(self) -> pa.Table | None:
+        """Its table of units (`tables.UNITS`), of all splits; None if it was built without.
+
+        Raises:
+            BadInput: the file is damaged.
+        """
+        return tables.read_units(self.folder) if self.folder else None
 
     def row(self, i: int) -> Row:
         """Row `i`, counted over all splits in order. Its counts are a read-only view of the file.
@@ -237,14 +311,38 @@ class LocalRows:
         if not 0 <= i < len(self):
             raise IndexError(i)
         number = int(np.searchsorted(self._ends, i, side="right")) - 1
-        file, within = self._all[number], i - int(self._ends[number])
-        place = int(np.searchsorted(file.index.ends, within, side="right")) - 1
-        batch = self._maps.batch(file, place)
+        split, file = self._all[number]
         try:
-            return from_batch(batch, within - int(file.index.ends[place]))
+            return self._maps.row(file, i - int(self._ends[number]), split)
         except Mismatch as error:
-            split, numbers = next((split, numbers) for split, numbers in self.splits.items() if i in numbers)
-            raise error.at(f"{self.name}, {split}, row {i - numbers.start}", "build it again") from None
+            raise error.at(f"{self.name}, {split}, row {i - self.splits[split].start}", "build it again") from None
+
+    def only(self, split: str) -> "LocalRows":
+        """The rows of one split alone, counted from 0; `session` still finds those of all splits.
+
+        Raises:
+            BadInput: there is no such split.
+        """
+        check_split(self, split)
+        fingerprint = f"{self.fingerprint} {split}"
+        return replace(self, files={split: self.files[split]}, fingerprint=fingerprint, whole=self.whole or self)
+
+    def session(self, *key: str | None) -> list[Row]:
+        """The rows of a session, in order of time, from all splits.
+
+        Parameters:
+            key: source data set, subject and session, as the rows name them; a data set that is not merged takes
+                subject and session too. Several files that share one name are not told apart.
+
+        Raises:
+            BadInput: there is no such session; the error names those whose names are nearest.
+        """
+        whole = self.whole or self
+        return [whole.row(i) for i in find_session(whole._sessions, key, self.name)]
+
+    @cached_property
+    def _sessions(self) -> dict[tuple[str, ...], list[int]]:
+        return sessions_of(self.names())
 
     def __iter__(self) -> Iterator[Row]:
         return self.read(range(len(self)))
@@ -253,13 +351,13 @@ class LocalRows:
         """These rows, in this order. What was read of them does not stay in memory."""
         for i in numbers:
             yield self.row(i)
-        self._maps.close()
+        self._maps.release()
 
 
 def _tables(file: _File) -> Iterator[pa.Table]:
     """The names of the rows of a file, of many record batches at a time."""
     batches: list[pa.RecordBatch] = []
-    for batch in file.batches(Names._fields):
+    for batch in file.batches([name for name in Names._fields if name in file.schema.names]):
         batches.append(batch)
         if len(batches) == TOGETHER:
             yield pa.Table.from_batches(batches)

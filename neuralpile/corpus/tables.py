@@ -4,21 +4,27 @@ A line of the table of sessions is one session; a line of the table of units is 
 What a recording does not say is null. `source_dataset`, `subject_id` and `session_id` are those of the rows.
 """
 
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import parquet
 
-from neuralpile import evaluation
+from neuralpile import catalog, evaluation
 from neuralpile.catalog import DataSetInfo
+from neuralpile.corpus.manifest import info_of
+from neuralpile.corpus.rows import Names, RowSource
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_file
 from neuralpile.spikes.session import UNIT_COLUMNS
 
 SESSIONS_FILE, UNITS_FILE = "sessions.parquet", "units.parquet"
+SEPARATOR = "\0"  # between parts of names: in no name
 
 KEY = [("source_dataset", pa.string()), ("subject_id", pa.string()), ("session_id", pa.string())]
 SESSIONS = pa.schema(
@@ -59,6 +65,18 @@ UNITS = pa.schema(
 )
 
 
+class Tables(NamedTuple):
+    """The tables of a data set or a corpus.
+
+    Attributes:
+        sessions: of the schema `SESSIONS`.
+        units: of the schema `UNITS`.
+    """
+
+    sessions: pa.Table
+    units: pa.Table
+
+
 def write(folder: Path, sessions: pa.Table, units: pa.Table) -> None:
     """Write both tables into a folder, each file whole or not at all. The same tables give the same bytes.
 
@@ -67,9 +85,20 @@ def write(folder: Path, sessions: pa.Table, units: pa.Table) -> None:
         sessions: a table of the schema `SESSIONS`.
         units: a table of the schema `UNITS`.
     """
-    for name, table, schema in ((SESSIONS_FILE, sessions, SESSIONS), (UNITS_FILE, units, UNITS)):
-        with whole_file(folder / name) as partial:
-            parquet.write_table(table.cast(schema), partial, compression="zstd")
+    write_parts(folder, [Tables(sessions, units)])
+
+
+def write_parts(folder: Path, parts: Iterable[Tables]) -> None:
+    """Write tables that come in parts, one of them in memory, as `write` does."""
+    with (
+        whole_file(folder / SESSIONS_FILE) as sessions,
+        whole_file(folder / UNITS_FILE) as units,
+        parquet.ParquetWriter(sessions, SESSIONS, compression="zstd") as sessions_writer,
+        parquet.ParquetWriter(units, UNITS, compression="zstd") as units_writer,
+    ):
+        for part in parts:
+            sessions_writer.write_table(part.sessions.cast(SESSIONS).combine_chunks())
+            units_writer.write_table(part.units.cast(UNITS).combine_chunks())
 
 
 def delete(folder: Path) -> None:
@@ -107,14 +136,27 @@ def read_units(folder: Path) -> pa.Table | None:
 
 def _read(path: Path, schema: pa.Schema) -> pa.Table | None:
     try:
-        # Read whole and by this process alone: the file can be replaced later.
-        table = parquet.ParquetFile(pa.BufferReader(path.read_bytes())).read()
-        return table.select(schema.names).cast(schema)
+        return parse(path.read_bytes(), schema, str(path))
     except FileNotFoundError:
         return None
+
+
+def parse(content: bytes, schema: pa.Schema, where: str) -> pa.Table:
+    """The table in a Parquet file.
+
+    Parameters:
+        content: of the file.
+        schema: SESSIONS or UNITS.
+        where: what the file is called, for the error.
+
+    Raises:
+        BadInput: the file is damaged, or another table.
+    """
+    try:
+        return parquet.ParquetFile(pa.BufferReader(content)).read().select(schema.names).cast(schema)
     except (pa.ArrowException, OSError, KeyError) as error:
-        expected, do = f"a table of {', '.join(schema.names)}", "build or merge again"
-        raise BadInput(path, expected, str(error), do) from None
+        expected = f"a table of {', '.join(schema.names)}"
+        raise BadInput(where, expected, str(error), "build or merge again") from None
 
 
 def where(sessions: pa.Table, expression: str) -> npt.NDArray[np.bool_]:
@@ -181,3 +223,114 @@ def known_of(name: str, info: DataSetInfo | None, subject_id: str, session_id: s
         "restricted": info.restricted,
         "doi": info.paper_doi or None,
     }
+
+
+def of_rows(source: RowSource) -> pa.Table:
+    """The table of sessions of a data set that has none, from its rows: without what only recordings say.
+
+    Of the counts, one row of each session is looked at, and only where the rows are on disk; elsewhere the numbers of
+    units and bins are null.
+    """
+    tokens = source.tokens()
+    numbers: dict[tuple[str | None, str, str], list[int]] = {}
+    for i, names in enumerate(source.names()):
+        key = getattr(names, "source_dataset", None), names.subject_id, names.session_id
+        numbers.setdefault(key, []).append(i)
+    lines = []
+    for (merged_from, subject_id, session_id), its in numbers.items():
+        name = merged_from or source.name
+        own = name.rpartition("/")[2]
+        info = info_of(source) if merged_from is None else catalog.load(own) if own in catalog.names() else None
+        n_units = len(source.row(its[0]).counts) if source.folder else None
+        n_tokens = sum(tokens[i] for i in its)
+        lines.append(
+            {
+                **known_of(name, info, subject_id, session_id),
+                "n_units": n_units,
+                "n_bins": n_tokens // n_units if n_units else None,
+                "tokens": n_tokens,
+                "segments": len(its),
+            }
+        )
+    return pa.Table.from_pylist(lines, SESSIONS)
+
+
+def stored(source: RowSource) -> Tables | None:
+    """The tables of a data set, if it was built with tables."""
+    units = source.units()
+    return None if units is None else Tables(source.sessions(), units)
+
+
+def of(source: RowSource) -> Tables:
+    """The tables of a data set: those that it was built with, or else sessions from its rows, and no units."""
+    return stored(source) or Tables(source.sessions(), UNITS.empty_table())
+
+
+def of_component(name: str, own: Tables, chosen: Sequence[tuple[Names, str]]) -> Tables:
+    """The tables of a component as they are in a corpus: with its name there, and the splits of its sessions.
+
+    Sessions of which the corpus has no rows are left out.
+
+    Parameters:
+        name: the component's name in the rows of the corpus.
+        own: its tables.
+        chosen: the names of its rows that are in the corpus, each with its split.
+    """
+    splits: dict[tuple[str, str], set[str]] = {}
+    for row, split in chosen:
+        splits.setdefault((row.subject_id, row.session_id), set()).add(split)
+    keys = list(zip(*(own.sessions[column].to_pylist() for column in ("subject_id", "session_id")), strict=True))
+    sessions = own.sessions.filter(pa.array([key in splits for key in keys], pa.bool_()))
+    units = own.units if len(sessions) == len(keys) else own.units.filter(_is_one_of(own.units, splits))
+    values = pa.array(["+".join(sorted(splits[key])) for key in keys if key in splits], pa.string())
+    sessions = sessions.set_column(SESSIONS.get_field_index("split"), SESSIONS.field("split"), values)
+    return Tables(_named(sessions, name), _named(units, name))
+
+
+def _is_one_of(units: pa.Table, sessions: Iterable[tuple[str, str]]) -> pa.Array:
+    """Which units are of these sessions, given by subject and session."""
+    names = pc.binary_join_element_wise(units["subject_id"], units["session_id"], SEPARATOR)
+    return pc.is_in(names, pa.array([SEPARATOR.join(key) for key in sessions], pa.string()))
+
+
+def _named(table: pa.Table, name: str) -> pa.Table:
+    return table.set_column(0, table.schema.field(0), pa.repeat(pa.scalar(name, pa.string()), len(table)))
+
+
+def digest(source: RowSource) -> str:
+    """SHA-256 of the tables of a data set; "" if it has none."""
+    if (own := stored(source)) is None:
+        return ""
+    sha = hashlib.sha256()
+    for table in own:
+        sink = pa.BufferOutputStream()
+        parquet.write_table(table.combine_chunks(), sink)
+        sha.update(sink.getvalue())
+    return sha.hexdigest()
+
+
+def differences(
+    corpus: RowSource, components: Iterable[RowSource], chosen: Mapping[str, Sequence[tuple[Names, str]]]
+) -> list[str]:
+    """Compare the tables of a corpus with those of its components.
+
+    Parameters:
+        corpus: a merged corpus.
+        components: the data sets it was merged from.
+        chosen: for each of them the names of the rows of the corpus, each with its split.
+
+    Returns:
+        The differences in words.
+    """
+    there = stored(corpus)
+    if there is None:
+        return [f"no tables {SESSIONS_FILE} and {UNITS_FILE}"]
+    found = []
+    for component in components:
+        expected = of_component(component.name, of(component), chosen[component.name])
+        for title, table, own in zip((SESSIONS_FILE, UNITS_FILE), there, expected, strict=True):
+            if component.folder is None and stored(component) is None:  # of the Hub: merged from a copy on disk
+                continue
+            if not table.filter(pc.equal(table["source_dataset"], component.name)).equals(own):
+                found.append(f"{title}: the lines of {component.name} are not those of the component")
+    return found

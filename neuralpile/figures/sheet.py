@@ -142,7 +142,7 @@ def title_of(name: str, sources: Sequence[str | None]) -> str:
     """Return a data set's name, its title in the catalog, and whether its rows are simulated, by their sources."""
     known = set(catalog.names())
     own = name.rpartition("/")[2]  # of a Hub repository, someone/name
-    title = f"{name}: {catalog.load(own).title}" if own in known else name
+    title = name.removesuffix(own) + catalog.load(own).heading if own in known else name
     names = [(source or own).rpartition("/")[2] for source in sources]
     simulated = [source in known and catalog.load(source).simulated for source in names]
     return title + (" (simulated)" if all(simulated) else " (partly simulated)" if any(simulated) else "")

@@ -4,6 +4,7 @@ A card is a README.md with metadata in YAML. Everything in it comes from the row
 of the components, or from the run that made them.
 """
 
+import hashlib
 import html
 import importlib.metadata
 import itertools
@@ -12,7 +13,7 @@ import re
 import string
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -28,6 +29,7 @@ from neuralpile.corpus.rows import Row
 
 # Identifiers of licences on the Hub: huggingface.co/docs/hub/repositories-licenses
 LICENCES = {"CC-BY-4.0": "cc-by-4.0", "CC0-1.0": "cc0-1.0"}
+TABLES = ("sessions", "units")  # configurations, each of the Parquet file of this name in data/
 TAGS = ("neuroscience", "electrophysiology", "spike-counts", "primate", "neuralpile")
 # The Hub's categories of numbers of rows: huggingface/hub-docs, datasetcard.md
 SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B")
@@ -86,6 +88,7 @@ def metadata(
     tags: Iterable[str] = TAGS,
     link: str = "",
     caveats: Mapping[str, str] = {},
+    configurations: Iterable[Mapping[str, object]] = (),
 ) -> DatasetCardData:
     """The metadata at the head of a card: licences, tags, the files of each split, column types and sizes.
 
@@ -100,6 +103,7 @@ def metadata(
         tags: for the Hub's search.
         link: the address of the terms of licences that have no identifier on the Hub.
         caveats: terms to know of, by component.
+        configurations: others than the default one.
     """
     n_rows = sum(facts.whole.rows for facts in splits.values())
     sizes = [
@@ -125,10 +129,49 @@ def metadata(
         configs=[
             {
                 "config_name": "default",
-                "data_files": [{"split": split, "path": f"data/{split}-*"} for split in splits],
-            }
+                "data_files": [{"split": split, "path": files_of(split)} for split in splits],
+            },
+            *configurations,
         ],
     )
+
+
+def files_of(split: str, component: str = "") -> str:
+    """The pattern of the files of a split, or of those of a component in it: five digits, and its name."""
+    return f"data/{split}-?????-{component}.parquet" if component else f"data/{split}-*"
+
+
+def configuration(component: str) -> str:
+    """The name of a component's configuration, also in names of its files: its own, if that is of plain characters.
+
+    Example:
+        >>> configuration("xiao"), configuration("someone/xiao"), configuration("units")
+        ('xiao', 'someone--xiao', 'units--rows')
+    """
+    name = component.replace("/", "--")
+    plain = re.sub(r"[^\w.+-]", "-", name)
+    if plain != name or not name:  # then others can have the same plain name
+        return f"{plain}--{hashlib.sha256(component.encode()).hexdigest()[:8]}"
+    return f"{name}--rows" if name in ("default", *TABLES) else name
+
+
+def _configurations(splits: Mapping[str, Split], tables: Iterable[str], is_merged: bool) -> list[dict[str, object]]:
+    """The configurations beside the default one: of the tables, and in a corpus of each component."""
+    components = sorted({name for split in splits.values() for name in split.parts}) if is_merged else []
+    of_tables: list[dict[str, object]] = [
+        {"config_name": name, "data_files": f"data/{name}.parquet"} for name in tables
+    ]
+    return of_tables + [
+        {
+            "config_name": configuration(name),
+            "data_files": [
+                {"split": split, "path": files_of(split, configuration(name))}
+                for split, facts in splits.items()
+                if name in facts.parts
+            ],
+        }
+        for name in components
+    ]
 
 
 def _feature(kind: pa.DataType) -> dict[str, object]:
@@ -150,6 +193,7 @@ def write(
     described: Mapping[str, DataSetInfo],
     made: Mapping[str, object],
     manifest: str | None = None,
+    tables: Sequence[str] = TABLES,
 ) -> str:
     """The card of spike counts.
 
@@ -160,6 +204,7 @@ def write(
         described: what is known of the components, by name; others are listed by name alone.
         made: how the rows were built, as titles and values.
         manifest: name of the file beside the card that lists sessions and checksums, if there is one.
+        tables: those of `TABLES` that the repository has.
     """
     names = list(dict.fromkeys(name for split in splits.values() for name in split.parts))
     known = {name: described[name] for name in names if name in described}
@@ -168,7 +213,9 @@ def write(
     simulated = bool(known) and all(data_set.simulated for data_set in known.values())
     tags = ("simulated", "spike-counts") if simulated else TAGS
     caveats = _caveats(known)
-    head = metadata(title, licences, splits, schema, tags, _terms_link(repository, licences, known), caveats)
+    is_merged = "source_dataset" in schema.names
+    link, configurations = _terms_link(repository, licences, known), _configurations(splits, tables, is_merged)
+    head = metadata(title, licences, splits, schema, tags, link, caveats, configurations)
     whole = _union(split.whole for split in splits.values())
     parts = [
         f"# {_text(title)}",
@@ -176,7 +223,7 @@ def write(
         f"Spike counts of {len(whole.sessions):,} sessions of {len(whole.subjects):,} subjects: {whole.tokens:,} "
         f"tokens in {whole.rows:,} rows. A token is one unit in one bin. A row is a matrix of counts, units × bins, of "
         "a session or of a part of it.",
-        _loading(repository, splits),
+        _loading(repository, splits, tables, is_merged and configuration(min(names))),
         _columns(schema),
         _splits(splits),
         _components(names, known, splits),
@@ -406,8 +453,23 @@ def _table(header: str, lines: Iterable[Iterable[int | str]]) -> str:
     return "\n".join([header, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
-def _loading(repository: str, splits: Mapping[str, Split]) -> str:
+def _loading(repository: str, splits: Mapping[str, Split], tables: Iterable[str], component: str | bool) -> str:
+    """How rows and tables are loaded; `component` is the configuration of one of a corpus."""
     split = next(iter(splits))
+    of_tables = "\n".join(
+        f'{name} = datasets.load_dataset("{repository}", "{name}", split="train").to_pandas()' for name in tables
+    )
+    of_component = f"""
+One component alone is a configuration, whose files hold nothing else:
+
+```python
+rows = datasets.load_dataset("{repository}", "{component}")
+```
+
+The order of rows: every file holds rows of one component in shuffled order, and files of all components alternate. Rows
+beside each other are therefore mostly of one component: shuffle before you train, with a buffer larger than a file's
+rows if you stream.
+"""
     return f"""```python
 import datasets
 
@@ -415,7 +477,16 @@ rows = datasets.load_dataset("{repository}", split="{split}", streaming=True)
 for row in rows.with_format("arrow"):
     units = row["spike_counts"].chunk(0)[0].values
     counts = units.flatten().to_numpy().reshape(len(units), -1)  # units × bins, uint8
-```"""
+```
+
+What is known of sessions (animal, areas, task, start, evaluation data, licence, split) and of units (area, electrode,
+position, quality, rate) is in two tables; `source_dataset`, `subject_id` and `session_id` join them with rows, and
+`unit` is the row of `spike_counts`:
+
+```python
+{of_tables}
+```
+{of_component if component else ""}"""
 
 
 def _columns(schema: pa.Schema) -> str:

@@ -4,6 +4,7 @@ The Parquet files are written beside the build, one row in a row group, several 
 tenth of the bytes of the build as a rule, and are deleted after the push, or by the next one if this one is killed.
 """
 
+import hashlib
 import json
 import shutil
 import threading
@@ -19,6 +20,7 @@ from tqdm import tqdm
 
 from neuralpile import cli
 from neuralpile.catalog import DataSetInfo
+from neuralpile.corpus import tables
 from neuralpile.corpus.arrow import MANIFEST, SPLITS
 from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Row, RowSource, to_record_batch
 from neuralpile.errors import BadInput
@@ -27,6 +29,8 @@ from neuralpile.hub import card
 from neuralpile.hub.repository import DATA, Repository
 
 SHARD = 1_000_000_000  # tokens in a Parquet file, or one row more: 70 to 350 MB
+# In a file of a corpus, whose files are of one component each: smaller, because neighbours are then sooner of others.
+CORPUS_SHARD = 250_000_000
 TABLE_SHARD = 500_000_000  # bytes in a Parquet file of motifs, or one row group more
 CARD = "README.md"
 COUNTS = "spike_counts.list.element.list.element"  # the column of counts in Parquet's words
@@ -39,7 +43,7 @@ def push(
     made: Mapping[str, object],
     described: Mapping[str, DataSetInfo] | None = None,
 ) -> str:
-    """Publish the rows of a data set, with a card and its manifest.
+    """Publish the rows of a data set, with its tables of sessions and of units, a card and its manifest.
 
     Parameters:
         data_set: its splits become those of the repository, except empty ones, which `load_dataset` refuses.
@@ -60,13 +64,18 @@ def push(
     schema = MERGED_SCHEMA if data_set.is_merged else SCHEMA
     with _staging(folder) as staging:
         splits = write_splits(data_set, schema, staging, f"push {repository.target.name}")
-        files: dict[str, Path | bytes] = {f"{DATA}{path.name}": path for path in sorted(staging.iterdir())}
+        files: dict[str, Path | bytes] = {f"{DATA}{path.name}": path for path in sorted(staging.glob("*.parquet"))}
+        known_of_units = tables.of(data_set)
+        tables.write(staging / "tables", *known_of_units)
+        held = card.TABLES if len(known_of_units.units) else card.TABLES[:1]  # `load_dataset` refuses an empty table
+        files |= {f"{DATA}{name}.parquet": staging / "tables" / f"{name}.parquet" for name in held}
         manifest = folder / MANIFEST
         if manifest.is_file():
             files[MANIFEST] = manifest
         names = {name for facts in splits.values() for name in facts.parts}
         known = card.describe(names, data_set.manifest()) if described is None else described
-        page = card.write(repository.target.name, splits, schema, known, made, MANIFEST if MANIFEST in files else None)
+        listed = MANIFEST if MANIFEST in files else None
+        page = card.write(repository.target.name, splits, schema, known, made, listed, held)
         files[CARD] = page.encode()
         return repository.commit(files, f"{sum(s.whole.rows for s in splits.values()):,} rows")
 
@@ -174,9 +183,9 @@ def table_shards(path: Path, staging: Path) -> list[Path]:
     return shards
 
 
-def shard_name(split: str, number: int) -> str:
-    """The name of a Parquet file: the card says that the files of a split are `data/<split>-*`."""
-    return f"{split}-{number:05d}.parquet"
+def shard_name(split: str, number: int, component: str = "") -> str:
+    """The name of a Parquet file, as `card.files_of` describes those of a split and of a component."""
+    return f"{split}-{number:05d}{component and '-'}{component}.parquet"
 
 
 def write_shard(path: Path, rows: Iterable[Row], schema: pa.Schema, name: str = "") -> card.Split:
@@ -229,13 +238,41 @@ def consecutive(tokens: Sequence[int], limit: int) -> list[range]:
     return ranges
 
 
+def by_component(rows: RowSource, numbers: Sequence[int], tokens: Sequence[int]) -> list[tuple[str, list[int]]]:
+    """Divide rows of a corpus into parts of one component each, of about CORPUS_SHARD tokens; within a part, rows keep
+    their order.
+
+    The parts of every component are spread evenly over the whole: a reader that takes them one after the other meets
+    all components at all times.
+
+    Parameters:
+        rows: the corpus.
+        numbers: of its rows, those to divide.
+        tokens: in each row of the corpus.
+
+    Returns:
+        The component's name and the numbers of its rows, of each part.
+    """
+    its: dict[str, list[int]] = {}
+    for number in numbers:
+        its.setdefault(rows.row(number).source_dataset or "", []).append(number)
+    placed: list[tuple[float, str, list[int]]] = []
+    for component, held in its.items():
+        parts = consecutive([tokens[number] for number in held], CORPUS_SHARD)
+        first = int.from_bytes(hashlib.sha256(component.encode()).digest()[:6]) / 2**48  # in [0, 1)
+        for i, part in enumerate(parts):
+            placed.append(((i + first) / len(parts), component, [held[n] for n in part]))
+    return [(component, part) for _, component, part in sorted(placed)]
+
+
 def write_splits(data_set: RowSource, schema: pa.Schema, folder: Path, title: str) -> dict[str, card.Split]:
     """Write the Parquet files of all splits that have rows, several at a time.
 
     Parameters:
         data_set: whose rows are written, in order.
         schema: as for `write_shard`.
-        folder: where the files go: `<split>-00000.parquet` and so on, each of about SHARD tokens.
+        folder: where the files go: `<split>-00000.parquet` and so on, each of about SHARD tokens; of a corpus, each of
+            one component, with its name behind the number, and of about CORPUS_SHARD tokens.
         title: of the progress bar.
 
     Returns:
@@ -243,14 +280,18 @@ def write_splits(data_set: RowSource, schema: pa.Schema, folder: Path, title: st
     """
     stop, lock = threading.Event(), threading.Lock()
     tokens = data_set.tokens()
-    jobs: list[tuple[str, Path, range]] = []
+    jobs: list[tuple[str, Path, Sequence[int]]] = []
     for name, numbers in data_set.splits.items():
-        for i, part in enumerate(consecutive([tokens[n] for n in numbers], SHARD)):
-            jobs.append((name, folder / shard_name(name, i), numbers[part.start : part.stop]))
+        if data_set.is_merged:
+            for i, (component, part) in enumerate(by_component(data_set, numbers, tokens)):
+                jobs.append((name, folder / shard_name(name, i, card.configuration(component)), part))
+            continue
+        for i, these in enumerate(consecutive([tokens[n] for n in numbers], SHARD)):
+            jobs.append((name, folder / shard_name(name, i), numbers[these.start : these.stop]))
 
     with tqdm(total=len(data_set), unit="row", desc=title, disable=None) as bar:
 
-        def rows(numbers: range) -> Iterator[Row]:
+        def rows(numbers: Sequence[int]) -> Iterator[Row]:
             for row in data_set.read(numbers):
                 if stop.is_set():
                     return
@@ -258,7 +299,7 @@ def write_splits(data_set: RowSource, schema: pa.Schema, folder: Path, title: st
                 with lock:
                     bar.update()
 
-        def write(job: tuple[str, Path, range]) -> card.Split:
+        def write(job: tuple[str, Path, Sequence[int]]) -> card.Split:
             _, path, numbers = job
             return write_shard(path, rows(numbers), schema, data_set.name)
 

@@ -21,8 +21,18 @@ import pyarrow.parquet as pq
 from huggingface_hub import HfApi, HfFileSystem
 from huggingface_hub.errors import HfHubHTTPError
 
+from neuralpile.corpus import tables
 from neuralpile.corpus.arrow import MANIFEST, parse_manifest
-from neuralpile.corpus.rows import Names, Row, from_table, names_of
+from neuralpile.corpus.rows import (
+    SCHEMA,
+    Names,
+    Row,
+    check_split,
+    find_session,
+    from_table,
+    names_of,
+    sessions_of,
+)
 from neuralpile.errors import BadInput, Mismatch
 from neuralpile.hub import client
 from neuralpile.hub.footer import count_values
@@ -62,7 +72,8 @@ class HubRows:
         name: someone/name of the repository.
         fingerprint: the addresses of its files, which name the commit.
         is_merged: whether its rows say which data set they are from.
-        groups: the row groups of all its splits, in order.
+        groups: the row groups of its splits, in order.
+        whole: the repository with all its splits, if this is one of them.
     """
 
     name: str
@@ -70,6 +81,7 @@ class HubRows:
     is_merged: bool
     groups: list[Group]
     folder: None = None
+    whole: "HubRows | None" = field(default=None, repr=False)
     _kept: OrderedDict[int, Future[list[Row]]] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -94,8 +106,11 @@ class HubRows:
     def names(self) -> list[Names]:
         """What the rows are called, in order, without reading their counts."""
 
+        columns = [*Names._fields[: 4 if self.is_merged else 3]]
+
         def of(group: Group) -> list[Names]:
-            return self._fetch(lambda: names_of(group.open().read_row_group(group.number, [*Names._fields])))
+            stated = _stated(group, columns)
+            return stated or self._fetch(lambda: names_of(group.open().read_row_group(group.number, columns)))
 
         with ThreadPoolExecutor(THREADS) as pool:
             return [name for names in pool.map(of, self.groups) for name in names]
@@ -110,6 +125,29 @@ class HubRows:
             raise IndexError(i)
         number, place = self._places[i]
         return self._group(number)[place]
+
+    def only(self, split: str) -> "HubRows":
+        """The rows of one split alone, counted from 0; `session` still finds those of all splits.
+
+        Raises:
+            BadInput: there is no such split.
+        """
+        check_split(self, split)
+        groups = [group for group in self.groups if group.split == split]
+        return HubRows(self.name, f"{self.fingerprint} {split}", self.is_merged, groups, whole=self.whole or self)
+
+    def session(self, *key: str | None) -> list[Row]:
+        """The rows of a session, in order of time, from all splits, as `store.LocalRows.session` gives them.
+
+        Raises:
+            BadInput: there is no such session; the error names those whose names are nearest.
+        """
+        whole = self.whole or self
+        return list(whole.read(find_session(whole._sessions, key, self.name)))
+
+    @cached_property
+    def _sessions(self) -> dict[tuple[str, ...], list[int]]:
+        return sessions_of(self.names())
 
     def __iter__(self) -> Iterator[Row]:
         return self.read(range(len(self)))
@@ -130,16 +168,39 @@ class HubRows:
 
     def manifest(self) -> dict[str, object] | None:
         """What it was made of; None if it has no readable `manifest.json`."""
+        return parse_manifest(self._file(MANIFEST))
+
+    def sessions(self) -> pa.Table:
+        """Its table of sessions (`tables.SESSIONS`), of all splits; made of the rows' names if it has none.
+
+        Raises:
+            BadInput: it cannot be fetched, or is damaged.
+        """
+        content = self._file(f"data/{tables.SESSIONS_FILE}")
+        where = f"{self.name}, {tables.SESSIONS_FILE}"
+        return tables.parse(content, tables.SESSIONS, where) if content else tables.of_rows(self)
+
+    def units(self) -> pa.Table | None:
+        """Its table of units (`tables.UNITS`), of all splits; None if it has none.
+
+        Raises:
+            BadInput: it cannot be fetched, or is damaged.
+        """
+        content = self._file(f"data/{tables.UNITS_FILE}")
+        return tables.parse(content, tables.UNITS, f"{self.name}, {tables.UNITS_FILE}") if content else None
+
+    def _file(self, name: str) -> bytes:
+        """The content of a file of the repository at its commit; nothing if there is no such file."""
         root = re.match(ROOT, self.groups[0].url) if self.groups else None
         if root is None:
-            return None
-        path = f"{root[0]}/{MANIFEST}"
+            return b""
+        path = f"{root[0]}/{name}"
 
         def content() -> bytes:
             files = HfFileSystem()
-            return files.cat_file(path) if files.exists(path) else b""
+            return bytes(files.cat_file(path)) if files.exists(path) else b""
 
-        return parse_manifest(client.call(self.name, content))
+        return client.call(self.name, content)
 
     def _group(self, number: int) -> list[Row]:
         """The rows of a row group. If another thread is reading it, this one waits for that."""
@@ -164,7 +225,8 @@ class HubRows:
         """The rows of a row group, decoded one by one: all at once would take several times the memory."""
 
         def decoded() -> list[Row]:
-            found = [_row(batch) for batch in group.open().iter_batches(1, [group.number])]
+            batches = group.open().iter_batches(1, [group.number])
+            found = [_row(batch)._replace(split=group.split) for batch in batches]
             if len(found) != group.rows:
                 raise Mismatch(f"{group.rows} rows in a row group", f"{len(found)}")
             return found
@@ -211,7 +273,7 @@ def _check_schema(file: pq.ParquetFile) -> None:
     types = dict(zip(schema.names, schema.types, strict=True))
     if not _is_counts(types.get("spike_counts")):
         raise Mismatch("a column spike_counts of lists of lists of uint8", f"{types.get('spike_counts')}")
-    for column in Names._fields:
+    for column in SCHEMA.names[1:]:
         if types.get(column) not in (pa.string(), pa.large_string()):
             raise Mismatch(f"a column {column} of strings", f"{types.get(column)}")
 
@@ -228,6 +290,25 @@ def _groups(places: Sequence[tuple[str, str]], footers: Sequence[pq.FileMetaData
             raise Mismatch("whole Parquet files", "one whose footer contradicts itself")
         groups += [Group(split, url, i, rows[i], tokens[i], footer) for i in range(len(rows)) if rows[i]]
     return groups
+
+
+def _stated(group: Group, columns: Sequence[str]) -> list[Names] | None:
+    """The names of a row group of one row, if the statistics in the footer state them; no request is made for these.
+
+    The smallest and the largest value are then the row's own. Writers that cut long values off in their statistics
+    raise the largest one (parquet.thrift, Statistics), so that the two differ.
+    """
+    if group.rows != 1:
+        return None
+    row_group = group.footer.row_group(group.number)
+    chunks = {chunk.path_in_schema: chunk for chunk in map(row_group.column, range(row_group.num_columns))}
+    values = []
+    for column in columns:
+        statistics = chunks[column].statistics if column in chunks else None
+        if statistics is None or not statistics.has_min_max or statistics.min != statistics.max:
+            return None
+        values.append(statistics.min)
+    return [Names(*values)] if all(isinstance(value, str) for value in values) else None
 
 
 def _is_counts(found: pa.DataType | None) -> bool:

@@ -40,7 +40,7 @@ SHARD = 500_000_000  # tokens in an Arrow file, or one row more: what a killed r
 MOST_IDS = 2**31 - 1  # in a row: Arrow's lists count with 32 bits
 REPORT, FIGURE = "report.json", "coverage.png"
 WORK = ".work"  # folder in an unfinished result: tables of motifs, and the losses of shards
-NAMES = (*Names._fields, "source_dataset")
+NAMES = Names._fields
 
 
 class Job(NamedTuple):
@@ -87,88 +87,6 @@ class Encode(Protocol):
         self, data_set: RowSource, numbers: Sequence[int], tokenizer: Tokenizer, lossless: bool
     ) -> Iterator[Encoded]:
         """Yield the rows of these numbers, encoded."""
-
-
-@dataclass(frozen=True)
-class SplitRows:
-    """One split of a row source, as a row source."""
-
-    source: RowSource
-    split: str
-
-    @property
-    def name(self) -> str:
-        """That of the source."""
-        return self.source.name
-
-    @property
-    def folder(self) -> Path | None:
-        """That of the source."""
-        return self.source.folder
-
-    @property
-    def fingerprint(self) -> str:
-        """That of the source, and the split."""
-        return f"{self.source.fingerprint} {self.split}"
-
-    @property
-    def is_merged(self) -> bool:
-        """As the source."""
-        return self.source.is_merged
-
-    @property
-    def splits(self) -> dict[str, range]:
-        """The split alone."""
-        return {self.split: range(len(self))}
-
-    @property
-    def _numbers(self) -> range:
-        return self.source.splits[self.split]
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    def names(self) -> list[Names]:
-        """What its rows are called."""
-        return self.source.names()[self._numbers.start : self._numbers.stop]
-
-    def tokens(self) -> list[int]:
-        """Tokens in each of its rows."""
-        return self.source.tokens()[self._numbers.start : self._numbers.stop]
-
-    def row(self, i: int) -> Row:
-        """Row `i` of the split."""
-        return self.source.row(self._numbers[i])
-
-    def __iter__(self) -> Iterator[Row]:
-        return self.source.read(self._numbers)
-
-    def read(self, numbers: Sequence[int]) -> Iterator[Row]:
-        """These rows of the split, in this order."""
-        return self.source.read([self._numbers[i] for i in numbers])
-
-    def manifest(self) -> dict[str, Any] | None:
-        """That of the source."""
-        return self.source.manifest()
-
-
-@dataclass(frozen=True)
-class OpenSplit:
-    """Opens one split of a data set by its reference; Dask can send it."""
-
-    open_data_set: Callable[[str], RowSource]
-    split: str
-
-    def __call__(self, reference: str) -> RowSource:
-        """Open it."""
-        return SplitRows(self.open_data_set(reference), self.split)
-
-
-def split_of(data_set: RowSource, split: str) -> SplitRows:
-    """Return a split of a data set. Raises BadInput if it has none of this name."""
-    if split not in data_set.splits:
-        raise BadInput("--split_for_fit", f"a split of {data_set.name}", split, f"take {', '.join(data_set.splits)}")
-    return SplitRows(data_set, split)
 
 
 def encode(row: Row, name: str, tokenizer: Tokenizer, lossless: bool) -> Encoded:
@@ -302,7 +220,7 @@ def run(data_set: RowSource, job: Job, count: Count, encode_rows: Encode, memory
     Raises:
         BadInput: there is no such split, no row of it is as large as a patch, or `out_dir` holds something else.
     """
-    fitted = split_of(data_set, job.split)
+    fitted = data_set.only(job.split)
     stated = {"version": __version__, "rows": data_set.fingerprint, "options": job._asdict(), "shard": SHARD}
     if (done := _done(out_dir, stated)) is not None:
         files.remove_replaced(out_dir)
@@ -313,7 +231,7 @@ def run(data_set: RowSource, job: Job, count: Count, encode_rows: Encode, memory
         raise BadInput(out_dir, "a new folder, or a tokenized data set to replace", "something else", do)
     tokens = checked_tokens(fitted, job.p_n, job.p_t)
     with files.whole_folder(out_dir, json.dumps(stated)) as folder:
-        tokenizer = Tokenizer(_vocabulary(folder, fitted, job, tokens, count, memory))
+        tokenizer = Tokenizer(_vocabulary(folder, data_set, job, tokens, count, memory))
         shards = {name: list(_shards(data_set, name)) for name in data_set.splits}
         with tqdm(total=sum(data_set.tokens()), unit="token", unit_scale=True, desc="encode", disable=None) as bar:
             for split, ranges in shards.items():
@@ -347,7 +265,7 @@ def _done(out_dir: Path, stated: Mapping[str, Any]) -> Made | None:
 
 
 def _vocabulary(
-    folder: Path, fitted: SplitRows, job: Job, tokens: Sequence[int], count: Count, memory: int
+    folder: Path, data_set: RowSource, job: Job, tokens: Sequence[int], count: Count, memory: int
 ) -> Vocabulary:
     """Fit the vocabulary, or read the one that a killed run has fitted."""
     if (folder / vocabulary.FILE).is_file():
@@ -356,7 +274,7 @@ def _vocabulary(
     with tqdm(total=sum(tokens), unit="token", unit_scale=True, desc="count motifs", disable=None) as bar:
         _, parts = count(tokens=tokens, p_n=job.p_n, p_t=job.p_t, work=work, memory=memory, advance=bar.update)
     made = vocabulary.fit(
-        parts, job.motifs, job.p_n, job.p_t, fitted.name, job.split, fitted.source.fingerprint, sum(tokens)
+        parts, job.motifs, job.p_n, job.p_t, data_set.name, job.split, data_set.fingerprint, sum(tokens)
     )
     made.save(folder)
     shutil.rmtree(work, ignore_errors=True)
@@ -366,7 +284,7 @@ def _vocabulary(
 def _shards(data_set: RowSource, split: str) -> Iterator[range]:
     """Cut a split into ranges of rows of about SHARD tokens; one of no rows if there are none."""
     numbers = data_set.splits[split]
-    ends = np.cumsum(SplitRows(data_set, split).tokens())
+    ends = np.cumsum(data_set.only(split).tokens())
     start = 0
     while start < len(numbers) or not len(numbers):
         held = ends[start - 1] if start else 0

@@ -70,7 +70,7 @@ def mix(hub, tmp_path):
 
 
 def identity(row):
-    return (*row[1:], row.counts.shape, row.counts.tobytes())
+    return (*row[1:5], row.counts.shape, row.counts.tobytes())
 
 
 def test_a_mix_of_local_and_hub_components_has_exactly_their_rows(hub, mix, script, tmp_path):

@@ -26,7 +26,7 @@ for folder in sys.argv[2:]:
     try:
         data_set = open_data_set(folder)
         names, tokens, read = data_set.names(), data_set.tokens(), list(data_set)
-        assert [row[1:4] for row in read] == [tuple(row) for row in names], "names differ"
+        assert [row[1:5] for row in read] == [tuple(row) for row in names], "names differ"
         assert [row.counts.size for row in read] == tokens, "tokens differ"
         shapes = all(row.counts.ndim == 2 and row.counts.sum() >= 0 for row in read)
         print("rows", len(read), shapes, flush=True)

@@ -159,3 +159,32 @@ def resident(folder):
         elif inside and line.startswith("Rss:"):
             held += int(line.split()[1]) * 1024
     return held
+
+
+def test_a_row_that_is_taken_again_is_the_same_view(tmp_path, monkeypatch):
+    """Views are kept, a bounded number of them, and are right whatever was dropped in between."""
+    write(tmp_path / "x", [np.full((2, 10), i, np.uint8) for i in range(10)])
+    data_set = open_data_set(str(tmp_path / "x"))
+    assert data_set.row(3) is data_set.row(3)
+    monkeypatch.setattr(store, "KEPT", 4)
+    monkeypatch.setattr(store, "MAPPED", 50)
+    held = data_set.row(9).counts
+    for _ in range(2):
+        for i in np.random.default_rng(0).permutation(10).tolist():
+            assert (data_set.row(i).counts == i).all()
+            assert sum(len(mapped.rows) for mapped in data_set._maps._open.values()) <= 4
+    assert (held == 9).all()
+
+
+def test_no_more_than_some_files_are_open(tmp_path, monkeypatch):
+    files = [tmp_path / f"{i}.arrow" for i in range(6)]
+    for i, file in enumerate(files):
+        arrow.write_rows(file, [Row(np.full((2, 3), i, np.uint8), "s", f"{i}", "segment_0")], rows.SCHEMA)
+    arrow.finish(tmp_path, files, rows.SCHEMA, "0" * 64)
+    monkeypatch.setattr(store, "OPEN", 2)
+    data_set = open_data_set(str(tmp_path))
+    held = data_set.row(0).counts
+    for i in [*range(6), 1, 5, 0]:
+        assert (data_set.row(i).counts == i).all()
+        assert len(data_set._maps._open) <= 2
+    assert (held == 0).all()

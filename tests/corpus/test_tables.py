@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 import duckdb
 import pyarrow as pa
 import pytest
+from helpers.builds import write_build, write_tables
 
-from neuralpile.corpus import tables
+from neuralpile.corpus import merge, store, tables
+from neuralpile.corpus.split import SplitOptions
 from neuralpile.errors import BadInput
 
 SESSIONS = pa.Table.from_pylist(
@@ -123,3 +125,69 @@ def test_what_is_no_expression_over_the_columns_is_one_line_that_lists_them(expr
         tables.where(SESSIONS, expression)
     assert "columns area, source_dataset, subject_id, session_id, animal" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Two components with tables, merged; the folder of the corpus, and the tables of each component."""
+    made = {name: write_tables(write_build(tmp_path / name, 12, seed)) for seed, name in enumerate(["a", "b"])}
+    components = [store.open_folder(tmp_path / name) for name in made]
+    merge.merge(components, tmp_path / "pile", SplitOptions(test_size=0.2))
+    return tmp_path / "pile", components, made
+
+
+def test_a_corpus_has_the_tables_of_its_components_with_their_splits(corpus):
+    folder, _, made = corpus
+    pile = store.open_folder(folder)
+    found = pile.sessions()
+    for name, (sessions, units) in made.items():
+        its = found.filter(pa.compute.equal(found["source_dataset"], name))
+        assert its.drop_columns("split").equals(sessions.drop_columns("split"))
+        assert pile.units().filter(pa.compute.equal(pile.units()["source_dataset"], name)).equals(units)
+    splits = {}
+    for split, numbers in pile.splits.items():
+        for row in pile.read(numbers):
+            splits.setdefault((row.source_dataset, row.subject_id, row.session_id), set()).add(split)
+    key = found.select(["source_dataset", "subject_id", "session_id"]).to_pylist()
+    expected = ["+".join(sorted(splits[tuple(line.values())])) for line in key]
+    assert found["split"].to_pylist() == expected
+    assert {"train", "test+train"} >= set(expected) and "test+train" in expected
+
+
+def test_check_compares_the_tables(corpus):
+    folder, components, _ = corpus
+    assert merge.check(store.open_folder(folder), components) == []
+    pile = store.open_folder(folder)
+    tables.write(folder, pile.sessions().slice(1), pile.units())
+    line = "sessions.parquet: the lines of a are not those of the component"
+    assert merge.check(store.open_folder(folder), components) == [line]
+    tables.delete(folder)
+    assert merge.check(store.open_folder(folder), components) == ["no tables sessions.parquet and units.parquet"]
+
+
+def test_a_corpus_is_merged_again_when_only_tables_have_changed(corpus, tmp_path):
+    folder, components, made = corpus
+    sessions, units = made["a"]
+    place = tables.SESSIONS.get_field_index("areas")
+    changed = sessions.set_column(place, tables.SESSIONS.field("areas"), pa.array([["V4"]] * 2))
+    tables.write(tmp_path / "a", changed, units)
+    merge.merge(components, folder, SplitOptions(test_size=0.2))
+    assert tables.where(store.open_folder(folder).sessions(), "area = 'V4'").sum() == 2
+
+
+def test_components_without_tables_have_sessions_from_their_rows(tmp_path):
+    write_tables(write_build(tmp_path / "a", 6, 0))
+    write_build(tmp_path / "xiao", 6, 1)
+    components = [store.open_folder(tmp_path / name) for name in ("a", "xiao")]
+    merge.merge(components, tmp_path / "pile", SplitOptions())
+    pile = store.open_folder(tmp_path / "pile")
+    assert merge.check(pile, components) == []
+    assert len(pile.units()) == 8
+    lines = [line for line in pile.sessions().to_pylist() if line["source_dataset"] == "xiao"]
+    assert [line["subject_id"] for line in lines] == ["sub-0", "sub-1"]
+    for line in lines:
+        rows = [row for row in components[1] if row.subject_id == line["subject_id"]]
+        assert line["tokens"] == sum(row.counts.size for row in rows)
+        assert (line["n_units"], line["n_bins"]) == (4, sum(row.counts.shape[1] for row in rows))
+        assert (line["segments"], line["spikes"], line["areas"]) == (3, None, ["V1", "V2", "V4", "IT"])
+        assert line["doi"] == "10.1038/s41593-024-01631-5"

@@ -171,7 +171,7 @@ def test_the_command_builds_the_train_and_val_files_of_a_day(script, tmp_path):
         assert (row.counts == np.minimum(counts.T, 255)).mean() > 0.999
         assert (row.counts[3] == np.minimum(counts[:, 3], 255)).all()
         assert not row.counts[5].any()
-    assert "1 of the 45 published sessions are here" in said  # a day; two files
+    assert "1 of 45 published sessions built" in said  # a day; two files
     assert "45 spikes above 255 in a bin left out: the bin stays at 255" in said
     assert "are constant, or no numbers" in said
     rows, _ = build(script, tmp_path, "card", "--as_published")

@@ -61,7 +61,21 @@ def test_metadata_is_what_the_clients_read(written):
         {
             "config_name": "default",
             "data_files": [{"split": "train", "path": "data/train-*"}, {"split": "test", "path": "data/test-*"}],
-        }
+        },
+        {"config_name": "sessions", "data_files": "data/sessions.parquet"},
+        {"config_name": "units", "data_files": "data/units.parquet"},
+        {"config_name": "h1", "data_files": [{"split": "train", "path": "data/train-?????-h1.parquet"}]},
+        {
+            "config_name": "someone--mine",
+            "data_files": [{"split": "test", "path": "data/test-?????-someone--mine.parquet"}],
+        },
+        {
+            "config_name": "xiao",
+            "data_files": [
+                {"split": "train", "path": "data/train-?????-xiao.parquet"},
+                {"split": "test", "path": "data/test-?????-xiao.parquet"},
+            ],
+        },
     ]
     info = datasets.DatasetInfo._from_yaml_dict(data.dataset_info)
     assert info.features == datasets.Features.from_arrow_schema(rows.MERGED_SCHEMA)

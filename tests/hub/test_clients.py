@@ -174,7 +174,7 @@ def test_a_branch_and_a_pull_request_leave_main_as_it_is(hub, raw, script, tmp_p
     assert hub.files("me/one") == {}
     assert sorted(hub.branches["me/one"]) == ["refs/pr/1", "try/2"]
     shards = [{path for path in hub.files("me/one", branch) if "parquet" in path} for branch in hub.branches["me/one"]]
-    assert shards == [{"data/train-00000.parquet"}] * 2
+    assert shards == [{"data/train-00000.parquet", "data/sessions.parquet", "data/units.parquet"}] * 2
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """Publishing to a Hub that fails on purpose: a repository holds the old state or the complete new one."""
 
+import hashlib
 import io
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from helpers import ROOT
-from helpers.builds import write_build
+from helpers.builds import write_build, write_tables
 from helpers.loopback_hub import LEAVE, Blob, Commit, LoopbackHub
 
 from neuralpile.corpus import merge, rows
@@ -27,7 +29,7 @@ from concurrent.futures import ThreadPoolExecutor
 from neuralpile.hub import publish, repository
 from neuralpile.open import open_data_set
 from neuralpile.errors import BadInput
-publish.SHARD = int(sys.argv[1])
+publish.SHARD = publish.CORPUS_SHARD = int(sys.argv[1])
 def push(data_set, name):
     try:
         return publish.push(data_set, repository.Repository(repository.Target(name)), {})
@@ -80,7 +82,7 @@ def push(hub, *pairs, **more):
 
 def held(tree):
     """Digest of the rows that a state of a repository holds: those of its shards, in order. None where it has none."""
-    shards = [blob.data for path, blob in sorted(tree.items()) if path.endswith(".parquet")]
+    shards = [blob.data for path, blob in sorted(tree.items()) if path.startswith("data/train-")]
     if not shards:
         return None
     tables = [pq.read_table(io.BytesIO(shard)) for shard in shards]
@@ -226,28 +228,93 @@ def test_the_same_rows_are_neither_uploaded_nor_committed_again(hub, tmp_path):
 
 
 LOAD = """
+import hashlib
 import datasets
-from neuralpile.corpus import rows
+from neuralpile.corpus import rows, tables
+from neuralpile.hub.reader import open_repository
 datasets.config.USE_PARQUET_EXPORT = False
+def digests(split, streaming):
+    assert split.features == datasets.Features.from_arrow_schema(rows.MERGED_SCHEMA), split.features
+    arrow = split.with_format("arrow")
+    read = arrow if streaming else (arrow[i : i + 1] for i in range(len(arrow)))
+    return [rows.digest([rows.from_table(row)]) for row in read]
 for streaming in (False, True):
     for name, split in datasets.load_dataset("me/x", streaming=streaming).items():
-        assert split.features == datasets.Features.from_arrow_schema(rows.MERGED_SCHEMA), split.features
-        arrow = split.with_format("arrow")
-        tables = arrow if streaming else (arrow[i : i + 1] for i in range(len(arrow)))
-        print(name, rows.digest(map(rows.from_table, tables)))
+        print(name, *digests(split, streaming))
+print("only b")
+for name, split in datasets.load_dataset("me/x", "b").items():
+    print(name, *digests(split, False))
+print("tables")
+for name, schema in (("sessions", tables.SESSIONS), ("units", tables.UNITS)):
+    table = datasets.load_dataset("me/x", name, split="train").with_format("arrow")[:]
+    there = getattr(open_repository("me/x"), name)()
+    assert table.cast(schema).equals(there), name
+    print(name, hashlib.sha256(repr(there.to_pylist()).encode()).hexdigest())
 """
 
 
-def test_load_dataset_gives_exactly_the_local_rows(hub, tmp_path):
-    components = [open_data_set(str(write_build(tmp_path / name, n, n))) for name, n in [("a", 30), ("b", 7)]]
+def test_load_dataset_gives_exactly_the_local_rows_and_tables_and_a_component_alone(hub, tmp_path):
+    components = []
+    for name, n in [("a", 30), ("b", 7)]:
+        build = write_build(tmp_path / name, n, n)
+        write_tables(build)
+        components.append(open_data_set(str(build)))
     merge.merge(components, tmp_path / "pile", SplitOptions(0.2, 0))
     corpus = open_data_set(str(tmp_path / "pile"))
     push(hub, (tmp_path / "pile", "me/x"))
-    assert len([path for path in hub.files("me/x") if path.startswith("data/train-")]) > 3
+    files = sorted(path for path in hub.files("me/x") if path.startswith("data/"))
+    assert len([path for path in files if path.startswith("data/train-") and path.endswith("-a.parquet")]) > 3
     done = subprocess.run([sys.executable, "-c", LOAD + LEAVE], env=hub.env(), cwd=ROOT, capture_output=True, text=True)
-    n_train = len(corpus.splits["train"])
-    train, test = (rows.digest(map(corpus.row, r)) for r in (range(n_train), range(n_train, len(corpus))))
-    assert done.stdout.split() == ["train", train, "test", test] * 2, done.stderr
+    assert done.returncode == 0, done.stderr
+    whole, _, rest = done.stdout.partition("only b\n")
+    alone, _, tabled = rest.partition("tables\n")
+    made = {
+        name: [(row.source_dataset, rows.digest([row])) for row in corpus.read(n)] for name, n in corpus.splits.items()
+    }
+    loaded = [line.split() for line in whole.splitlines()]
+    assert [line[0] for line in loaded] == ["train", "test"] * 2
+    for name, *digests in loaded:
+        assert sorted(digests) == sorted(digest for _, digest in made[name])
+    assert loaded[:2] == loaded[2:]
+    for name, *digests in (line.split() for line in alone.splitlines()):
+        assert digests == [digest for source, digest in made[name] if source == "b"]  # in the corpus' order
+    assert (len(corpus.sessions()), len(corpus.units())) == (4, 16)
+    assert [line.split() for line in tabled.splitlines()] == [
+        [name, hashlib.sha256(repr(table.to_pylist()).encode()).hexdigest()]
+        for name, table in (("sessions", corpus.sessions()), ("units", corpus.units()))
+    ]
+
+
+def test_a_component_is_loaded_without_a_byte_of_others(hub, tmp_path):
+    components = [open_data_set(str(write_build(tmp_path / name, 9, seed))) for seed, name in enumerate(["a", "m1-a"])]
+    merge.merge(components, tmp_path / "pile", SplitOptions(0.2, 0))
+    push(hub, (tmp_path / "pile", "me/x"))
+    hub.requests.clear()
+    code = "import datasets\nprint(len(datasets.load_dataset('me/x', 'a', split='train')))"
+    done = subprocess.run([sys.executable, "-c", code + LEAVE], env=hub.env(), cwd=ROOT, capture_output=True, text=True)
+    assert 0 < int(done.stdout) < 9, done.stderr
+    fetched = {path.rpartition("/")[2] for method, path in hub.requests if method == "GET" and "parquet" in path}
+    assert fetched
+    assert all(re.fullmatch(r"(train|test)-\d{5}-a\.parquet", name) for name in fetched), fetched
+
+
+def test_parts_of_all_components_alternate(tmp_path, monkeypatch):
+    monkeypatch.setattr(publish, "CORPUS_SHARD", SHARD)
+    sizes = {"large": 40, "small": 10, "tiny": 1}
+    components = [open_data_set(str(write_build(tmp_path / name, n, n))) for name, n in sizes.items()]
+    merge.merge(components, tmp_path / "pile", SplitOptions())
+    corpus = open_data_set(str(tmp_path / "pile"))
+    numbers = corpus.splits["train"]
+    parts = publish.by_component(corpus, numbers, corpus.tokens())
+    assert sorted(n for _, part in parts for n in part) == list(numbers)
+    assert all({corpus.row(n).source_dataset for n in part} == {name} for name, part in parts)
+    assert all(part == sorted(part) for _, part in parts)
+    order = [name for name, _ in parts]
+    n_large, n_small = order.count("large"), order.count("small")
+    assert n_small > 1 and order.count("tiny") == 1
+    for half in (order[: len(order) // 2], order[len(order) // 2 :]):
+        assert abs(half.count("large") - n_large / 2) <= 1.5
+        assert abs(half.count("small") - n_small / 2) <= 1.5
 
 
 @pytest.mark.slow
@@ -271,7 +338,12 @@ HfApi().upload_file(path_or_fileobj=b"mine", path_in_repo="data/notes.txt", repo
     )
     build = write_build(tmp_path / "one", 3, 1)
     push(hub, (build, "me/x"), shard=10**6)
-    assert sorted(hub.files("me/x")) == ["README.md", "data/notes.txt", "data/train-00000.parquet"]
+    assert sorted(hub.files("me/x")) == [
+        "README.md",
+        "data/notes.txt",
+        "data/sessions.parquet",
+        "data/train-00000.parquet",
+    ]
 
 
 def test_the_same_rows_give_the_same_files_whatever_number_is_written_at_a_time(tmp_path, monkeypatch):

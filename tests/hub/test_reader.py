@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ from helpers.loopback_hub import LoopbackHub
 
 from neuralpile.corpus import arrow, rows
 from neuralpile.corpus.rows import Row
+from neuralpile.hub import publish, reader
 
 PUSH = """
 import sys, datasets
@@ -24,7 +26,7 @@ from neuralpile.open import open_data_set
 data_set = open_data_set("me/x")
 numbers = json.loads(sys.argv[1])
 read = [data_set.row(i) for i in numbers] if numbers else list(data_set)
-print(json.dumps([[*row[1:], row.counts.shape, int(row.counts.sum())] for row in read]))
+print(json.dumps([[*row[1:5], row.counts.shape, int(row.counts.sum())] for row in read]))
 """
 
 
@@ -56,11 +58,36 @@ def run(hub, code, *arguments, status=0):
 
 
 def told(made):
-    return [[*row[1:], list(row.counts.shape), int(row.counts.sum())] for row in made]
+    return [[*row[1:5], list(row.counts.shape), int(row.counts.sum())] for row in made]
 
 
 def test_all_rows_in_their_order(hub, local):
     assert json.loads(run(hub, READ, "[]")) == told(local)
+
+
+SESSION = """
+import json
+from neuralpile.open import open_data_set
+part = open_data_set("me/x", split="train")
+print(json.dumps([len(part), [row.segment_id for row in part.session("s", "7")], [row.split for row in part]]))
+"""
+
+
+def test_a_split_and_a_session_are_those_of_the_repository(hub, local):
+    assert json.loads(run(hub, SESSION)) == [len(local), ["segment_0"], ["train"] * len(local)]
+
+
+def test_names_in_the_footers_are_those_of_the_rows(tmp_path):
+    """Our own files have one row a row group: nothing but the footer is read. Others' statistics can be cut off."""
+    made = [Row(np.ones((2, 9), np.uint8), name, f"{name}-1", "segment_0", "x") for name in ("ä", "", "sub-A" * 30)]
+    publish.write_shard(tmp_path / "a.parquet", made, rows.MERGED_SCHEMA)
+    footer = pq.read_metadata(tmp_path / "a.parquet")
+    groups = [reader.Group("train", "nowhere", i, 1, 18, footer) for i in range(3)]
+    assert [reader._stated(group, rows.Names._fields) for group in groups] == [[rows.Names(*r[1:5])] for r in made]
+    table = pq.read_table(tmp_path / "a.parquet")
+    pq.write_table(table, tmp_path / "b.parquet", write_statistics=["segment_id"])
+    assert reader._stated(replace(groups[0], footer=pq.read_metadata(tmp_path / "b.parquet")), ["subject_id"]) is None
+    assert reader._stated(replace(groups[0], rows=3), ["segment_id"]) is None
 
 
 @pytest.mark.slow

@@ -96,7 +96,7 @@ def test_rows_keep_their_names_splits_and_lengths_and_decode_to_what_the_report_
     for split, expected in corpus.items():
         before, after, exact, error, added, removed = Counter(), Counter(), 0, 0, 0, 0
         for row, source in zip(found[split], expected, strict=True):
-            assert (row["subject_id"], row["session_id"], row["segment_id"], row["source_dataset"]) == source[1:]
+            assert (row["subject_id"], row["session_id"], row["segment_id"], row["source_dataset"]) == source[1:5]
             assert (row["n_units"], row["n_bins"]) == source.counts.shape
             decoded = tokenizer.decode(row["tokens"])
             own, theirs = padded_patches(source.counts, 2, 4), padded_patches(decoded, 2, 4)
@@ -261,7 +261,7 @@ def test_shards_that_are_complete_are_not_encoded_again(corpus, tmp_path, monkey
             yield tokenized.encode(data_set.row(number), data_set.name, tokenizer, lossless)
 
     def tokenize(name):
-        fitted = tokenized.split_of(data_set, "train")
+        fitted = data_set.only("train")
 
         def count(**given):
             return extract.extract(fitted, jobs=1, **given)
@@ -286,7 +286,7 @@ def test_shards_that_are_complete_are_not_encoded_again(corpus, tmp_path, monkey
     [
         (["--p_n", "0", "--p_t", "8"], "argument --p_n: expected a whole number from 1, found '0'"),
         (["--p_n", "1", "--p_t", "8", "--vocabulary", "2000000"], "--vocabulary: expected at most 1,000,000"),
-        (["--p_n", "1", "--p_t", "8", "--split_for_fit", "x"], "found x; take train, test"),
+        (["--p_n", "1", "--p_t", "8", "--split_for_fit", "x"], "expected a split x, found train, test"),
         (["--p_n", "1", "--p_t", "84"], "and 83 bins; take a smaller --p_n or --p_t"),
         (["--p_n", "1", "--p_t", "8", "--repo_name", "nope"], "nope: expected a data set, found none of this name"),
         (["--p_n", "1", "--p_t", "8", "--private"], "expected a repository that they are for, found none"),
