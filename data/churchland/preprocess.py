@@ -8,6 +8,7 @@ With `--epochs`, the trials between two restarts are an epoch, and epochs follow
 import numpy as np
 
 from neuralpile import build
+from neuralpile.cli import plural
 from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings import names, nwb
 from neuralpile.recordings.hdf5 import Recording
@@ -48,7 +49,7 @@ def read(recording: Recording, options: Options) -> Session:
         raise error.at(recording, "build without --epochs") from None
     notes = [*trains.notes, *notes, *binned.notes(), f"the clock restarts {len(first) - 1} times"]
     if not inside.all():
-        notes.append(f"{np.count_nonzero(~inside):,} spikes in no trial left out")
+        notes.append(f"{plural(np.count_nonzero(~inside), 'spike')} in no trial left out")
     ids = nwb.subject_of(recording), names.session(recording)
     return Session(*ids, binned.counts, notes, units=trains.columns(), start_time=trains.start_time)
 
