@@ -17,9 +17,8 @@ def parse() -> argparse.Namespace:
     parser = cli.parser(__doc__, EXAMPLE)
     parser.add_argument("--p_n", type=cli.positive_int, required=True, help="units of a patch")
     parser.add_argument("--p_t", type=cli.positive_int, required=True, help="bins of a patch")
-    parser.add_argument(
-        "--repo_name", default=catalog.PILE, help="data set: a local build, a Hub repository or a folder"
-    )
+    cli.add_reference(parser, catalog.PILE)
+    cli.add_where(parser)
     parser.add_argument("--top", type=cli.positive_int, default=16, help="motifs in the figure")
     parser.add_argument(
         "--rank_by",
@@ -30,7 +29,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--skip_blank", action="store_true", help="leave the motif without spikes out of the figure")
     parser.add_argument("--out_dir", type=Path, default=Path("motifs"), help="folder for the table and the figures")
     parser.add_argument(
-        "--memory", type=cli.n_bytes, metavar="2GB", help="memory to use at most (default: a quarter of the machine's)"
+        "--memory", type=cli.n_bytes, help="memory to use at most: 2GB, 500MB (default: a quarter of the machine's)"
     )
     parser.add_argument("--jobs", type=cli.positive_int, default=cli.cores(), help="blocks of rows counted in parallel")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="count on this Dask cluster: tcp://host:8786")
@@ -50,10 +49,11 @@ def main() -> int:
     from neuralpile.open import open_data_set
 
     hub = options.hub(given)
-    data_set = open_data_set(given.repo_name)
+    opened = partial(open_data_set, where=given.where)
+    data_set = opened(given.repo_name)
     count: run.Count = partial(extract.extract, data_set, jobs=given.jobs)
     if given.scheduler:
-        count = partial(cluster.extract, given.scheduler, open_data_set, data_set)
+        count = partial(cluster.extract, given.scheduler, opened, data_set)
     selection = run.Selection(given.top, given.rank_by, given.skip_blank)
     made = run.run(data_set, count, given.p_n, given.p_t, memory, given.out_dir, selection)
     print("\n".join(["", *summary.lines(made.summary), *map(str, made.paths)]))

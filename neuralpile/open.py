@@ -6,14 +6,14 @@ from functools import cache
 from pathlib import Path
 
 from neuralpile import catalog
-from neuralpile.corpus import store
+from neuralpile.corpus import chosen, store
 from neuralpile.corpus.rows import RowSource
 from neuralpile.errors import BadInput, printable
 
 REPORT = "report.json"  # what a build holds, and which files could not be built; written by `build.record`
 
 
-def open_data_set(reference: str, split: str | None = None) -> RowSource:
+def open_data_set(reference: str, split: str | None = None, where: str | None = None) -> RowSource:
     """Open a data set or a merged corpus, on this machine or on the Hub.
 
     If some sessions of a local build could not be built, a warning is printed once.
@@ -21,12 +21,15 @@ def open_data_set(reference: str, split: str | None = None) -> RowSource:
     Parameters:
         reference: the name of a local build (`xiao`), a folder, or a Hub repository (`someone/xiao`).
         split: only the rows of this split, such as `train`; by default those of all splits.
+        where: only the rows of sessions that this expression selects, in SQL over the columns of the table of sessions
+            and `area`: `area = 'M1' and n_units >= 64`. See `corpus.tables.where`.
 
     Returns:
         Its rows. `row(i)` gives one of them, iterating gives all, `session(…)` those of a session in order of time.
 
     Raises:
-        BadInput: there is no such data set or split, it is not finished, or it has no spike counts.
+        BadInput: there is no such data set or split, it is not finished, or it has no spike counts; the expression is
+            none, or selects nothing.
 
     Example:
         >>> open_data_set("no-such-data-set")
@@ -36,7 +39,8 @@ def open_data_set(reference: str, split: str | None = None) -> RowSource:
     rows = _opened(reference)
     if rows.folder:
         _warn_of_failed(rows.folder)
-    return rows if split is None else rows.only(split)
+    chosen_rows = rows if where is None else chosen.where(rows, where)
+    return chosen_rows if split is None else chosen_rows.only(split)
 
 
 def _opened(reference: str) -> RowSource:

@@ -26,10 +26,10 @@ from neuralpile.spikes.session import UNIT_COLUMNS
 SESSIONS_FILE, UNITS_FILE = "sessions.parquet", "units.parquet"
 SEPARATOR = "\0"  # between parts of names: in no name
 
-KEY = [("source_dataset", pa.string()), ("subject_id", pa.string()), ("session_id", pa.string())]
+KEYS = ("source_dataset", "subject_id", "session_id")  # what joins the tables and the rows
 SESSIONS = pa.schema(
     [
-        *KEY,
+        *((name, pa.string()) for name in KEYS),
         ("animal", pa.string()),  # one name across data sets
         ("species", pa.string()),
         ("areas", pa.list_(pa.string())),  # those of the units, or else of the data set
@@ -55,7 +55,7 @@ SESSIONS = pa.schema(
 )
 UNITS = pa.schema(
     [
-        *KEY,
+        *((name, pa.string()) for name in KEYS),
         ("unit", pa.int64()),  # which row of the counts
         *((name, pa.string() if kind is str else pa.float64()) for name, kind in UNIT_COLUMNS.items()),
         ("n_spikes", pa.int64()),
@@ -93,8 +93,10 @@ def write_parts(folder: Path, parts: Iterable[Tables]) -> None:
     with (
         whole_file(folder / SESSIONS_FILE) as sessions,
         whole_file(folder / UNITS_FILE) as units,
-        parquet.ParquetWriter(sessions, SESSIONS, compression="zstd") as sessions_writer,
-        parquet.ParquetWriter(units, UNITS, compression="zstd") as units_writer,
+        sessions.open("wb") as sessions_out,
+        units.open("wb") as units_out,
+        parquet.ParquetWriter(sessions_out, SESSIONS, compression="zstd") as sessions_writer,
+        parquet.ParquetWriter(units_out, UNITS, compression="zstd") as units_writer,
     ):
         for part in parts:
             sessions_writer.write_table(part.sessions.cast(SESSIONS).combine_chunks())
@@ -234,8 +236,7 @@ def of_rows(source: RowSource) -> pa.Table:
     tokens = source.tokens()
     numbers: dict[tuple[str | None, str, str], list[int]] = {}
     for i, names in enumerate(source.names()):
-        key = getattr(names, "source_dataset", None), names.subject_id, names.session_id
-        numbers.setdefault(key, []).append(i)
+        numbers.setdefault((names.source_dataset, names.subject_id, names.session_id), []).append(i)
     lines = []
     for (merged_from, subject_id, session_id), its in numbers.items():
         name = merged_from or source.name
@@ -281,16 +282,16 @@ def of_component(name: str, own: Tables, chosen: Sequence[tuple[Names, str]]) ->
         splits.setdefault((row.subject_id, row.session_id), set()).add(split)
     keys = list(zip(*(own.sessions[column].to_pylist() for column in ("subject_id", "session_id")), strict=True))
     sessions = own.sessions.filter(pa.array([key in splits for key in keys], pa.bool_()))
-    units = own.units if len(sessions) == len(keys) else own.units.filter(_is_one_of(own.units, splits))
+    units = own.units if len(sessions) == len(keys) else own.units.filter(of_sessions(own.units, sessions))
     values = pa.array(["+".join(sorted(splits[key])) for key in keys if key in splits], pa.string())
     sessions = sessions.set_column(SESSIONS.get_field_index("split"), SESSIONS.field("split"), values)
     return Tables(_named(sessions, name), _named(units, name))
 
 
-def _is_one_of(units: pa.Table, sessions: Iterable[tuple[str, str]]) -> pa.Array:
-    """Which units are of these sessions, given by subject and session."""
-    names = pc.binary_join_element_wise(units["subject_id"], units["session_id"], SEPARATOR)
-    return pc.is_in(names, pa.array([SEPARATOR.join(key) for key in sessions], pa.string()))
+def of_sessions(units: pa.Table, sessions: pa.Table) -> pa.Array:
+    """Which lines of a table of units are of sessions in a table of sessions: boolean (units,)."""
+    both = [pc.binary_join_element_wise(*(table[name] for name in KEYS), SEPARATOR) for table in (units, sessions)]
+    return pc.is_in(both[0], both[1].combine_chunks())
 
 
 def _named(table: pa.Table, name: str) -> pa.Table:

@@ -1,0 +1,137 @@
+"""Rows of chosen sessions of a data set: what `--where` leaves."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from neuralpile.corpus import tables
+from neuralpile.corpus.rows import Names, Row, RowSource, check_split, find_session, sessions_of
+from neuralpile.errors import BadInput
+
+
+@dataclass(frozen=True)
+class ChosenRows:
+    """Some rows of a data set, counted from 0: a `RowSource`.
+
+    Attributes:
+        source: the data set.
+        numbers: of the rows in it, ascending.
+        sessions_chosen: the lines of its table of sessions that were chosen.
+    """
+
+    source: RowSource
+    numbers: npt.NDArray[np.int64]
+    sessions_chosen: pa.Table
+
+    @property
+    def name(self) -> str:
+        """Its name: that of the data set."""
+        return self.source.name
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the data set is on disk; None on the Hub."""
+        return self.source.folder
+
+    @property
+    def fingerprint(self) -> str:
+        """A string that changes with the rows."""
+        return f"{self.source.fingerprint} {hashlib.sha256(self.numbers.tobytes()).hexdigest()}"
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether its rows name the data set that they are from."""
+        return self.source.is_merged
+
+    @cached_property
+    def splits(self) -> dict[str, range]:
+        """The numbers of the rows of each split, in order."""
+        edges = {name: np.searchsorted(self.numbers, (its.start, its.stop)) for name, its in self.source.splits.items()}
+        return {name: range(int(start), int(stop)) for name, (start, stop) in edges.items()}
+
+    def __len__(self) -> int:
+        """Number of rows, over all splits."""
+        return len(self.numbers)
+
+    def names(self) -> list[Names]:
+        """What the rows are called, in order. Their counts are not read."""
+        names = self.source.names()
+        return [names[i] for i in self.numbers.tolist()]
+
+    def tokens(self) -> list[int]:
+        """Tokens in each row."""
+        tokens = self.source.tokens()
+        return [tokens[i] for i in self.numbers.tolist()]
+
+    def row(self, i: int) -> Row:
+        """Row `i`, counted over all splits in order. Raises BadInput if it holds no spike counts."""
+        if not 0 <= i < len(self):
+            raise IndexError(i)
+        return self.source.row(int(self.numbers[i]))
+
+    def only(self, split: str) -> "ChosenRows":
+        """The rows of one split alone, counted from 0; `session` then finds those of this split.
+
+        Raises:
+            BadInput: there is no such split.
+        """
+        check_split(self, split)
+        its, whole = self.splits[split], self.source.splits[split]
+        numbers = self.numbers[its.start : its.stop] - whole.start
+        return ChosenRows(self.source.only(split), numbers, self.sessions_chosen)
+
+    def session(self, *key: str | None) -> list[Row]:
+        """The rows of a session, in order of time. Raises BadInput: there is none, or it was not chosen."""
+        return [self.row(i) for i in find_session(self._sessions, key, self.name)]
+
+    @cached_property
+    def _sessions(self) -> dict[tuple[str, ...], list[int]]:
+        return sessions_of(self.names())
+
+    def __iter__(self) -> Iterator[Row]:
+        return self.read(range(len(self)))
+
+    def read(self, numbers: Sequence[int]) -> Iterator[Row]:
+        """These rows, in this order."""
+        return self.source.read(self.numbers[np.asarray(numbers, np.int64)].tolist())
+
+    def manifest(self) -> dict[str, Any] | None:
+        """What the data set was made of; None if it has no readable `manifest.json`."""
+        return self.source.manifest()
+
+    def sessions(self) -> pa.Table:
+        """The lines of the chosen sessions, of the schema `tables.SESSIONS`."""
+        return self.sessions_chosen
+
+    def units(self) -> pa.Table | None:
+        """The lines of their units, of the schema `tables.UNITS`; None if the data set has no such table."""
+        units = self.source.units()
+        return None if units is None else units.filter(tables.of_sessions(units, self.sessions_chosen))
+
+
+def where(source: RowSource, expression: str) -> ChosenRows:
+    """The rows of the sessions that an expression selects.
+
+    Parameters:
+        source: an opened data set or corpus.
+        expression: as `tables.where` takes it.
+
+    Raises:
+        BadInput: it is no such expression, or selects nothing.
+    """
+    sessions = source.sessions()
+    chosen = sessions.filter(pa.array(tables.where(sessions, expression)))
+    if not len(chosen):
+        do = f"see its sessions: python inspect_dataset.py {source.name}"
+        raise BadInput("--where", f"an expression that selects sessions of {source.name}", expression, do)
+    keys = set(zip(*(chosen[name].to_pylist() for name in tables.KEYS), strict=True))
+    alone = None if source.is_merged else chosen["source_dataset"][0].as_py()  # rows of a data set do not name it
+    held = [(row.source_dataset or alone, row.subject_id, row.session_id) in keys for row in source.names()]
+    return ChosenRows(source, np.flatnonzero(held), chosen)
