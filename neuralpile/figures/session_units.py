@@ -3,13 +3,12 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from neuralpile.corpus import tables
 from neuralpile.corpus.rows import Row, RowSource
 
 
 def table_of(data_set: RowSource) -> pa.Table | None:
     """Return the table of units of a data set; None if it has none."""
-    return tables.read_units(data_set.folder) if data_set.folder else None
+    return data_set.units()
 
 
 def of_row(units: pa.Table | None, row: Row, data_set: str) -> pa.Table | None:
