@@ -6,7 +6,7 @@ are of the merged corpus.
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from neuralpile.corpus.rows import RowSource
 
 EXAMPLE = "python visualize_dataset.py --repo_name dmfc-rsg --n_examples 4"
-SIGNAL = "draw every local build with this kind of signal; with --report, the page is about these data sets"
+SIGNAL = f"draw every local build with this kind of signal: {', '.join(catalog.SIGNALS)}"
 MODES = ("rasters", "map", "summary", "report")
 
 
@@ -46,7 +46,7 @@ def add_modes(group: argparse._ActionsContainer) -> None:
     """Add the options that choose the figures."""
     for mode, text in (
         ("map", "draw electrodes on their arrays, and how fast their units spike"),
-        ("summary", "draw rates, counts and silences, and print what looks wrong"),
+        ("summary", "draw rates, counts and silences; print areas, animals, evaluation data and what looks wrong"),
         ("report", "write an HTML page about all data sets"),
     ):
         group.add_argument(f"--{mode}", dest="mode", action="store_const", const=mode, help=text)
@@ -74,21 +74,16 @@ def parser(*modes: str) -> argparse.ArgumentParser:
 
 def add_common(group: argparse._ActionsContainer) -> None:
     """Add the options of all figures."""
-    group.add_argument("--seed", type=whole_number, default=0, help="of the choice of rows")
+    group.add_argument("--seed", type=cli.seed, default=0, help="of the choice of rows")
     group.add_argument("--out_dir", type=Path, help="folder for figures (default: rasters) or for the page (build)")
 
 
 def add_choice(group: argparse._ActionsContainer) -> None:
     """Add the options that rasters and the summary share."""
     which = group.add_mutually_exclusive_group()
-    which.add_argument(
-        "--repo_name",
-        metavar="REF",
-        default=catalog.PILE,
-        help="the data set: name of a local build, Hub repository (someone/name) or folder",
-    )
+    cli.add_reference(which, catalog.PILE)
     which.add_argument("--plot_all", action="store_true", help="draw every local build and the merged corpus")
-    which.add_argument("--signal", choices=catalog.SIGNALS, help=SIGNAL)
+    which.add_argument("--signal", choices=catalog.SIGNALS, metavar="KIND", help=SIGNAL)
     cli.add_where(group)
     group.add_argument("--format", choices=view.FORMATS, default="jpg", help="of the figures")
 
@@ -114,14 +109,7 @@ def add_window(group: argparse._ActionsContainer) -> None:
 
 def add_signal(group: argparse._ActionsContainer) -> None:
     """Add the option of the page."""
-    group.add_argument("--signal", choices=catalog.SIGNALS, help=SIGNAL)
-
-
-def whole_number(text: str) -> int:
-    """An argument that must be a whole number of at least 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0, found {text}")
-    return int(text)
+    group.add_argument("--signal", choices=catalog.SIGNALS, metavar="KIND", help=SIGNAL)
 
 
 def seconds(text: str) -> float:
@@ -148,6 +136,7 @@ class Figure(NamedTuple):
     rows: int
     path: Path | None
     flags: Sequence[str] = ()
+    about: Mapping[str, str] = {}  # what is in the data set, by title
 
 
 def draw_rasters(given: argparse.Namespace) -> int:
@@ -172,12 +161,12 @@ def draw_rasters(given: argparse.Namespace) -> int:
 
 def draw_maps(given: argparse.Namespace) -> int:
     """Draw maps of electrodes. Return the exit status."""
-    from neuralpile.figures import electrode_map, session_units
+    from neuralpile.figures import electrode_map
 
     out_dir = given.out_dir or Path("rasters")
 
     def draw(data_set: "RowSource") -> Figure:
-        units = session_units.table_of(data_set)
+        units = data_set.units()
         chosen = data_set.name, given.n_examples, given.seed
         path, n_shown, n_sessions = electrode_map.draw(units, *chosen, out_dir, given.format)
         if path:
@@ -189,15 +178,16 @@ def draw_maps(given: argparse.Namespace) -> int:
 
 
 def draw_summaries(given: argparse.Namespace) -> int:
-    """Draw summaries, and print what looks wrong. Return the exit status."""
+    """Draw summaries, and print what is in the data sets and what looks wrong. Return the exit status."""
     from neuralpile import figure_files
-    from neuralpile.figures import checks, summary
+    from neuralpile.figures import checks, contents, summary
 
     def draw(data_set: "RowSource") -> Figure:
         checked = checks.check(data_set, given.seed)
         path = (given.out_dir or Path("rasters")) / figure_files.name(data_set.name, f"_summary.{given.format}")
-        figure_files.save(summary.draw(checked), path)
-        return Figure(data_set.name, checked.checked, checked.rows, path, checked.flags)
+        about = contents.words(contents.contents(data_set.sessions(), data_set.units()))
+        figure_files.save(summary.draw(checked, about), path)
+        return Figure(data_set.name, checked.checked, checked.rows, path, checked.flags, about)
 
     return draw_each(given, draw)
 
@@ -231,6 +221,7 @@ def table(done: Sequence[Figure], what: str) -> str:
     lines = [f"{'data set':{width}}  {what:>{number}} {'of':>8}  figure"] if done else []
     for figure in done:
         lines.append(f"{figure.name:{width}}  {figure.shown:>{number},} {figure.rows:>8,}  {figure.path or '–'}")
+        lines += [f"  {title}: {text}" for title, text in figure.about.items()]
         lines += [f"  ⚠ {flag}" for flag in figure.flags]
     return "".join(f"{line}\n" for line in lines)
 

@@ -3,8 +3,6 @@
 Plain: concatenate_datasets, train_test_split and the writer of push_to_hub. Ours: merge_datasets.py and the shards that
 `--hf_repo_name` sends. Each in a process of its own; the rows of both must be the same. Memory is what a process itself
 holds at most (RssAnon). What is written is on the disk at the end.
-
-    python benchmarks/merge.py --tokens 500_000_000
 """
 
 import argparse
@@ -19,6 +17,7 @@ import datasets
 import numpy as np
 import publish as writing
 
+from neuralpile import cli
 from neuralpile.corpus import arrow, merge, rows
 from neuralpile.corpus.split import SplitOptions
 from neuralpile.hub import publish
@@ -57,16 +56,16 @@ def digests(out: Path) -> list[str]:
     return sorted(rows.digest([row]) for row in writing.read_again(out))
 
 
-def main() -> None:
+def main() -> int:
     """Compare, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tokens", type=int, default=500_000_000)
+    parser = cli.parser(__doc__ or "", "python benchmarks/merge.py --tokens 500_000_000")
+    parser.add_argument("--tokens", type=cli.positive_int, metavar="N", default=500_000_000, help="in the rows")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)  # way, folder, out: a run in a process of its own
     given = parser.parse_args()
     if given.one:
         way, folder, out = given.one
         print(*writing.measured(way, Path(folder), Path(out)))
-        return
+        return 0
     with tempfile.TemporaryDirectory() as made:
         folder, expected = Path(made), None
         simulated = writing.simulated(given.tokens)
@@ -93,7 +92,8 @@ def main() -> None:
             plain = plain or seconds
             figures = f"{tokens / seconds / 1e6:,.0f} | {plain / seconds:.1f} | {n_bytes / tokens:.4f} | {memory:,.0f}"
             print(f"| {way} | {figures} |", flush=True)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

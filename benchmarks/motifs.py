@@ -2,12 +2,8 @@
 
 A Counter loop (each patch cut out and its bytes counted), numpy.unique, Polars and DuckDB on the patches as binary
 keys, and a plain pass over the bytes (numpy.max) for scale. All results are checked to be equal.
-Needs `pip install .[bench]`.
-
-    python benchmarks/motifs.py --tokens 500_000_000
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -21,10 +17,9 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
-import polars as pl
 import pyarrow as pa
 
-from neuralpile import simulation
+from neuralpile import cli, simulation
 from neuralpile.corpus import arrow, rows
 from neuralpile.corpus.rows import Row
 from neuralpile.motifs import extract, figures
@@ -90,6 +85,8 @@ def binary(counts: np.ndarray, p_n: int, p_t: int) -> pa.Array:
 
 def with_polars(counts: np.ndarray, p_n: int, p_t: int) -> Counts:
     """Polars' value_counts."""
+    import polars as pl
+
     series = pl.Series("patch", binary(counts, p_n, p_t).cast(pa.large_binary()))
     return dict(series.value_counts().iter_rows())
 
@@ -130,6 +127,8 @@ def command(folder: Path, out: Path, p_n: int, p_t: int, *options: str) -> tuple
 
 def kernels(few: list[np.ndarray], data: str, shapes: list[tuple[int, int]]) -> dict[tuple[int, int], float]:
     """Print how many patches a second each way counts; give those of the Counter loop."""
+    import polars as pl
+
     plain: dict[tuple[int, int], float] = {}
     for shape in shapes:
         extract.count([few[0][:, :1000]], *shape)  # compiles
@@ -179,11 +178,18 @@ def many_unique() -> None:
     print(f"| {name} | {plain / 1e6:.1f} | | | | {rate / 1e6:.1f} | {rate / plain:.0f} |", flush=True)
 
 
-def main() -> None:
+def main() -> int:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tokens", type=int, default=500_000_000, help="of the corpus that the command counts")
+    parser = cli.parser(__doc__ or "", "python benchmarks/motifs.py --tokens 500_000_000")
+    parser.add_argument(
+        "--tokens",
+        type=cli.positive_int,
+        metavar="N",
+        default=500_000_000,
+        help="in the corpus",
+    )
     given = parser.parse_args()
+    cli.need("polars", "bench", "benchmarks/motifs.py")
     print("| data | patch | unique | Counter, M/s | numpy.unique | Polars | DuckDB | ours | times the Counter |")
     print("|---|---|--:|--:|--:|--:|--:|--:|--:|")
     loops = {}
@@ -211,7 +217,8 @@ def main() -> None:
                     times = printed["patches"] / elapsed / loops[data][shape]
                     cells = f"{elapsed:.2f} | {printed['tokens'] / elapsed / 1e6:,.0f} | {most:,.0f} | {times:.0f}"
                     print(f"| {data} | {shape[0]} × {shape[1]} | {jobs} | {cells} |", flush=True)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

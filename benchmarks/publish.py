@@ -4,8 +4,6 @@ Poisson counts with lognormal rates around 5 Hz, in rows of 10 million tokens. E
 files are read again and must hold the same rows. Memory is the peak of the process's anonymous memory (RssAnon),
 without mapped pages of the build; it includes the libraries. The files are on the disk when the time is taken.
 "One session" is how long polars takes to find the rows of one session by name.
-
-    python benchmarks/publish.py --tokens 500_000_000
 """
 
 import argparse
@@ -20,10 +18,9 @@ from pathlib import Path
 
 import datasets
 import numpy as np
-import polars
 import pyarrow.parquet as pq
 
-from neuralpile import simulation
+from neuralpile import cli, simulation
 from neuralpile.corpus import arrow, rows
 from neuralpile.corpus.rows import Row
 from neuralpile.hub import publish
@@ -93,22 +90,25 @@ def read_again(out: Path) -> Iterator[Row]:
 
 def one_session(out: Path) -> float:
     """Seconds in which polars finds the rows of the first session."""
+    import polars
+
     start = time.perf_counter()
     found = polars.scan_parquet(out / "*.parquet").filter(polars.col("session_id") == "ses-0").collect()
     assert len(found) == 1
     return time.perf_counter() - start
 
 
-def main() -> None:
+def main() -> int:
     """Compare, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tokens", type=int, default=500_000_000)
+    parser = cli.parser(__doc__ or "", "python benchmarks/publish.py --tokens 500_000_000")
+    parser.add_argument("--tokens", type=cli.positive_int, metavar="N", default=500_000_000, help="in the rows")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)  # way, build, out: a run in a process of its own
     given = parser.parse_args()
     if given.one:
         way, build, out = given.one
         print(*measured(way, Path(build), Path(out)))
-        return
+        return 0
+    cli.need("polars", "bench", "benchmarks/publish.py")
     with tempfile.TemporaryDirectory() as folder:
         build = Path(folder) / "build"
         arrow.write_rows(build / "rows.arrow", simulated(given.tokens), rows.SCHEMA)
@@ -134,7 +134,8 @@ def main() -> None:
             plain = plain or seconds
             figures = f"{tokens / seconds / 1e6:,.0f} | {plain / seconds:.1f} | {n_bytes / tokens:.4f} | {memory:,.0f}"
             print(f"| {way} | {figures} | {one_session(out):.2f} |", flush=True)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

@@ -2,8 +2,6 @@
 
 Each pair is checked to give equal results, and what is written is on the disk at the end. Ratios are what to quote:
 machines differ, and are noisy.
-
-    python benchmarks/stages.py
 """
 
 import contextlib
@@ -19,7 +17,7 @@ import h5py
 import numpy as np
 from pynwb import NWBHDF5IO, NWBFile
 
-from neuralpile import simulation
+from neuralpile import cli, simulation
 from neuralpile.corpus import arrow, merge, rows, store
 from neuralpile.corpus.rows import Row
 from neuralpile.corpus.split import SplitOptions
@@ -190,8 +188,9 @@ def bench_merge(folder: Path, matrix: np.ndarray) -> None:
     show("merge", sum(row.counts.size for row in made) / 1e6, "M tokens", ("concatenate, split, save", slow), fast)
 
 
-def main() -> None:
+def main() -> int:
     """Print the table."""
+    cli.parser(__doc__ or "", "python benchmarks/stages.py").parse_args()
     datasets.disable_progress_bars()
     print(
         f"numpy {np.__version__}, h5py {h5py.__version__}, datasets {datasets.__version__}, Python {sys.version[:6]}\n"
@@ -206,7 +205,8 @@ def main() -> None:
         bench_rebin()
         bench_write_and_view(Path(name), matrix)
         bench_merge(Path(name), matrix)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

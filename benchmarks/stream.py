@@ -2,8 +2,6 @@
 
 A server on 127.0.0.1 that takes 40 ms for an answer and gives 50 MB/s on a connection; 75 MB of spike times in a file
 of 380 MB, stored in one piece and in compressed chunks. All give the same times.
-
-    python benchmarks/stream.py
 """
 
 import multiprocessing
@@ -15,16 +13,15 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import fsspec
 import h5py
 import numpy as np
-import remfile
 import requests
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from helpers.large_nwb import spike_times, write_large
 from helpers.loopback_archives import LoopbackArchives
 
+from neuralpile import cli
 from neuralpile.acquire.archives import RemoteFile
 from neuralpile.acquire.range_file import RemoteRecording
 from neuralpile.recordings import nwb
@@ -68,12 +65,16 @@ def whole(url: str, size: int) -> np.ndarray:
 
 def with_fsspec(url: str, size: int) -> np.ndarray:
     """fsspec's HTTP file, its own cache."""
+    import fsspec
+
     with fsspec.open(url) as file, h5py.File(file) as recording:
         return recording["units/spike_times"][()]
 
 
 def with_remfile(url: str, size: int) -> np.ndarray:
     """remfile; it wants the address at the storage."""
+    import remfile
+
     with h5py.File(remfile.File(url)) as recording:
         return recording["units/spike_times"][()]
 
@@ -83,8 +84,11 @@ def ours(url: str, size: int) -> np.ndarray:
     return nwb.read_spike_trains(RemoteRecording(RemoteFile(NAME, size, "", url))).times
 
 
-def main() -> None:
+def main() -> int:
     """Print the table."""
+    cli.parser(__doc__ or "", "python benchmarks/stream.py").parse_args()
+    for package in ("aiohttp", "remfile"):
+        cli.need(package, "bench", "benchmarks/stream.py")
     times, ends = spike_times(SPIKES)
     ways: dict[str, Callable[[str, int], np.ndarray]] = {
         "download, then read": whole,
@@ -108,7 +112,8 @@ def main() -> None:
                     n_requests, n_bytes = pipe.recv()
                     cells = [kind, f"{stored / 1e6:.1f}", name, f"{seconds:.2f}", f"{n_bytes / 1e6:.1f}"]
                     print(f"| {' | '.join(cells)} | {n_bytes / stored:.3f} | {n_requests} |", flush=True)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

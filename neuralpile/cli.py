@@ -7,9 +7,11 @@ import os
 import re
 import signal
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
-from pathlib import PurePosixPath
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
 
 from neuralpile import interrupt
 from neuralpile.errors import BadInput, printable
@@ -18,16 +20,22 @@ from neuralpile.errors import BadInput, printable
 def parser(description: str, example: str) -> argparse.ArgumentParser:
     """A parser whose help shows an example and the default of every option."""
     text = "example:\n  " + example.replace("%", "%%")  # argparse expands "%"
-    return argparse.ArgumentParser(description=description, epilog=text, formatter_class=_Help)
+    wrapped = "\n".join(textwrap.fill(line, 120) for line in description.splitlines())
+    return argparse.ArgumentParser(description=wrapped, epilog=text, formatter_class=_Help)
 
 
 class _Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    """Keeps the line breaks of the description, and shows a default if there is one."""
+    """Keeps the line breaks of the description, shows a default if there is one, and names values alike everywhere."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.default is None or action.default is False or action.default == []:
+        if action.default is None or action.default is False or action.default in ("", []):
             return action.help
         return super()._get_help_string(action)
+
+    def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
+        known = {positive_int: "N", seed: "N", token_limit: "N", positive_float: "S", n_bytes: "SIZE", Path: "FOLDER"}
+        kind = action.type
+        return known.get(kind, "") or super()._get_default_metavar_for_optional(action)
 
 
 def positive_float(text: str) -> float:
@@ -107,6 +115,12 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max_files", type=positive_int, metavar="N", help="only the first N files")
 
 
+def add_reference(parser: argparse._ActionsContainer, default: str) -> None:
+    """Add `--repo_name`, which names a data set."""
+    text = "the data set: a local build, a Hub repository (someone/name) or a folder"
+    parser.add_argument("--repo_name", metavar="REF", default=default, help=text)
+
+
 def add_where(parser: argparse._ActionsContainer) -> None:
     """Add `--where`, which chooses among sessions that are built."""
     text = (
@@ -121,6 +135,21 @@ def choose(paths: Sequence[str], sessions: str | None = None, most: int | None =
     if not chosen:
         raise BadInput("--sessions", f"a pattern like {paths[0]}", sessions or "", "see download.py --dry_run for all")
     return chosen[:most]
+
+
+def need(package: str, extra: str, where: object) -> None:
+    """Check that a package of an optional extra of pyproject.toml is installed.
+
+    Raises:
+        BadInput: it is not.
+
+    Example:
+        >>> need("no_such_package", "bench", "benchmarks/stream.py")
+        Traceback (most recent call last):
+        neuralpile.errors.BadInput: benchmarks/stream.py: expected the package no_such_package, found none; run ...
+    """
+    if find_spec(package) is None:
+        raise BadInput(where, f"the package {package}", "none", f"run: pip install -e '.[{extra}]'")
 
 
 def plural(n: int, noun: str, several: str = "") -> str:

@@ -123,3 +123,20 @@ def test_a_pattern_that_matches_nothing_is_refused():
     assert cli.choose(["a/x_2016.nwb", "a/y.nwb"], "*2016*") == ["a/x_2016.nwb"]
     with pytest.raises(BadInput, match=r"expected a pattern like a/y\.nwb, found z"):
         cli.choose(["a/y.nwb"], "z")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", [*sorted(path.name for path in (ROOT / "benchmarks").glob("*.py"))])
+def test_a_benchmark_explains_itself_without_its_packages(script):
+    """`--help` runs nothing, and needs none of the packages that are measured beside ours."""
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys(["polars", "remfile", "aiohttp", "fsspec.implementations.http"]))
+import runpy
+sys.argv = ["benchmarks/{script}", "--help"]
+sys.path.insert(0, "benchmarks")
+runpy.run_path("benchmarks/{script}", run_name="__main__")
+"""
+    done = run(code)
+    assert done.returncode == 0, done.stderr
+    assert f"example:\n  python benchmarks/{script}" in done.stdout.decode()

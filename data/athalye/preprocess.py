@@ -20,7 +20,7 @@ def read(recording: Recording, options: Options) -> Session:
     """Sum the counts of the file, which states their rate, to bins of `bin_size`."""
     rate = nwb.read_rate(recording, SERIES)
     factor = options.bin_size * rate
-    as_is = factor < 2 and options.bin_size == PUBLISHED_BIN
+    as_is = 1 <= factor < 2 and options.bin_size == PUBLISHED_BIN
     if not as_is and not np.isclose(factor, max(1, round(factor))):
         found = f"{options.bin_size} s"
         raise BadInput(recording, f"a --bin_size that is a multiple of 1/{rate:g} s", found, "take 0.05, for example")

@@ -50,6 +50,8 @@ def read(path: Path, options: Options) -> Session:
         }
         total = len(trials) * CHANNELS
         notes = [f"{n:,} of {total:,} trials of a channel {what}" for what, n in notable.items() if n]
+        if undone.below:
+            notes.append(f"{undone.below:,} bins far below all others of their channel count as 0: they may be damaged")
         if undone.no_lattice:
             notes.append(
                 f"{undone.no_lattice:,} of {CHANNELS} channels lie on no lattice in any trial: they count as 0"

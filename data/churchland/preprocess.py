@@ -8,10 +8,11 @@ With `--epochs`, the trials between two restarts are an epoch, and epochs follow
 import numpy as np
 
 from neuralpile import build
+from neuralpile.cli import plural
 from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings import names, nwb
 from neuralpile.recordings.hdf5 import Recording
-from neuralpile.spikes import binning, clock_restarts
+from neuralpile.spikes import binning, clock, clock_restarts
 from neuralpile.spikes.session import Options, Session
 
 MOST_EPOCHS = 50  # chosen here: time and memory grow with epochs, and trials that all overlap are no restarts
@@ -23,6 +24,10 @@ def read(recording: Recording, options: Options) -> Session:
         return nwb.count_units(recording, options)
     trains = nwb.read_spike_trains(recording)
     times, ends = trains.times, trains.ends
+    try:
+        clock.check(times, ends, options.bin_size)
+    except Mismatch as error:
+        raise error.at(recording, "check the unit of the spike times") from None
     trials = nwb.read_intervals(recording, "trials")
     first = clock_restarts.first_trials(trials)
     if len(first) > MOST_EPOCHS:
@@ -38,12 +43,13 @@ def read(recording: Recording, options: Options) -> Session:
     times = times[inside] + clock_restarts.epoch_shifts(trials, first, options.bin_size)[epoch[inside]]
     ends = np.append(0, np.cumsum(inside))[ends]
     try:
+        notes = clock.check(times, ends, options.bin_size)  # of epochs one after another: other notes than above
         binned = binning.bin_spikes(times, ends, options.bin_size)
     except Mismatch as error:
         raise error.at(recording, "build without --epochs") from None
-    notes = [*trains.notes, *binned.notes(), f"the clock restarts {len(first) - 1} times"]
+    notes = [*trains.notes, *notes, *binned.notes(), f"the clock restarts {len(first) - 1} times"]
     if not inside.all():
-        notes.append(f"{np.count_nonzero(~inside):,} spikes in no trial left out")
+        notes.append(f"{plural(np.count_nonzero(~inside), 'spike')} in no trial left out")
     ids = nwb.subject_of(recording), names.session(recording)
     return Session(*ids, binned.counts, notes, units=trains.columns(), start_time=trains.start_time)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from neuralpile import build
+from neuralpile.cli import plural
 from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings import matlab
 from neuralpile.spikes import binning, clock
@@ -42,7 +43,7 @@ def read(path: Path, options: Options) -> Session:
     if options.as_published:
         matrix = as_published(trains, n_bins, options.bin_size)
         lost = sum(len(train) for train in trains) - int(matrix.sum(dtype=np.int64))
-        notes = [f"{lost:,} spikes lost, as published: beyond the last bin, or wrapped beyond 255"] if lost else []
+        notes = [f"{plural(lost, 'spike')} lost, as published: after the last bin, or wrapped at 255"] if lost else []
     else:
         edges = np.arange(n_bins + 1) * options.bin_size
         edges[-1] = max(edges[-1], last)

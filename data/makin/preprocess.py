@@ -21,7 +21,7 @@ MOST_UNITS = 5  # of a channel: unsorted spikes, and up to four sorted units
 def read(path: Path, options: Options) -> Session:
     """Merge the spikes of each channel, and count them from the session's first spike on."""
     cells = matlab.read_cells(path, "spikes")
-    if cells.ndim != 2 or cells.shape[0] > MOST_UNITS:
+    if cells.ndim != 2 or cells.shape[0] > MOST_UNITS or not cells.size:
         found = f"cells of shape {cells.shape}"
         raise BadInput(path, f"spikes of at most {MOST_UNITS} units × channels", found, "check the file")
     try:

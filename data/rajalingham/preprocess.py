@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from neuralpile import build
+from neuralpile.cli import plural
 from neuralpile.errors import BadInput
 from neuralpile.recordings import matlab
 from neuralpile.spikes.session import Options, Session
@@ -36,9 +37,9 @@ def read(path: Path, options: Options) -> Session:
     if expected.min(initial=0) < 0:
         raise BadInput(path, "rates, none negative", f"{rates.min():.3g}", "check that this is the right file")
     matrix = (expected.astype(np.int64) if options.as_published else np.minimum(expected, 255)).astype(np.uint8)
-    notes = [f"{np.count_nonzero(np.isnan(rates)):,} bins without a value count as 0"]
+    notes = [f"{plural(np.count_nonzero(np.isnan(rates)), 'bin')} without a value counted as 0"]
     if (above := np.count_nonzero(expected > 255)) and not options.as_published:
-        notes.append(f"{above:,} bins above 255 stay at 255")
+        notes.append(f"{plural(above, 'bin')} above 255 kept at 255")
     subject = path.stem.partition("_")[0].capitalize()  # mahler_hand_dmfc_dataset_50ms, perle_…
     # As published, a monkey is one row, whatever the limit.
     return Session(subject, f"{subject[0]}_0", matrix, notes, whole=options.as_published)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from neuralpile import build
+from neuralpile.cli import plural
 from neuralpile.errors import BadInput
 from neuralpile.recordings import npy
 from neuralpile.spikes import binning
@@ -51,12 +52,12 @@ def read(path: Path, options: Options) -> Session:
         )
         above += int(np.count_nonzero(spikes > binning.LARGEST))
         matrix[unit] = np.minimum(spikes, binning.LARGEST).ravel()
-    notable = [(missing, "without a rate count as 0"), (above, "stay at 255")]
+    notable = [(missing, "without a rate counted as 0"), (above, "above 255 kept at 255")]
     how = "rounded up bin by bin, as published" if options.as_published else "steps of the integral of each trial"
     if options.poisson is not None:
         how = f"Poisson counts, --poisson {options.poisson}"
     facts = {"derived": f"counts are derived from smoothed rates: {how}"}
-    return Session(subject, path.stem, matrix, [f"{n:,} bins {what}" for n, what in notable if n], facts=facts)
+    return Session(subject, path.stem, matrix, [f"{plural(n, 'bin')} {what}" for n, what in notable if n], facts=facts)
 
 
 def _check_rates(samples: np.ndarray, where: str, as_published: bool) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from neuralpile.acquire.range_file import RemoteRecording
 from neuralpile.build.record import SessionFacts, Streamed
 from neuralpile.build.script import Read
+from neuralpile.cli import plural
 from neuralpile.corpus import rows
 from neuralpile.corpus.rows import Row
 from neuralpile.errors import BadInput, Mismatch, printable
@@ -155,7 +156,7 @@ def trimmed(session: Session) -> Session:
     before, after = int(first), session.counts.shape[1] - int(last) - 1
     if not before and not after:
         return session
-    note = f"{before:,} empty bins at the start and {after:,} at the end trimmed"
+    note = f"{plural(before, 'empty bin')} at the start and {after:,} at the end trimmed"
     return replace(session, counts=session.counts[:, first : last + 1], notes=[*session.notes, note])
 
 

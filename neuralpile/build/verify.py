@@ -6,6 +6,7 @@
 from neuralpile import catalog, cli
 from neuralpile.build import compare
 from neuralpile.build.record import Report
+from neuralpile.cli import plural
 from neuralpile.corpus import store
 from neuralpile.errors import BadInput
 from neuralpile.open import open_data_set
@@ -26,9 +27,10 @@ def main() -> int:
             line, differs = f"{name:20}{'':>51}  {error}", True
         print(line)
         wrong += differs
-    recorded = [data_set.name for data_set in catalog.published()]
-    missing = [name for name in recorded if name not in built]
-    print(f"{len(built)} built, {wrong} differ; {len(missing)} of the {len(recorded)} recorded data sets are not built")
+    published = [data_set.name for data_set in catalog.published()]
+    missing = len(set(published) - set(built))
+    count = f"{plural(len(built), 'data set')} built, {wrong} of them different"
+    print(f"{count}; {missing} of {plural(len(published), 'published data set')} not built")
     return 1 if wrong else 0
 
 

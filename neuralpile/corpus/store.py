@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from neuralpile import catalog
+from neuralpile.cli import plural
 from neuralpile.corpus import tables
 from neuralpile.corpus.arrow import MANIFEST, SPLITS, STATE, is_finished, parse_manifest
 from neuralpile.corpus.rows import (
@@ -118,7 +119,7 @@ class _File:
             raise BadInput(self.path, "a whole Arrow file", str(error), AGAIN) from None
         found = int(index.ends[-1])
         if self.stated not in (None, found):
-            raise BadInput(self.path, f"{self.stated:,} rows, as {STATE} says", f"{found:,}", AGAIN)
+            raise BadInput(self.path, f"{plural(self.stated, 'row')}, as {STATE} says", f"{found:,}", AGAIN)
         return index
 
     @property
@@ -280,6 +281,11 @@ class LocalRows:
         """Tokens in each row. Of the counts, only the offsets are read."""
         return [n for _, file in self._all for batch in file.batches(["spike_counts"]) for n in _tokens(batch)]
 
+    def shapes(self) -> npt.NDArray[np.int64]:
+        """Units and bins of each row: (rows, 2). Of the counts, only the offsets are read."""
+        parts = [_shapes(batch) for _, file in self._all for batch in file.batches(["spike_counts"])]
+        return np.concatenate(parts) if parts else np.empty((0, 2), np.int64)
+
     def manifest(self) -> dict[str, Any] | None:
         """What it was made of, as its `manifest.json` says; None if it has none that can be read."""
         path = self.folder and self.folder / MANIFEST
@@ -372,6 +378,11 @@ def _tokens(batch: pa.RecordBatch) -> list[int]:
     return [int(n) for n in np.diff(inner[column.offsets.to_numpy()])]
 
 
+def _shapes(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+    n_units = np.diff(batch.column("spike_counts").offsets.to_numpy()).astype(np.int64)
+    return np.stack([n_units, np.array(_tokens(batch), np.int64) // np.maximum(n_units, 1)], axis=1)
+
+
 def open_folder(folder: Path) -> LocalRows:
     """Open the data set in a folder.
 
@@ -425,6 +436,13 @@ def _found(folder: Path, stated: _DataFile) -> _File:
     if stated.bytes not in (None, n_bytes):
         raise BadInput(path, f"{stated.bytes:,} bytes, as {STATE} says", f"{n_bytes:,}", AGAIN)
     return _File(path, stated.rows)
+
+
+def arrow_file(path: Path) -> _File:
+    """An Arrow file of rows, as `datasets` writes it. Raises BadInput: its columns are not those of rows."""
+    file = _File(path, None)
+    file.schema  # noqa: B018 - the columns are checked
+    return file
 
 
 def built() -> list[str]:

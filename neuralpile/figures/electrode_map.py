@@ -4,6 +4,7 @@ Everything comes from the table of units beside the rows; no counts are read. Po
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,10 +27,12 @@ from neuralpile.figures.sheet import DPI, SMALL, Sheet, title_of
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # of red, green and blue (ITU-R BT.709)
 FEWEST = 3  # places of an array that is drawn: two can be drawn for any electrodes, and show nothing
-MISSING = f"no recording states where {FEWEST} or more electrodes of an array are"
+MISSING = f"no recording states {FEWEST} positions or more on one array"
 MAX_ARRAYS = 400  # in a figure
 NARROWEST, ASPECT = 330, 0.9  # of a panel: pixels, height by width
-LARGEST, SMALLEST, FILLED = 40, 3, 0.86  # pixels: side of a square; its share of the distance to the next one
+SMALLEST, LARGEST = 3, 40  # pixels: side of a square
+FILLED = 0.86  # of the way to the next electrode
+THIN = 8  # pixels: side of a square up to which its frame is thin
 NUMBERED = 18  # pixels: side of a square from which on the number of its units is written in it
 PAD = 0.16  # of the extent of an array, around it
 LONG = 4  # a probe is so many times longer than wide; as wide as it is, nothing on it could be told apart
@@ -40,7 +43,8 @@ class Array(NamedTuple):
     """A group of electrodes of one session, and the rates of their units.
 
     Attributes:
-        session: subject and session, and the data set if the table is of several.
+        source: the data set.
+        session: subject and session.
         group: name of the array or probe; "" where the recording names none.
         areas: of its units.
         places: (places, 2) float64, along the two axes on which the electrodes lie farthest apart.
@@ -51,7 +55,8 @@ class Array(NamedTuple):
         nowhere: units of the group whose place is not known.
     """
 
-    session: tuple[str, ...]
+    source: str
+    session: tuple[str, str]
     group: str
     areas: list[str]
     places: NDArray[np.float64]
@@ -69,8 +74,15 @@ def arrays(units: pa.Table) -> list[Array]:
         units: the lines of the session, of the schema `corpus.tables.UNITS`.
     """
     names = [name or "" for name in units.column("group").to_pylist()]
-    found = (_array(units.filter(pa.array([name == group for name in names]))) for group in sorted(set(names)))
+    found = (
+        _array(units.filter(pa.array([name == group for name in names]))) for group in sorted(set(names), key=_natural)
+    )
     return [array for array in found if array is not None]
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Return what sorts array 2 before array 10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _array(units: pa.Table) -> Array | None:
@@ -90,6 +102,7 @@ def _array(units: pa.Table) -> Array | None:
     line = units.slice(0, 1).to_pylist()[0]
     electrodes = {name for name, there in zip(units.column("electrode").to_pylist(), known, strict=True) if there}
     return Array(
+        source=line["source_dataset"],
         session=(line["subject_id"], line["session_id"]),
         group=line["group"] or "",
         areas=sorted(area for area in set(units.column("area").to_pylist()) if area is not None),
@@ -170,16 +183,17 @@ def draw_arrays(shown: Sequence[Array], name: str, chosen: str) -> Figure:
         sheet = Sheet(len(shown), narrowest=NARROWEST, aspect=ASPECT, n_columns=_columns(shown))
         for i, array in enumerate(shown):
             title = [*array.session, array.group] if array.group else [*array.session]
-            axes = sheet.panel(i, title, [_words(array), *array.areas])
+            source = [] if array.source == name.rpartition("/")[2] else [array.source]
+            axes = sheet.panel(i, title, [_words(array), *array.areas, *source])
             _panel(axes, array, scale)
         sheet.colour_bar(scale, "rate of all units of an electrode, Hz" + ", in all panels" * (len(shown) > 1))
-        sheet.heading(title_of(name, []), chosen)
+        sheet.heading(title_of(name, [array.source for array in shown]), chosen)
     return sheet.figure
 
 
 def _columns(shown: Sequence[Array]) -> int:
     """Return the number of columns: the arrays of a session stand side by side, unless they are many."""
-    abreast = max(Counter(array.session for array in shown).values())
+    abreast = max(Counter((array.source, array.session) for array in shown).values())
     square = math.sqrt(len(shown))
     return abreast * max(1, round(square / abreast)) if abreast <= ABREAST else math.ceil(square)
 
@@ -209,19 +223,31 @@ def _limits(places: NDArray[np.float64]) -> list[tuple[float, float]]:
     return [(m - h, m + h) for m, h in zip(middle.tolist(), half.tolist(), strict=True)]
 
 
-def _panel(axes: Axes, array: Array, scale: Scale) -> None:
-    """Draw one array; where electrodes have several units, their number is in the square."""
+def _square(pixels: NDArray[np.float64]) -> tuple[float, float]:
+    """Return width and height, in pixels, of rectangles in places (places, 2) that do not touch each other.
+
+    Electrodes in columns and lines share them; others are as far apart as the nearest ones.
+    """
     from scipy.spatial import cKDTree  # takes a third of a second to import
 
+    distances = np.asarray(cKDTree(pixels).query(pixels, 2, p=np.inf)[0])[:, 1]  # of squares, not of circles
+    gaps = [np.diff(np.unique(np.round(along, 3))) for along in pixels.T]
+    side = float(np.percentile(distances, 25))
+    sizes = [float(gap.min()) if len(gap) and 2 * (len(gap) + 1) <= len(pixels) else side for gap in gaps]
+    width, height = np.clip(FILLED * np.array(sizes), SMALLEST, LARGEST).tolist()
+    return width, height
+
+
+def _panel(axes: Axes, array: Array, scale: Scale) -> None:
+    """Draw one array; where electrodes have several units, their number is in the square."""
     axes.set(**dict(zip(("xlim", "ylim"), _limits(array.places), strict=True)))
-    pixels = axes.transData.transform(array.places)
-    distances: NDArray[np.float64] = np.asarray(cKDTree(pixels).query(pixels, 2)[0])[:, 1]
-    side = float(np.clip(FILLED * np.percentile(distances, 5), SMALLEST, LARGEST))
-    area = (side * 72 / DPI) ** 2  # of a marker, in square points
-    x, y = array.places.T
+    width, height = _square(axes.transData.transform(array.places))
+    corners: Any = [(-width, -height), (width, -height), (width, height), (-width, height), (-width, -height)]
+    largest = max(width, height) * 72 / DPI  # points
     colours: Any = {"c": array.rates, "cmap": scale.colours, "norm": scale.norm, "edgecolors": "0.6"}
-    axes.scatter(x, y, area, marker="s", linewidths=0.5, **colours)
-    if side >= NUMBERED:
+    x, y = array.places.T
+    axes.scatter(x, y, largest**2, marker=corners, linewidths=0.5 if min(width, height) > THIN else 0.2, **colours)
+    if min(width, height) >= NUMBERED:
         for (x_i, y_i), n, rate in zip(array.places.tolist(), array.n_units, array.rates, strict=True):
             if n > 1:
                 light = np.dot(scale.colours(scale.norm(rate))[:3], LUMINANCE) > 0.4

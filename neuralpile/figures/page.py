@@ -7,7 +7,7 @@ and simulated ones have no published numbers and are compared with none.
 import base64
 import hashlib
 import io
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +19,15 @@ from matplotlib.figure import Figure
 from PIL import Image
 from tqdm import tqdm
 
-from neuralpile import __version__, catalog
+from neuralpile import __version__, catalog, evaluation
 from neuralpile.build import compare
 from neuralpile.build.record import REPORT, Report
 from neuralpile.catalog import DataSetInfo
 from neuralpile.cli import percent, plural
 from neuralpile.corpus import arrow
-from neuralpile.figures import checks, rasters, summary
+from neuralpile.figures import bars, checks, rasters, summary
+from neuralpile.figures.bars import Tally
+from neuralpile.figures.contents import Amount, Contents, contents, total, words
 from neuralpile.files import write_text
 from neuralpile.motifs import figures, parquet
 from neuralpile.motifs.figures import COLOURS, MANY
@@ -35,7 +37,6 @@ from neuralpile.open import open_data_set
 TEMPLATE = Path(__file__).with_name("page.html")
 COLUMNS = ("data set", "species", "area", "task", "signal")  # of the table, as text
 NUMBERS = ("subjects", "sessions", "published tokens", "built tokens")
-GROUPS = {"component": "name", "area": "area", "species": "species", "signal": "signal"}  # of the bars
 PIXELS = 860  # width of a raster
 TOP = 24  # motifs
 CELL = 14  # pixels of a bin of a motif
@@ -61,6 +62,7 @@ class Component:
         published: tokens of the published rows; None for data sets that are not in the published corpus.
         tokens: of the local build; None if there is none.
         built: the local build in words.
+        contents: of the local build.
         flags: what is missing or looks wrong.
         pictures: of the local build.
     """
@@ -68,6 +70,7 @@ class Component:
     info: DataSetInfo
     tokens: int | None = None
     built: str = ""
+    contents: Contents | None = None
     flags: list[str] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
 
@@ -113,6 +116,11 @@ class Component:
         return f"https://doi.org/{quote(self.info.paper_doi)}" if self.info.paper_doi else ""
 
     @property
+    def about(self) -> dict[str, str]:
+        """What is in the local build."""
+        return words(self.contents) if self.contents else {}
+
+    @property
     def text(self) -> str:
         """What the search on the page looks through."""
         info = self.info
@@ -153,6 +161,13 @@ def write(names: Sequence[str], motifs_dir: Path, path: Path, seed: int = 0) -> 
     built = [c for c in components if c.tokens is not None]
     flagged = [f"{c.name}: {flag}" for c in components for flag in c.flags]
     simulated = all(info.simulated for info in infos)
+    groups = {
+        "component": _by(components, "name"),
+        "area": _by_area(components),
+        "species": _by(components, "species"),
+        "signal": _by(components, "signal"),
+    }
+    on = bars.scale(tally for tallies in groups.values() for tally in tallies.values())
     top, motifs_of = _motifs(motifs_dir, simulated)
     template = TEMPLATE.read_text(encoding="utf-8")
     script = template.partition("<script>")[2].partition("</script>")[0]
@@ -167,7 +182,10 @@ def write(names: Sequence[str], motifs_dir: Path, path: Path, seed: int = 0) -> 
         others=_sums([c for c in built if c.published is None]),
         missing=[c.name for c in components if c.tokens is None],
         flagged=flagged,
-        groups={title: _bars(components, key) for title, key in GROUPS.items()},
+        groups={title: bars.bars(tallies, on) for title, tallies in groups.items()},
+        scale=on,
+        animals=_shared_animals(components),
+        uses=_uses(components),
         signals=sorted({c.signal for c in components}),
         columns=[(name, False) for name in COLUMNS] + [(name, True) for name in NUMBERS] + [("licence", False)],
         motifs=top,
@@ -189,6 +207,7 @@ def _component(info: DataSetInfo, seed: int) -> Component:
     held = compare.holdings_of_rows(info, rows)
     checked = checks.check(rows, seed)
     component.tokens = held.tokens
+    component.contents = contents(rows.sessions(), rows.units())
     numbers = ((held.sessions, "session"), (len(held.subjects), "subject"), (len(rows), "row"), (held.tokens, "token"))
     component.built = ", ".join(plural(n, noun) for n, noun in numbers)
     component.flags = [*checked.flags, *_failed(report)]
@@ -239,39 +258,78 @@ def _picture(figure: Figure, alt: str) -> Picture:
     return Picture(f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}", alt, width, height)
 
 
-class Bar(NamedTuple):
-    """Tokens as a bar: an outline for what is published, and filled what is built."""
+def _by(components: Sequence[Component], key: str) -> dict[str, Tally]:
+    """Add up tokens by a property of the data sets."""
+    return total((getattr(c, key), Tally(c.published or 0, 0, c.tokens or 0)) for c in components)
+
+
+def _by_area(components: Sequence[Component]) -> dict[str, Tally]:
+    """Add up tokens by brain area: of builds by unit, of what is published by what `dataset.toml` says.
+
+    The published tokens of a data set with several areas are divided only if the build has all of them.
+    """
+    return total(pair for c in components for pair in _areas(c))
+
+
+def _areas(c: Component) -> Iterator[tuple[str, Tally]]:
+    built = c.contents.areas if c.contents else {}
+    whole = c.published is not None and c.published == sum(amount.tokens for amount in built.values())
+    for area, amount in built.items():
+        yield _area_name(area, c.info), Tally(amount.tokens if whole else 0, 0, amount.tokens, amount.units)
+    if c.published and not whole:
+        names = c.info.area.split(", ") if c.info.area else [UNKNOWN]
+        for area in names:
+            yield area, Tally(c.published) if len(names) == 1 else Tally(shared=c.published)
+
+
+def _area_name(area: str | None, info: DataSetInfo) -> str:
+    """Name an area; simulated units are not counted with recorded ones."""
+    name = area or UNKNOWN
+    return f"{name} (simulated)" if info.simulated and "simulated" not in name else name
+
+
+class SharedAnimal(NamedTuple):
+    """An animal, or a person, that is in several data sets."""
 
     name: str
-    published: float  # length, per cent
-    built: float
-    text: str
+    claims: list[tuple[str, str, bool]]  # data set, source of the claim, and whether it is only probable
 
 
-def _bars(components: Sequence[Component], key: str) -> list[Bar]:
-    """Add up tokens by a property of the data sets, the largest sum first."""
-    published: Counter[str] = Counter()
-    built: Counter[str] = Counter()
+def _shared_animals(components: Sequence[Component]) -> list[SharedAnimal]:
+    """Return the animals that several of these data sets have, by name."""
+    claims: defaultdict[str, list[tuple[str, str, bool]]] = defaultdict(list)
     for c in components:
-        published[getattr(c, key)] += c.published or 0
-        built[getattr(c, key)] += c.tokens or 0
-    most = max(1, *published.values(), *built.values())
-    bars = []
-    for name in sorted(published, key=lambda name: (-max(published[name], built[name]), name)):
-        words = []
-        if published[name]:
-            words.append(f"{_short(published[name])} ({percent(published[name], published.total())})")
-        if built[name]:
-            words.append(f"built {_short(built[name])}")
-        bars.append(Bar(name, 100 * published[name] / most, 100 * built[name] / most, ", ".join(words) or "–"))
-    return bars
+        for animal in c.info.animals:
+            claims[animal.name].append((c.name, animal.source, animal.probable))
+    several = {name: its for name, its in claims.items() if len({data_set for data_set, *_ in its}) > 1}
+    return [SharedAnimal(name, several[name]) for name in sorted(several)]
 
 
-def _short(n: int) -> str:
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if n >= size:
-            return f"{n / size:.3g} {unit}"
-    return f"{n}"
+class Use(NamedTuple):
+    """Sessions that have one role in a public benchmark."""
+
+    benchmark: str  # title
+    url: str
+    role: str
+    data_sets: list[str]
+    built: Amount
+
+
+def _uses(components: Sequence[Component]) -> list[Use]:
+    """Return what of these data sets is evaluation data of which benchmark, and how much of it is built."""
+    built = total(pair for c in components if c.contents for pair in c.contents.evaluation.items())
+    names = {c.name for c in components}
+    found = []
+    for name, benchmark in evaluation.benchmarks().items():
+        of_role: defaultdict[str, list[str]] = defaultdict(list)
+        for part in benchmark.parts:
+            if part.data_set in names:
+                of_role[f"{part.role}{'' if part.whole else '~'}"].append(part.data_set)
+        for role, its in of_role.items():
+            what = role.replace("~", ", some of the trials")
+            amount = built.get(f"{name}:{role}", Amount())
+            found.append(Use(benchmark.title, web_address(benchmark.url), what, list(dict.fromkeys(its)), amount))
+    return found
 
 
 class Cell(NamedTuple):

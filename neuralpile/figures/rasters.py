@@ -27,7 +27,7 @@ from neuralpile.errors import BadInput
 from neuralpile.figures.areas import Areas, blocks, by_area, colours, legend
 from neuralpile.figures.image import Scale, count_scale, mean_rates, mean_units, pool_max, rate_scale
 from neuralpile.figures.session_time import SegmentStarts, bin_width
-from neuralpile.figures.session_units import of_row, table_of
+from neuralpile.figures.session_units import of_row
 from neuralpile.figures.sheet import DPI, SMALL, WIDTH, Sheet, title_of
 from neuralpile.figures.unit_order import by_rate, by_similarity
 from neuralpile.figures.view import WINDOW, View
@@ -129,15 +129,15 @@ def draw(data_set: RowSource, n_examples: int, seed: int, out_dir: Path, wanted:
     if n_shown > MAX_EXAMPLES:
         raise BadInput("--n_examples", f"at most {MAX_EXAMPLES} in a figure", f"{n_shown:,}", "take fewer")
     at = np.sort(np.random.default_rng(seed).choice(len(data_set), n_shown, replace=False))
-    drawn = f"all {n_shown:,} rows"
+    drawn = f"all {plural(n_shown, 'row')}"
     if n_shown < len(data_set):
-        drawn = f"{n_shown:,} of {len(data_set):,} rows, drawn with seed {seed}"
+        drawn = f"{n_shown:,} of {plural(len(data_set), 'row')}, drawn with seed {seed}"
     bar = tqdm(at, unit="row", desc=f"draw {data_set.name}", disable=None, leave=False)
     starts, units = SegmentStarts(data_set), _units(data_set, wanted)
     shown = [shown for i in bar if (shown := view(data_set, data_set.row(int(i)), wanted, starts, units))]
     if not shown:
         found = f"rows that end before {wanted.start:g} s"
-        raise BadInput("--start", f"a time within the {n_shown} rows", found, "take an earlier one, or another --seed")
+        raise BadInput("--start", "a time within a row", found, "take an earlier one, or another --seed")
     if len(shown) < n_shown:
         drawn += f"; {n_shown - len(shown)} of them end before {wanted.start:g} s"
     path = out_dir / figure_files.name(data_set.name, f".{wanted.format}")
@@ -170,7 +170,7 @@ def draw_overview(data_sets: Sequence[RowSource], seed: int, out_dir: Path, want
 
 def _units(data_set: RowSource, wanted: View) -> pa.Table | None:
     """Return the data set's table of units, if what is wanted needs it."""
-    return table_of(data_set) if wanted.sort == "area" else None
+    return data_set.units() if wanted.sort == "area" else None
 
 
 def _with_source(part: Shown, name: str) -> Shown:

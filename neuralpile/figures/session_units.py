@@ -3,12 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from neuralpile.corpus.rows import Row, RowSource
-
-
-def table_of(data_set: RowSource) -> pa.Table | None:
-    """Return the table of units of a data set; None if it has none."""
-    return data_set.units()
+from neuralpile.corpus.rows import Row
 
 
 def of_row(units: pa.Table | None, row: Row, data_set: str) -> pa.Table | None:

@@ -139,10 +139,15 @@ def shorten(parts: Sequence[str], fits: Callable[[str], bool]) -> str:
 
 
 def title_of(name: str, sources: Sequence[str | None]) -> str:
-    """Return a data set's name, its title in the catalog, and whether its rows are simulated, by their sources."""
+    """Return a data set's name, its title in the catalog, and whether its rows are simulated, by their sources.
+
+    Parameters:
+        name: of the data set.
+        sources: of each row; None where that is the data set itself.
+    """
     known = set(catalog.names())
     own = name.rpartition("/")[2]  # of a Hub repository, someone/name
     title = name.removesuffix(own) + catalog.load(own).heading if own in known else name
     names = [(source or own).rpartition("/")[2] for source in sources]
     simulated = [source in known and catalog.load(source).simulated for source in names]
-    return title + (" (simulated)" if all(simulated) else " (partly simulated)" if any(simulated) else "")
+    return title + (" (simulated)" if simulated and all(simulated) else " (partly simulated)" if any(simulated) else "")

@@ -1,8 +1,11 @@
-"""Draw what `checks` found in a data set: population rates, distributions of rates and of counts, and the flags."""
+"""Draw what `checks` found in a data set: population rates, distributions of rates and of counts, and the flags.
+
+Below, it is said what is in the data set: areas, animals, evaluation data of benchmarks.
+"""
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.style
 import numpy as np
@@ -26,13 +29,18 @@ LINE = 0.14  # inches from one line of text of 8 points to the next
 CHARACTERS = 175  # of a line of text
 
 
-def draw(checked: Checked) -> Figure:
-    """Draw a data set on one page."""
+def draw(checked: Checked, about: Mapping[str, str] | None = None) -> Figure:
+    """Draw a data set on one page.
+
+    Parameters:
+        checked: what was found in its rows.
+        about: what is in it, in words, by title; see `contents.words`.
+    """
     rate_unit, time_unit = ("Hz", "seconds") if checked.bin_width else ("spikes per bin", "bins")
     strips = [f"curve {i}" for i in range(len(checked.curves))]
-    words = _words(checked.flags)
+    words, known = _words(checked.flags), _lines([f"{title}: {text}" for title, text in (about or {}).items()])
     above = TITLE + STRIP * len(strips) + DISTRIBUTIONS
-    height = above + LINE * (len(words) + 1)
+    height = above + LINE * (len(known) + len(words) + 1)
     with matplotlib.style.context(["default", STYLE]):
         layout = ConstrainedLayoutEngine(rect=(0, 1 - above / height, 1, above / height))  # the words stand below it
         figure = Figure((WIDTH, height), dpi=128, layout=layout)
@@ -47,8 +55,9 @@ def draw(checked: Checked) -> Figure:
             places[strips[0]].set_title(f"population rate, {rate_unit} per unit", loc="right", pad=3)
         _draw_rates(checked, places["rates"], rate_unit)
         _draw_counts(checked.counts, places["counts"])
-        colour = WARNING if checked.flags else GREY
-        figure.text(0.5 / WIDTH, LINE / 2 / height, "\n".join(words), color=colour, parse_math=False)
+        for lines, below, colour in ((words, 0, WARNING if checked.flags else GREY), (known, len(words), GREY)):
+            place = 0.5 / WIDTH, LINE * (0.5 + below) / height
+            figure.text(*place, "\n".join(lines), color=colour, parse_math=False)
     return figure
 
 
@@ -56,7 +65,12 @@ def _words(flags: Sequence[str]) -> list[str]:
     """Say what looks wrong, in lines."""
     if not flags:
         return ["Nothing looks wrong by the thresholds of neuralpile/figures/checks.py."]
-    return [line for flag in flags for line in textwrap.wrap(f"⚠ {flag}", CHARACTERS, subsequent_indent="    ")]
+    return _lines([f"⚠ {flag}" for flag in flags])
+
+
+def _lines(sentences: Sequence[str]) -> list[str]:
+    """Wrap sentences."""
+    return [line for text in sentences for line in textwrap.wrap(text, CHARACTERS, subsequent_indent="    ")]
 
 
 def _draw_curves(curves: Sequence[Curve], strips: Sequence[Axes]) -> None:

@@ -21,8 +21,9 @@ import pyarrow as pa
 from huggingface_hub import DatasetCardData
 
 import neuralpile
-from neuralpile import catalog
+from neuralpile import catalog, evaluation
 from neuralpile.catalog import DataSetInfo
+from neuralpile.cli import plural
 from neuralpile.corpus.rows import Row
 
 # Identifiers of licences on the Hub: huggingface.co/docs/hub/repositories-licenses
@@ -192,6 +193,7 @@ def write(
     made: Mapping[str, object],
     manifest: str | None = None,
     tables: Sequence[str] = TABLES,
+    evaluated: Mapping[str, int] | None = None,
 ) -> str:
     """The card of spike counts.
 
@@ -203,6 +205,7 @@ def write(
         made: how the rows were built, as titles and values.
         manifest: name of the file beside the card that lists sessions and checksums, if there is one.
         tables: those of `TABLES` that the repository has.
+        evaluated: tokens of the training split that are evaluation data, by benchmark, if they were counted.
     """
     names = list(dict.fromkeys(name for split in splits.values() for name in split.parts))
     known = {name: described[name] for name in names if name in described}
@@ -218,14 +221,15 @@ def write(
     parts = [
         f"# {_text(title)}",
         "Simulated, not recorded from any animal." if simulated else "",
-        f"Spike counts of {len(whole.sessions):,} sessions of {len(whole.subjects):,} subjects: {whole.tokens:,} "
-        f"tokens in {whole.rows:,} rows. A token is one unit in one bin. A row is a matrix of counts, units × bins, of "
-        "a session or of a part of it.",
+        f"Spike counts of {plural(len(whole.sessions), 'session')} of {plural(len(whole.subjects), 'subject')}: "
+        f"{plural(whole.tokens, 'token')} in {plural(whole.rows, 'row')}. A token is one unit in one bin. A row is a "
+        "matrix of counts, units × bins, of a session or of a part of it.",
         _loading(repository, splits, tables, is_merged and configuration(min(names))),
         _columns(schema),
         _splits(splits),
         _components(names, known, splits),
         _terms(caveats),
+        _evaluation(evaluated),
         _made(made, manifest),
         _citing(known.values()),
     ]
@@ -487,6 +491,29 @@ def _terms(caveats: Mapping[str, str]) -> str:
         return ""
     lines = [f"- **{_text(name)}**: {_text(caveat)}" for name, caveat in caveats.items()]
     return "\n".join(["## ⚠ Terms to know before you redistribute rows", "", *lines])
+
+
+def _evaluation(evaluated: Mapping[str, int] | None) -> str:
+    """Which benchmarks the training split is free of, and by what evidence."""
+    if evaluated is None:
+        return ""
+    listed = evaluation.benchmarks()
+    free = [f"- {name}: {_text(its.title)}" for name, its in listed.items() if evaluated.get(name) == 0]
+    held = [
+        f"- {name}: {evaluated[name]:,} tokens{'' if its.whole else ' of sessions with evaluation data'}"
+        for name, its in listed.items()
+        if evaluated.get(name)
+    ]
+    missing = [f"- {_text(what)}" for what in evaluation.not_found()]
+    missing += [f"- {name}: {_text(what)}" for name, its in listed.items() for what in its.absent]
+    evidence = f"by the list data/evaluation.toml of neuralpile {neuralpile.__version__}, which names its sources"
+    parts = (
+        (f"The training split is free of the evaluation data of these benchmarks, {evidence}:", free),
+        (f"The training split has evaluation data of these benchmarks, {evidence}:", held),
+        ("Not found, or in no data set, when the list was made:", missing),
+    )
+    blocks = ["\n\n".join((text, "\n".join(lines))) for text, lines in parts if lines]
+    return "\n\n".join(["## Evaluation data of benchmarks", *blocks])
 
 
 def _made(made: Mapping[str, object], manifest: str | None) -> str:

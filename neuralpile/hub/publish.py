@@ -19,8 +19,9 @@ from tqdm import tqdm
 
 from neuralpile import cli
 from neuralpile.catalog import DataSetInfo
+from neuralpile.cli import plural
 from neuralpile.corpus import tables
-from neuralpile.corpus.arrow import MANIFEST
+from neuralpile.corpus.manifest import MANIFEST, CorpusManifest
 from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Row, RowSource, to_record_batch
 from neuralpile.errors import BadInput
 from neuralpile.files import PARTIAL
@@ -73,9 +74,11 @@ def push(
         names = {name for facts in splits.values() for name in facts.parts}
         known = card.describe(names, data_set.manifest()) if described is None else described
         listed = MANIFEST if MANIFEST in files else None
-        page = card.write(repository.target.name, splits, schema, known, made, listed, held)
+        corpus = CorpusManifest.read(folder)
+        evaluated = corpus.evaluation if corpus else None
+        page = card.write(repository.target.name, splits, schema, known, made, listed, held, evaluated)
         files[CARD] = page.encode()
-        return repository.commit(files, f"{sum(s.whole.rows for s in splits.values()):,} rows")
+        return repository.commit(files, plural(sum(s.whole.rows for s in splits.values()), "row"))
 
 
 def push_table(
@@ -103,7 +106,7 @@ def push_table(
         split.memory = sum(facts.row_group(i).total_byte_size for i in range(facts.num_row_groups))
         split.files, split.shards = sum(Path(str(shard)).stat().st_size for shard in files.values()), len(files)
         page = card.write_motifs(repository.target.name, split, schema, counted, described, made)
-        return repository.commit(files | {CARD: page.encode()}, f"{facts.num_rows:,} motifs")
+        return repository.commit(files | {CARD: page.encode()}, plural(facts.num_rows, "motif"))
 
 
 def table_shards(path: Path, staging: Path) -> list[Path]:

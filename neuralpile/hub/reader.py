@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from huggingface_hub import HfApi, HfFileSystem
 from huggingface_hub.errors import HfHubHTTPError
 
+from neuralpile.cli import plural
 from neuralpile.corpus import tables
 from neuralpile.corpus.arrow import MANIFEST, parse_manifest
 from neuralpile.corpus.rows import (
@@ -228,7 +229,7 @@ class HubRows:
             batches = group.open().iter_batches(1, [group.number])
             found = [_row(batch)._replace(split=group.split) for batch in batches]
             if len(found) != group.rows:
-                raise Mismatch(f"{group.rows} rows in a row group", f"{len(found)}")
+                raise Mismatch(f"{plural(group.rows, 'row')} in a row group", f"{len(found)}")
             return found
 
         return self._fetch(decoded)

@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from neuralpile import cli
 from neuralpile.corpus.rows import RowSource
 from neuralpile.errors import BadInput
 from neuralpile.motifs import extract as local
@@ -55,10 +56,9 @@ def extract(
     Raises:
         BadInput: there is no such scheduler, or it has no worker.
     """
-    try:
-        from distributed import Client
-    except ImportError:
-        raise BadInput("--scheduler", "the package distributed", "none", "pip install distributed") from None
+    cli.need("distributed", "cluster", "--scheduler")
+    from distributed import Client
+
     try:
         client = Client(address, timeout=CONNECT_SECONDS)
         client.wait_for_workers(1, timeout=CONNECT_SECONDS)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from neuralpile import cli
 from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings import damage, names
 from neuralpile.recordings.hdf5 import Recording, local
@@ -87,10 +88,9 @@ def _read(path: Path) -> tuple[SpikeTrains, bool]:
 
 def _readers(path: Path) -> list[Any]:
     """neo's classes that may read a file, the likeliest first."""
-    try:
-        from neo import rawio
-    except ImportError:
-        raise BadInput(path, "the package neo", "none", "pip install 'neuralpile[neo]'") from None
+    cli.need("neo", "neo", path)
+    from neo import rawio
+
     classes = rawio.get_rawio(path, exclusive_rawio=False) or []
     return [reader for reader in classes if reader.__name__ not in NOT_READ]
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
+from neuralpile.cli import plural
 from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings import hdf5, names, unit_table
 from neuralpile.recordings.hdf5 import Read, Recording, open_hdf5, prefetch
@@ -69,7 +70,7 @@ def read_spike_trains(path: Recording, quality: str | None = None, required: boo
             raise error.at(path, DAMAGED) from None
         about = unit_table.about(path, file, table, table, len(ends))
     if ids is not None and len(ids) != len(ends):
-        expected = f"{where}/spike_times_index to have an end for each of {len(ids)} units"
+        expected = f"{where}/spike_times_index to have an end for each of {plural(len(ids), 'unit')}"
         raise BadInput(path, expected, f"{len(ends)}", DAMAGED)
     try:
         # In the file's own type: an unsigned index of 2**63 and more would turn negative.
@@ -274,7 +275,7 @@ def count_units(
     session.notes[:0] = read_warning(path)
     if options.mask_unobserved:
         kept = binning.observed_bins(session.counts.shape[1], options.bin_size, observed(path))
-        session.notes.append(f"{np.count_nonzero(~kept):,} of {len(kept):,} bins not observed, cut out")
+        session.notes.append(f"{np.count_nonzero(~kept):,} of {plural(len(kept), 'bin')} not observed, cut out")
         session.counts, session.observed_fraction = session.counts[:, kept], 1.0
     else:
         note_observed(path, session, options, observed)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neuralpile.cli import plural
 from neuralpile.compile import compiled
 from neuralpile.errors import Mismatch
 from neuralpile.spikes import clock
@@ -38,17 +39,17 @@ class Binned:
 
     def notes(self, as_published: bool = False) -> list[str]:
         """What a user should know about these counts, one sentence each."""
-        above = "times a bin passed 255 and wrapped to 0, as published"
+        above = ("time", "a bin passed 255 and wrapped to 0, as published")
         if not as_published:
-            above = "spikes above 255 in a bin left out: the bin stays at 255"
+            above = ("spike", "above 255 in a bin left out: the bin stays at 255")
         counted = [
-            (self.before_start, "spikes before the first bin left out"),
-            (self.not_finite, "spike times that are NaN or infinite left out"),
-            (self.after_end, "spikes after the last published bin edge left out"),
-            (self.in_tail, "spikes in fine bins at the end that fill no bin left out"),
-            (self.above_largest, above),
+            (self.before_start, "spike", "before the first bin left out"),
+            (self.not_finite, "NaN or infinite spike time", "left out"),
+            (self.after_end, "spike", "after the last published bin edge left out"),
+            (self.in_tail, "spike", "in fine bins at the end that fill no bin left out"),
+            (self.above_largest, *above),
         ]
-        return [f"{n:,} {what}" for n, what in counted if n]
+        return [f"{plural(n, noun)} {what}" for n, noun, what in counted if n]
 
 
 def bin_edges(t_max: float, bin_size: float, as_published: bool = False) -> np.ndarray:

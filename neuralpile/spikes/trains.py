@@ -9,6 +9,7 @@ from itertools import compress
 import numpy as np
 from numpy.typing import ArrayLike
 
+from neuralpile.cli import plural
 from neuralpile.errors import Mismatch
 from neuralpile.spikes import binning, clock
 from neuralpile.spikes.session import Options, Session
@@ -54,7 +55,7 @@ class SpikeTrains:
         clock.check_ends(self.ends, self.times.size)
         for what, values in (("ids", self.ids), ("quality labels", self.quality), *self.about.items()):
             if values is not None and len(values) != len(self.ends):
-                raise Mismatch(f"{what} of {len(self.ends):,} units", f"{len(values):,}")
+                raise Mismatch(f"{what} of {plural(len(self.ends), 'unit')}", f"{len(values):,}")
 
     def columns(self) -> dict[str, Sequence[object]]:
         """What the recording says of its units, for `Session.units`."""
@@ -90,7 +91,7 @@ class SpikeTrains:
             (['2', '7'], [0.2, 0.1, 0.3])
         """
         if times.shape != labels.shape or times.ndim != 1:
-            raise Mismatch("a unit for each spike time", f"{labels.size:,} units and {times.size:,} times")
+            raise Mismatch("a unit for each spike time", f"units of {labels.size:,} spikes and {times.size:,} times")
         present, which = np.unique(labels, return_inverse=True)
         units = present if units is None else units
         if not np.isin(present, units).all():
@@ -183,14 +184,14 @@ def count(
     binned = binning.bin_spikes(trains.times, trains.ends, options.bin_size, options.as_published)
     notes += binned.notes(options.as_published)
     if trains.unassigned:
-        notes.append(f"{trains.unassigned:,} spikes that belong to no unit left out")
+        notes.append(f"{plural(trains.unassigned, 'spike')} of no unit left out")
     notes += trains.notes
     counts, units = binned.counts, trains.columns()
     if options.min_quality and levels:
         if trains.quality is None:
             raise Mismatch(f"quality labels {', '.join(levels)}", "none")
         good = at_least(trains.quality, levels, options.min_quality)
-        notes.append(f"{np.count_nonzero(~good):,} of {len(good):,} units below {options.min_quality} left out")
+        notes.append(f"{np.count_nonzero(~good):,} of {plural(len(good), 'unit')} below {options.min_quality} left out")
         counts = counts[good]
         units = {name: list(compress(values, good)) for name, values in units.items()}
     elif trains.quality and levels:

@@ -27,6 +27,9 @@ AROUND = 5  # trials to each side whose constants are taken for nearly the same
 DRIFT = 0.25  # spikes: from trial to trial of a run the mean changes by less
 BELIEVED = 10  # expected empty bins (Poisson): if so many are expected, their absence is not chance
 DUE = 3  # expected empty bins in a run: if so many are expected, at least one is taken to be there
+FEW = 0.01  # of the bins of a run: so many can be damaged
+PLAUSIBLE = 255  # spikes in a bin; a damaged value above counts as so many in a mean
+LARGEST = 2**30  # steps: a count beyond is no count, and would not fit
 PUBLISHED_LARGEST = 20
 
 
@@ -41,6 +44,7 @@ class Undone(NamedTuple):
         off_lattice: the values lie on no lattice: counts are approximate, by the step of the trials around, or 0 if
             these have none.
         unsure: the run is too busy, or too short, for an empty bin to be expected: counts may be too low.
+        below: bins far below the lattice of their trial, which the other bins of the run contradict: their count is 0.
         no_lattice: number of channels that have values, and a lattice in no trial.
     """
 
@@ -50,6 +54,7 @@ class Undone(NamedTuple):
     constant: int
     off_lattice: int
     unsure: int
+    below: int
     no_lattice: int
 
 
@@ -168,14 +173,25 @@ def undo(trials: list[np.ndarray], blocks: np.ndarray) -> Undone:
     counts, lows = [], np.empty(steps.shape)
     for i, (trial, step) in enumerate(zip(trials, steps, strict=True)):
         low = trial.min(axis=0).astype(np.float64)
-        counts.append(np.rint((trial.astype(np.float64) - low) / step).astype(np.int32))
+        levels = np.rint((trial.astype(np.float64) - low) / step)
+        counts.append(np.minimum(levels, LARGEST).astype(np.int32))
         lows[i] = low
     means = -lows / steps  # of the trials before, where the smallest count is 0; else less, by this count
-    lift, runs = _lifts(np.where(unknown, np.nan, means), blocks)
+    means[unknown] = np.nan
+    while True:
+        lift, runs = _lifts(means, blocks)
+        raised = _raise_zero(counts, lift, runs, unknown)
+        if not raised.any():
+            break
+        means -= raised
+        for trial, steps_up in zip(counts, raised, strict=True):
+            trial -= steps_up
+    means[unknown] = (-lows / steps)[unknown]
     levels = _around(np.where(unknown, np.nan, means + lift), blocks, np.nanmedian)
     lift = np.where(unknown, np.nan_to_num(np.rint(levels - means)), lift)
     bins = np.array([len(trial) for trial in trials])[:, None]
-    busy = np.array([trial.mean(axis=0) for trial in counts])  # spikes a bin, before they are lifted
+    # spikes a bin, before they are lifted
+    busy = np.array([trial.clip(0, PLAUSIBLE).mean(axis=0) for trial in counts])
     believed = (lift > 0) & ~absent & (bins * np.exp(-busy - np.maximum(lift, 0)) < BELIEVED)
     lift = np.where(believed, lift, 0).astype(np.int32)
     channels = np.broadcast_to(np.arange(runs.shape[1]), runs.shape)
@@ -184,15 +200,61 @@ def undo(trials: list[np.ndarray], blocks: np.ndarray) -> Undone:
     unsure = ~unknown & (due[runs, channels] < DUE)
     for trial, more in zip(counts, lift, strict=True):
         trial += more
+    lifted = np.concatenate(counts)
     return Undone(
-        np.concatenate(counts),
+        lifted.clip(0),
         finer=int(np.count_nonzero(is_finer)),
         lifted=int(np.count_nonzero(lift)),
         constant=int(np.count_nonzero(constant)),
         off_lattice=int(np.count_nonzero(off_lattice)),
         unsure=int(np.count_nonzero(unsure)),
+        below=int(np.count_nonzero(lifted < 0)),
         no_lattice=no_lattice,
     )
+
+
+def _raise_zero(counts: list[np.ndarray], lift: np.ndarray, runs: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+    """How many steps the 0 of each trial and channel is too low, (trials, channels), int32.
+
+    A damaged bin far below all others is no count, and must not lift them. A few bins at the bottom of a run are taken
+    for damaged if the run has none at the levels between them and the others, where a Poisson process of the same mean
+    would have `BELIEVED`. Bins below 0 are those of which this is known already.
+    """
+    raised = np.zeros(lift.shape, np.int32)
+    at_zero = np.array([(trial == 0).sum(axis=0) for trial in counts])
+    bins = np.array([len(trial) for trial in counts])
+    for channel in range(lift.shape[1]):
+        for run in np.unique(runs[:, channel]):
+            members = np.flatnonzero((runs[:, channel] == run) & ~unknown[:, channel])
+            few = max(1, int(FEW * bins[members].sum()))
+            lifts = lift[members, channel]
+            if not len(members) or at_zero[members[lifts == lifts.min()], channel].sum() > few:
+                continue
+            trials = [counts[trial][:, channel] for trial in members]
+            levels = [trial[trial >= 0] + int(more) for trial, more in zip(trials, lifts, strict=True)]
+            lowest = _lowest_level(levels, few)
+            for trial, level in zip(members, levels, strict=True):
+                if level.min() < lowest <= level.max():
+                    raised[trial, channel] = level[level >= lowest].min() - level.min()
+    return raised
+
+
+def _lowest_level(levels: list[np.ndarray], few: int) -> int:
+    """The lowest level of a run's trials, without at most `few` damaged bins far below."""
+    from scipy.special import pdtr  # the distribution function of a Poisson distribution
+
+    distinct, often = np.unique(np.concatenate(levels), return_counts=True)
+    for i in reversed(range(np.searchsorted(np.cumsum(often), few, side="right"))):
+        if i + 1 == len(distinct) or distinct[i + 1] - distinct[i] < 2:
+            continue
+        below, above = distinct[i] - distinct[0], distinct[i + 1] - distinct[0]
+        others = [(level[level > distinct[i]] - distinct[0]).clip(0, above + PLAUSIBLE) for level in levels]
+        due = sum(
+            len(other) * (pdtr(above - 1, other.mean()) - pdtr(below, other.mean())) for other in others if len(other)
+        )
+        if due >= BELIEVED:
+            return int(distinct[i + 1])
+    return int(distinct[0])
 
 
 def _lifts(means: np.ndarray, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -277,7 +277,7 @@ def test_published_counts_wrap_and_are_cut_as_published(raw, script, tmp_path):
     options = ["--data_dir", raw, "--token_count_limit", "100"]
     script(SCRIPT, *options, "--out_dir", tmp_path / "right")
     done = script(SCRIPT, *options, "--out_dir", tmp_path / "published", "--as_published")
-    assert "a1: 1 times a bin passed 255 and wrapped to 0, as published" in done.stdout
+    assert "a1: 1 time a bin passed 255 and wrapped to 0, as published" in done.stdout
     right, published = (list(open_data_set(str(tmp_path / name)))[:16] for name in ("right", "published"))
     assert right[0].counts[0, 0] == 255
     assert published[0].counts[0, 0] == 300 - 256

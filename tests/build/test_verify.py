@@ -29,7 +29,8 @@ def test_differences_from_the_published_counts_are_listed(script, tmp_path):
     assert lines["area2-bump"].endswith("unexpected subjects: sub-X; -65 tokens")
     assert lines["moore"].endswith("30,643,839  none")
     assert f"{published.tokens - 65:,}" in lines["area2-bump"]
-    assert done.stdout.splitlines()[-1] == "2 built, 1 differ; 23 of the 25 recorded data sets are not built"
+    last = done.stdout.splitlines()[-1]
+    assert last == "2 data sets built, 1 of them different; 23 of 25 published data sets not built"
 
 
 def test_missing_sessions_are_listed_as_differences(script, tmp_path):

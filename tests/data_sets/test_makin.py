@@ -35,7 +35,7 @@ def test_a_last_spike_beyond_the_last_edge_is_dropped_only_as_published(tmp_path
     assert np.arange(5.03, 9.31 + 0.02, 0.02)[-1] < 9.31
     assert session.counts.shape == published.counts.shape
     assert (session.counts[1, -1], published.counts[1].sum()) == (1, 0)
-    assert any("1 spikes after the last published bin edge" in note for note in published.notes)
+    assert any("1 spike after the last published bin edge" in note for note in published.notes)
 
 
 def test_counts_above_255_stay_at_255_and_wrap_only_as_published(tmp_path):

@@ -20,7 +20,7 @@ def test_counts_are_averages_rounded_half_to_even(tmp_path, rates, dtype):
             assert session.counts[neuron].tolist() == [round(float(value)) for value in flat]
         assert (session.subject_id, session.session_id) == ("Perle", "P_0")
         assert session.whole == options.as_published
-        assert "395 bins without a value count as 0" in session.notes
+        assert "395 bins without a value counted as 0" in session.notes
 
 
 def test_longer_bins_are_added_up_before_rounding(tmp_path, rates):

@@ -197,11 +197,11 @@ def test_sums_are_in_double_precision_and_counts_above_255_are_reported(tmp_path
     path = save_rates(tmp_path / "M1" / "b.npy", np.array([[[12_850.0] * 20 + [0.0] * 20]]))
     session = read("wojcik", path)
     assert session.counts.tolist() == [[255, 0]]
-    assert session.notes == ["1 bins stay at 255"]
+    assert session.notes == ["1 bin above 255 kept at 255"]
     path = save_rates(tmp_path / "M1" / "c.npy", np.array([[[12_850.0] * 20 + [np.inf] * 20]]))
     session = read("wojcik", path, PUBLISHED)
     assert session.counts.tolist() == [[257 % 256, 0]]
-    assert session.notes == ["1 bins without a rate count as 0"]
+    assert session.notes == ["1 bin without a rate counted as 0"]
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def test_the_command_draws_maps_and_says_where_there_is_none(script, tmp_path):
         "data set  sessions       of  figure\n"
         f"h1               1        1  {tmp_path}/out/h1_map.jpg\n"
         "h2               0        0  –\n"
-        "  ⚠ no map: no recording states where 3 or more electrodes of an array are\n"
+        "  ⚠ no map: no recording states 3 positions or more on one array\n"
         "m1-a             0        0  –\n"
         "  ⚠ no map: it has no table of units; build it again\n"
     )

@@ -9,11 +9,14 @@ from html.parser import HTMLParser
 from importlib.resources import files
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from helpers.reports import write_report
+from helpers.small_corpora import write_rows_of
+from helpers.unit_tables import units_of
 
 from neuralpile import catalog
-from neuralpile.corpus import arrow, rows
+from neuralpile.corpus import arrow, rows, tables
 from neuralpile.corpus.rows import Row
 from neuralpile.errors import BadInput
 from neuralpile.figures import page as page_module
@@ -37,23 +40,30 @@ class Page(HTMLParser):
         self.text += data
 
 
-@pytest.fixture
-def page(tmp_path, monkeypatch):
-    """The page of two builds of the 25, one with a gap; and of motifs."""
-    monkeypatch.setattr(catalog, "BUILD", tmp_path / "build")
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The page of two builds of the 25, one with a gap; beside the builds."""
+    folder = tmp_path_factory.mktemp("page")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalog, "BUILD", folder / "build")
+        write_builds(folder / "build")
+        names = [data_set.name for data_set in catalog.published()]
+        page_module.write(names, folder / "motifs", folder / "report.html")
+    return folder / "report.html"
+
+
+def write_builds(build):
+    """A build of m1-a, one of whose files failed, and one of h2, with a gap."""
     for name, n in (("m1-a", 3), ("h2", 2)):
         rng = np.random.default_rng(n)
         made = [Row(rng.poisson(0.2, (20, 3_000)).astype(np.uint8), "s", f"{i}", "segment_0") for i in range(n)]
         if name == "h2":
             made[0].counts[:, 1_000:1_200] = 0
-        folder = tmp_path / "build" / name
+        folder = build / name
         arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
         arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, name * 8)
         failed = {"sub-A/9.nwb": "expected a recording"} if name == "m1-a" else {}
         write_report(folder, failed)
-    path = tmp_path / "report.html"
-    page_module.write([data_set.name for data_set in catalog.published()], tmp_path / "motifs", path)
-    return path
 
 
 def test_numbers_flags_and_missing_data_sets_are_on_the_page(page):
@@ -106,6 +116,84 @@ def test_bars_show_what_is_built_within_what_is_published(page):
     assert any(words[:1] == ["h2"] and words[-2:] == ["120", "k"] for words in told)
 
 
+def bar_of(html, name):
+    """The widths of a bar by their kind, and its text."""
+    items = re.findall(r'<li class="bar"><span>(.*?)</span>(.*?)</li>', html)
+    ((_, item),) = [found for found in items if found[0] == name]
+    widths = re.findall(r'<i(?: class="(\w+)")? style="width: ([\d.]+)%">', item)
+    return {kind or "published": float(width) for kind, width in widths}, re.search(r"<span>(.*)</span>", item)[1]
+
+
+def test_small_data_sets_have_bars_that_can_be_seen(page):
+    """Lengths are logarithms, on the scale that the page states."""
+    html = page.read_text(encoding="utf-8")
+    assert "from 100 k to 100 G tokens, and each line is ten times the one before" in html
+    for name, tokens in (("xiao", catalog.load("xiao").tokens), ("area2-bump", catalog.load("area2-bump").tokens)):
+        widths, _ = bar_of(html, name)
+        assert widths == {"published": pytest.approx(100 * (np.log10(tokens) - 5) / 6, abs=0.001)}
+    assert 'style="--step: 16.667%"' in html
+
+
+def test_published_tokens_of_several_areas_are_not_divided(page):
+    html = page.read_text(encoding="utf-8")
+    infos = [info for info in catalog.published() if "V4" in info.area.split(", ")]
+    assert {info.name for info in infos} == {"xiao", "papale", "kim"}
+    widths, text = bar_of(html, "V4")
+    at_most = sum(info.tokens for info in infos)
+    assert text == f"up to {at_most / 1e9:.3g} G"
+    alone = catalog.load("kim").tokens
+    assert widths["published"] == pytest.approx(100 * (np.log10(alone) - 5) / 6, abs=0.001)
+    assert widths["most"] == pytest.approx(100 * (np.log10(at_most) - 5) / 6, abs=0.001)
+    assert bar_of(html, "PPC")[1] == "7.9 G"
+
+
+@pytest.fixture(scope="module")
+def with_tables(tmp_path_factory):
+    """The page of one build of xiao, which states areas, and one of m1-a without tables."""
+    tmp_path = tmp_path_factory.mktemp("with_tables")
+    for name in ("xiao", "m1-a"):
+        folder = tmp_path / "build" / name
+        write_rows_of(folder, [np.ones((5, 200), np.uint8)])
+    session = {"source_dataset": "xiao", "subject_id": "sub-A", "session_id": "ses-0", "areas": ["V1", "V4"]}
+    session |= {"animal": "<i>Mary</i>", "n_units": 5, "n_bins": 200, "tokens": 1000, "evaluation": ["falcon:train"]}
+    units = units_of("xiao", "sub-A", "ses-0", area=["V4", "<script>", "V4", None, "V4"])
+    tables.write(tmp_path / "build" / "xiao", pa.Table.from_pylist([session], tables.SESSIONS), units)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalog, "BUILD", tmp_path / "build")
+        names = ["xiao", "m1-a", "even-chen", "churchland"]
+        page_module.write(names, tmp_path / "motifs", tmp_path / "report.html")
+    return (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_areas_of_builds_are_counted_by_unit(with_tables):
+    assert bar_of(with_tables, "V4")[1] == "up to 17.7 G, built 600, 3 units"
+    assert bar_of(with_tables, "&lt;script&gt;")[1] == "built 200, 1 unit"
+    assert bar_of(with_tables, "not stated")[1] == "built 200, 1 unit"
+    assert bar_of(with_tables, "M1")[1].endswith(", built 1 k, 5 units")  # m1-a has one area
+    assert with_tables.count("<script>") == 1
+
+
+def section(html, heading):
+    found = re.search(rf'<h2 id="{heading}">(.*?)</section>', html, re.DOTALL)
+    return " ".join(re.sub("<[^>]*>", " ", found[1]).split())
+
+
+def test_animals_and_evaluation_data_are_on_the_page(with_tables, page):
+    """Jenkins is in churchland, and probably in even-chen; two builds are of FALCON, one by its table."""
+    animals = section(with_tables, "animals")
+    assert "shenoy-jenkins even-chen probable: " in animals
+    assert "churchland the animal of NLB MC_Maze" in animals
+    assert "chestek-n" not in animals  # neither m2 nor temmar is on this page
+    uses = section(with_tables, "uses")
+    assert "decoding train m1-a 1 1,000" in uses
+    assert "decoding validation m1-a – –" in uses
+    assert "&lt;i&gt;Mary&lt;/i&gt; (1 session)" in with_tables
+    assert "h1 : The description on DANDI carries a data use agreement" in section(
+        page.read_text(encoding="utf-8"), "restricted"
+    )
+    assert 'id="restricted"' not in with_tables
+
+
 def test_what_is_not_built_is_named(page):
     text = " ".join(Page(page.read_text(encoding="utf-8")).text.split())
     assert "m1-a: 1 session file not built (see report.json): sub-A/9.nwb" in text
@@ -114,7 +202,7 @@ def test_what_is_not_built_is_named(page):
 
 
 @pytest.mark.slow
-def test_the_page_shows_the_motifs_of_the_corpus_and_reports_a_damaged_table(page, script, tmp_path):
+def test_the_page_shows_the_motifs_of_the_corpus_and_reports_a_damaged_table(script, tmp_path, monkeypatch):
     """From the corpus' own table, not one of a data set whose name begins alike; a damaged one is told."""
     one = np.zeros((2, 16), np.uint8)
     one[0, 2] = one[1, 2] = 1
@@ -125,6 +213,8 @@ def test_the_page_shows_the_motifs_of_the_corpus_and_reports_a_damaged_table(pag
     assert done.returncode == 0, done.stderr
     (table,) = (tmp_path / "motifs").glob("*.parquet")
     table.with_name("primate--mine_(1x8)_motifs.parquet").write_bytes(b"not a table")
+    monkeypatch.setattr(catalog, "BUILD", tmp_path / "build")
+    page = tmp_path / "report.html"
     page_module.write(["m1-a", "h2"], tmp_path / "motifs", page)
     text = " ".join(Page(page.read_text(encoding="utf-8")).text.split())
     assert "1 × 8 of neural-pile-primate: 4 patches, 2 unique" in text
@@ -135,10 +225,12 @@ def test_the_page_shows_the_motifs_of_the_corpus_and_reports_a_damaged_table(pag
         page_module.write(["m1-a", "h2"], tmp_path / "motifs", page)
 
 
-def test_the_command_writes_the_page(page, script, tmp_path):
+def test_the_command_writes_the_page(script, tmp_path):
+    write_builds(tmp_path / "build")
     done = script("visualize_dataset.py", "--report", "--out_dir", tmp_path / "page")
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    (warning,) = done.stderr.splitlines()
+    assert warning.startswith("warning: m1-a: 1 of its session files")
     assert f"page: {tmp_path}/page/report.html" in done.stdout
     assert "2 of 25 published data sets built" in (tmp_path / "page" / "report.html").read_text(encoding="utf-8")
 

@@ -9,10 +9,11 @@ from neuralpile.figures import summary
 from neuralpile.figures.checks import CURVES, Checked, Curve
 
 
-def drawn(rates, counts=(5, 3), curves=(), flags=()):
+def drawn(rates, counts=(5, 3), curves=(), flags=(), about=None):
     histogram = np.zeros(256, np.int64)
     histogram[: len(counts)] = counts
-    figure = summary.draw(Checked("x", 1, 1, 0.02, np.array(rates, float), histogram, list(curves), list(flags)))
+    checked = Checked("x", 1, 1, 0.02, np.array(rates, float), histogram, list(curves), list(flags))
+    figure = summary.draw(checked, about)
     figure.draw_without_rendering()
     return {axes.get_xlabel(): axes for axes in figure.axes}, figure
 
@@ -53,7 +54,7 @@ def test_flags_have_the_room_that_they_need_below_the_axes(n_flags, n_curves):
     flags = [f"10 of 60 rows with more than 1 s in which no unit spikes (longest: 4.0 s in {name}): where?"] * n_flags
     curves = [Curve(name, np.array([1.0, 2.0]), 8.0, [])] * n_curves
     figure = drawn([1.0, 3.0], curves=curves, flags=flags)[1]
-    (words,) = figure.texts[1:]  # the first is the title
+    words, _ = figure.texts[1:]  # the first is the title, the last what is in the data set
     box = words.get_window_extent()
     lowest = min(axes.get_tightbbox().y0 for axes in figure.axes)
     assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
@@ -67,3 +68,17 @@ def test_labels_of_an_axis_have_one_size():
     axes = drawn([0.9, 30.0])[0]["rate of a unit, Hz (line: median)"]
     labels = [*axes.get_xticklabels(), *axes.get_xticklabels(minor=True), *axes.get_yticklabels()]
     assert len({label.get_fontsize() for label in labels}) == 1
+
+
+def test_what_is_in_a_data_set_stands_between_the_axes_and_the_flags():
+    about = {"areas": "M1 (96 units), " * 30, "animals": "$x$ (1 session)"}
+    figure = drawn([1.0, 3.0], flags=["odd"], about=about)[1]
+    flags, known = figure.texts[1:]
+    said = " ".join(known.get_text().split())
+    assert said.startswith("areas: M1 (96 units), M1")
+    assert said.endswith("animals: $x$ (1 session)")
+    assert flags.get_text() == "⚠ odd"
+    above, below = known.get_window_extent(), flags.get_window_extent()
+    assert below.y1 < above.y0
+    assert above.y1 < min(axes.get_tightbbox().y0 for axes in figure.axes)
+    assert above.x1 < figure.bbox.x1

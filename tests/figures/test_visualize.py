@@ -10,6 +10,8 @@ from helpers import ROOT
 from helpers.small_corpora import write_rows_of
 
 from neuralpile import catalog
+from neuralpile.corpus import arrow, rows
+from neuralpile.corpus.rows import Row
 
 SCRIPT = "visualize_dataset.py"
 IMPORTED = """
@@ -91,6 +93,22 @@ def test_a_killed_run_leaves_nothing_in_the_folder_of_temporary_files(tmp_path):
     done = subprocess.run([sys.executable, "-c", kill], cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == -9, done.stderr
     assert list(temporary.iterdir()) == []
+
+
+def test_the_summary_prints_areas_animals_and_evaluation_data(script, tmp_path):
+    """By the names of m1-a, whose minival files are of FALCON; a build without tables has the area of dataset.toml."""
+    counts = np.random.default_rng(0).poisson(0.3, (3, 900)).astype(np.uint8)
+    made = [Row(counts, "sub-MonkeyL-held-in-minival", "ses-1", "segment_0")]
+    folder = tmp_path / "build" / "m1-a"
+    arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
+    arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
+    done = script(SCRIPT, "--repo_name", "m1-a", "--summary", "--out_dir", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[2:5] == [
+        "  areas: M1 (3 units)",
+        f"  animals: {catalog.load('m1-a').animal('sub-MonkeyL-held-in-minival')} (1 session)",
+        "  evaluation data: falcon:validation (1 session, 2,700 tokens)",
+    ]
 
 
 def test_a_users_own_data_set_is_not_compared_with_anything_published(script, tmp_path):

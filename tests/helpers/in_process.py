@@ -18,7 +18,7 @@ def run(build: Path, script: object, *arguments: object) -> subprocess.Completed
     What it prints and its exit status come back as those of a process would.
     """
     out, err = io.StringIO(), io.StringIO()
-    argv = [str(script), *map(str, arguments)]
+    argv = [str(script), *map(str, arguments)][script == "-m" :]  # as Python gives it, with the module for its path
     status: object = 0
     patched = mock.patch.object(sys, "argv", argv), mock.patch.object(catalog, "BUILD", build)
     with patched[0], patched[1], redirect_stdout(out), redirect_stderr(err):

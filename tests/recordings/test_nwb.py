@@ -79,9 +79,9 @@ def test_odd_times_are_reported(tmp_path):
     session = nwb.count_units(path, Options())
     assert session.counts.tolist() == [[1], [1]]
     assert session.notes == [
-        "1 spikes before the first bin left out",
-        "1 spike times that are NaN or infinite left out",
-        "1 spikes that belong to no unit left out",
+        "1 spike before the first bin left out",
+        "1 NaN or infinite spike time left out",
+        "1 spike of no unit left out",
     ]
 
 

@@ -102,7 +102,7 @@ def test_what_is_left_out_is_counted():
     assert (binned.before_start, binned.not_finite, binned.above_largest) == (2, 3, 0)
     assert binned.notes() == [
         "2 spikes before the first bin left out",
-        "3 spike times that are NaN or infinite left out",
+        "3 NaN or infinite spike times left out",
     ]
 
 

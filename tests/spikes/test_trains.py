@@ -33,7 +33,7 @@ def test_a_list_of_arrays_is_counted_as_it_is():
 def test_names_and_labels_must_be_one_for_each_unit():
     with pytest.raises(Mismatch, match="ids of 2 units"):
         SpikeTrains.from_list([[1.0], [2.0]], ids=["a"])
-    with pytest.raises(Mismatch, match="quality labels of 1 units"):
+    with pytest.raises(Mismatch, match="quality labels of 1 unit"):
         SpikeTrains.from_list([[1.0]], quality=["good", "mua"])
     with pytest.raises(Mismatch, match="a unit for each spike time"):
         SpikeTrains.from_labels(np.array([1.0, 2.0]), np.array([1]))

@@ -86,3 +86,42 @@ def test_a_trial_off_the_lattice_among_good_ones_has_counts_of_their_size():
     assert (undone.off_lattice, undone.no_lattice) == (1, 0)
     assert parts[4][:, 0].max() < 12
     assert all((parts[t] == counts[t]).all() for t in range(9) if t != 4)
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.5, 1.5, 4.0])
+@pytest.mark.parametrize("steps", [-5, -37.4, -1e6])
+def test_a_damaged_bin_far_below_lifts_no_other_bin(rate, steps):
+    """In four channels, one bin of one trial lies far below the lattice: all other counts of all trials are right."""
+    counts, scored = simulate(rate, n_channels=8, n_trials=30)
+    right = np.concatenate(counts)
+    assert (undo(scored).counts == right).all()
+    damaged = np.zeros(right.shape, bool)
+    starts = np.cumsum([0, *map(len, scored)])
+    for channel in range(4):
+        trial = 5 + 6 * channel
+        z, step = scored[trial][:, channel], zscore.lattice_step(scored[trial][:, channel])[0]
+        z[7] = z.min() + np.float32(steps * (step if np.isfinite(step) else 1.0))
+        damaged[starts[trial] + 7, channel] = True
+    undone = undo(scored)
+    assert (undone.counts[~damaged] == right[~damaged]).all()
+    assert not undone.counts[damaged].any()
+    assert undone.below == 4
+
+
+def test_a_damaged_bin_in_the_only_trial_lifts_no_other_bin():
+    counts = np.random.default_rng(0).poisson(1.0, (400, 1))
+    z = ((counts - 1) / 0.9).astype(np.float32)
+    z[11] = -1e4
+    counts[11] = 0
+    undone = undo([z])
+    assert (undone.counts == counts).all()
+    assert undone.below == 1
+
+
+def test_the_few_empty_bins_of_a_busy_channel_are_counts():
+    """At 8 spikes a bin, a trial has an empty bin now and then, and it is no damage."""
+    counts = np.random.default_rng(3).poisson(8, (2000, 4))
+    counts[100] = 0
+    undone = undo([((counts - 7.3) / 2.7).astype(np.float32)])
+    assert (undone.counts == counts).all()
+    assert undone.below == 0
