@@ -38,6 +38,10 @@ def main() -> int:
     if folder.exists() or (given.name in catalog.names()):
         raise BadInput(folder, "a new name", "a data set of this name", "choose another, or remove the folder")
     data_dir = given.data_dir.resolve()
+    try:
+        str(data_dir).encode()
+    except UnicodeEncodeError:  # dataset.toml holds the path, in UTF-8
+        raise BadInput(data_dir, "a path in UTF-8", "other bytes", "rename the folder") from None
     layout = _layout(given, data_dir)
     species = given.species or layout.species
     given.data_root.mkdir(parents=True, exist_ok=True)

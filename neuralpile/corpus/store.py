@@ -5,6 +5,7 @@ memory, a row's counts are a view of the map, and pages that were read are dropp
 """
 
 import mmap
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,7 +82,7 @@ class _Index(NamedTuple):
 
 def _index(path: Path) -> _Index:
     """Find the record batches of an Arrow file; their rows are not read. Raises pyarrow's errors and OSError."""
-    with pa.memory_map(str(path)) as source:
+    with pa.memory_map(os.fsencode(path)) as source:
         reader = pa.ipc.open_stream(source, options=pa.ipc.IpcReadOptions(included_fields=[]))
         offsets, ends = [source.tell()], [0]
         for batch in reader:
@@ -101,7 +102,7 @@ class _File:
     def schema(self) -> pa.Schema:
         """Its columns. Raises BadInput: it is damaged, or they are not those of rows."""
         try:
-            with pa.memory_map(str(self.path)) as source:
+            with pa.memory_map(os.fsencode(self.path)) as source:
                 schema = pa.ipc.open_stream(source).schema.remove_metadata()
             check_schema(schema)
         except Mismatch as error:
@@ -131,7 +132,7 @@ class _File:
         """Its record batches with only these columns, in order. Raises BadInput: it is damaged."""
         fields = [self.schema.get_field_index(column) for column in columns]
         try:
-            with pa.memory_map(str(self.path)) as source:
+            with pa.memory_map(os.fsencode(self.path)) as source:
                 reader = pa.ipc.open_stream(source, options=pa.ipc.IpcReadOptions(included_fields=sorted(fields)))
                 for batch in reader:
                     batch.validate(full=True)

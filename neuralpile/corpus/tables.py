@@ -93,8 +93,10 @@ def write_parts(folder: Path, parts: Iterable[Tables]) -> None:
     with (
         whole_file(folder / SESSIONS_FILE) as sessions,
         whole_file(folder / UNITS_FILE) as units,
-        parquet.ParquetWriter(sessions, SESSIONS, compression="zstd") as sessions_writer,
-        parquet.ParquetWriter(units, UNITS, compression="zstd") as units_writer,
+        sessions.open("wb") as sessions_out,
+        units.open("wb") as units_out,
+        parquet.ParquetWriter(sessions_out, SESSIONS, compression="zstd") as sessions_writer,
+        parquet.ParquetWriter(units_out, UNITS, compression="zstd") as units_writer,
     ):
         for part in parts:
             sessions_writer.write_table(part.sessions.cast(SESSIONS).combine_chunks())

@@ -9,13 +9,14 @@ import copy
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache
-from typing import Any, Literal, NamedTuple, Self, get_args
+from typing import Any, Literal, NamedTuple, Self, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from neuralpile import evaluation
-from neuralpile.corpus import tables
+from neuralpile.corpus import chosen
+from neuralpile.corpus.chosen import ChosenRows
 from neuralpile.corpus.rows import Names, RowSource
 from neuralpile.corpus.store import LocalRows
 from neuralpile.errors import BadInput
@@ -254,25 +255,23 @@ class Windows:
         splits = self.data_set.splits
         if split is not None and split not in splits:
             raise BadInput(self.data_set.name, f"a split {split}", ", ".join(splits), "name one of its splits")
-        chosen = np.arange(len(self.data_set)) if split is None else np.array(splits[split], np.int64)
-        keep = np.ones(len(chosen), bool)
+        numbers = np.arange(len(self.data_set)) if split is None else np.array(splits[split], np.int64)
+        keep = np.ones(len(numbers), bool)
         if where is not None:
-            sessions = self.data_set.sessions()
-            selected = {key for key, yes in zip(_keys(sessions), tables.where(sessions, where), strict=True) if yes}
-            keep &= np.fromiter((self._key(i) in selected for i in chosen.tolist()), bool, len(chosen))
+            keep &= np.isin(numbers, chosen.where(self.data_set, where).numbers)
         if exclude_evaluation:
             known = evaluation.benchmarks()
             for benchmark in exclude_evaluation:
                 if benchmark not in known:
                     raise BadInput("exclude_evaluation", f"some of {', '.join(known)}", benchmark, "name one of these")
             held = {
-                key: self._is_evaluation(key, exclude_evaluation) for key in {self._key(i) for i in chosen.tolist()}
+                key: self._is_evaluation(key, exclude_evaluation) for key in {self._key(i) for i in numbers.tolist()}
             }
-            keep &= ~np.fromiter((held[self._key(i)] for i in chosen.tolist()), bool, len(chosen))
+            keep &= ~np.fromiter((held[self._key(i)] for i in numbers.tolist()), bool, len(numbers))
         if not keep.any():
             found = "none" if split is None else f"none in the split {split}"
             raise BadInput(self.data_set.name, "rows to take windows from", found, "choose other rows")
-        return chosen[keep]
+        return numbers[keep]
 
     def _key(self, i: int) -> tuple[str, str, str]:
         """Source data set, subject and session of a row."""
@@ -299,23 +298,23 @@ class Windows:
         groups, of_row = np.unique(names, return_inverse=True)
         return [str(group) for group in groups], of_row.astype(np.int64)
 
-    def _shaped(self, chosen: Integers, bin_size: float | None) -> _Rows:
+    def _shaped(self, numbers: Integers, bin_size: float | None) -> _Rows:
         """The rows that have units and bins, and their shapes."""
-        n_units, n_bins = self.data_set.shapes()[chosen].T
-        summed = np.ones(len(chosen), np.int64)
+        n_units, n_bins = _shapes(self.data_set)[numbers].T
+        summed = np.ones(len(numbers), np.int64)
         if bin_size is not None:
             sessions = self.data_set.sessions()
             own = dict(zip(_keys(sessions), sessions.column("bin_size").to_pylist(), strict=True))
-            sizes = np.array([own.get(self._key(i)) or BIN_SIZE for i in chosen.tolist()])
+            sizes = np.array([own.get(self._key(i)) or BIN_SIZE for i in numbers.tolist()])
             summed = np.rint(bin_size / sizes).astype(np.int64)
             odd = np.flatnonzero((summed < 1) | ~np.isclose(summed * sizes, bin_size, rtol=1e-6))
             if odd.size:
-                found = f"{bin_size:g} s, and rows of {sizes[odd[0]]:g} s in {self._key(int(chosen[odd[0]]))[0]}"
+                found = f"{bin_size:g} s, and rows of {sizes[odd[0]]:g} s in {self._key(int(numbers[odd[0]]))[0]}"
                 raise BadInput("bin_size", "a multiple of the rows' own bin size", found, "give another, or where=")
         some = (n_units > 0) & (n_bins >= summed)
         if not some.any():
             raise BadInput(self.data_set.name, "rows with units and bins", "none", "choose other rows")
-        return _Rows(chosen[some], n_units[some], (n_bins // summed)[some], summed[some])
+        return _Rows(numbers[some], n_units[some], (n_bins // summed)[some], summed[some])
 
     def _parts(self, row: Integers | slice) -> Integers:
         """Windows that share the units of rows between them."""
@@ -461,14 +460,24 @@ class Windows:
         return Batch(counts, mask, bin_mask, units, places.start, self._rows.number[places.row])
 
 
-def _local(data_set: str | RowSource) -> LocalRows:
+def _local(data_set: str | RowSource) -> RowSource:
     """A data set on this machine; one on the Hub is downloaded."""
     rows = open_data_set(data_set) if isinstance(data_set, str) else data_set
-    if isinstance(rows, LocalRows):
+    if rows.folder is not None:
         return rows
     from neuralpile.hub import cache  # imports the Hub's clients, which takes two seconds
+    from neuralpile.hub.reader import HubRows
 
+    if not isinstance(rows, HubRows):
+        raise BadInput(rows.name, "a data set", "chosen rows of one on the Hub", "give its name, and where= to Windows")
     return cache.downloaded(rows.name)
+
+
+def _shapes(rows: RowSource) -> npt.NDArray[np.int64]:
+    """Units and bins of each row of a data set on this machine: (rows, 2)."""
+    if isinstance(rows, ChosenRows):
+        return _shapes(rows.source)[rows.numbers]
+    return cast(LocalRows, rows).shapes()
 
 
 def _keys(sessions: Any) -> list[tuple[str, str, str]]:

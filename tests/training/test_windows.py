@@ -265,6 +265,8 @@ def test_a_cap_limits_the_tokens_of_a_component_in_an_epoch(corpus):
 def test_sessions_are_chosen_by_an_expression_and_groups_by_area(corpus):
     windows = Windows(corpus, n_bins=10, where="source_dataset = 'small' or session_id = 'ses-3'")
     assert {windows[i].row for i in range(len(windows))} == {3, 9}
+    some = open_data_set(str(corpus.folder), where="source_dataset = 'small'")  # its only row is number 0
+    assert (Windows(some, n_bins=10)[0].row, len(Windows(some, n_bins=10))) == (0, 10)
     assert Windows(corpus, n_bins=10, temperature=1, mix_by="animal").shares() == {"unknown": 1}  # none is stated
 
 
@@ -292,7 +294,7 @@ def test_evaluation_data_of_benchmarks_are_left_out(tmp_path):
         ({"weights": {"huge": 0.5}}, "weights: expected some of big, small, found huge"),
         ({"weights": {"big": 2}}, "weights: expected shares of at most 1 in all, found 2"),
         ({"exclude_evaluation": ["nothing"]}, "exclude_evaluation: expected some of .*nlb.*, found nothing"),
-        ({"where": "n_units > 99"}, "expected rows to take windows from, found none"),
+        ({"where": "n_units > 99"}, "--where: expected an expression that selects sessions of y"),
         ({"bin_size": 0.03}, "bin_size: expected a multiple of the rows' own bin size, found 0.03 s"),
     ],
 )
