@@ -15,6 +15,7 @@ import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pyarrow as pa
@@ -23,7 +24,7 @@ from huggingface_hub import DatasetCardData
 import neuralpile
 from neuralpile import catalog, evaluation
 from neuralpile.catalog import DataSetInfo
-from neuralpile.cli import plural
+from neuralpile.cli import percent, plural
 from neuralpile.corpus.rows import Row
 
 # Identifiers of licences on the Hub: huggingface.co/docs/hub/repositories-licenses
@@ -264,6 +265,59 @@ def write_motifs(
     return _page(head, parts)
 
 
+def write_tokens(
+    repository: str,
+    splits: Mapping[str, Split],
+    schema: pa.Schema,
+    report: Mapping[str, Any],
+    described: Mapping[str, DataSetInfo],
+    made: Mapping[str, object],
+) -> str:
+    """The card of a tokenized data set: `report` is that of tokenize_dataset.py, the others are as for `write`."""
+    names = list(dict.fromkeys(name for split in splits.values() for name in split.parts))
+    known = {name: described[name] for name in names if name in described}
+    licences = {name: known[name].licence if name in known else "unknown to neuralpile" for name in names}
+    link, caveats = _terms_link(repository, licences, known), _caveats(known)
+    head = metadata(repository.rpartition("/")[2], licences, splits, schema, link=link, caveats=caveats)
+    vocabulary = report["vocabulary"]
+    others = "an escape and its counts" if report["lossless"] else "the nearest motif"
+    parts = [
+        f"# Tokens of {_text(str(report['data_set']))}",
+        f"Spike counts in patches of {vocabulary['p_n']} units × {vocabulary['p_t']} bins. Each of the "
+        f"{vocabulary['motifs']:,} most frequent patches of the split {_text(vocabulary['split'])} has an id. Any "
+        f"other patch is written as {others}.",
+        f"""```python
+import datasets
+from neuralpile.training.tokens import Tokenizer
+
+tokenizer = Tokenizer.from_pretrained("{repository}")
+rows = datasets.load_dataset("{repository}", split="{next(iter(splits))}", streaming=True)
+for row in rows:
+    counts = tokenizer.decode(row["tokens"], (row["n_units"], row["n_bins"]))  # units × bins, uint8
+```""",
+        _columns(schema),
+        _splits(splits),
+        _losses(report),
+        _components(names, known, splits),
+        _terms(caveats),
+        _made(made, None),
+        _citing(known.values()),
+    ]
+    return _page(head, parts)
+
+
+def _losses(report: Mapping[str, Any]) -> str:
+    header = (
+        "| component | exact patches | bits a token | after | spikes | added | removed |\n|---|--:|--:|--:|--:|--:|--:|"
+    )
+    lines: list[list[int | str]] = []
+    for name, facts in {**report["components"], "all": report["all"]}.items():
+        bits = [f"{facts[f'bits_per_token_{when}']:.4f}" for when in ("before", "after")]
+        spikes = [facts[key] for key in ("spikes", "spikes_added", "spikes_removed")]
+        lines.append([_text(name), percent(facts["exact"]), *bits, *spikes])
+    return "## What is lost\n\n" + _table(header, lines)
+
+
 def _page(head: DatasetCardData, parts: Iterable[str]) -> str:
     return "\n\n".join([f"---\n{head.to_yaml()}\n---", *filter(None, parts)]) + "\n"
 
@@ -445,6 +499,9 @@ def _columns(schema: pa.Schema) -> str:
         "session_id": "the recording session",
         "segment_id": "which part of the session, along time",
         "source_dataset": "the component that the row is from",
+        "tokens": "groups of units × patches: ids of motifs",
+        "n_units": "units of the row, without padding",
+        "n_bins": "bins of the row, without padding",
     }
     lines = [(f"`{column.name}`", _type(column.type), meaning.get(column.name, "")) for column in schema]
     return _table("| column | type | |\n|---|---|---|", lines)
