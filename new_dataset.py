@@ -65,6 +65,9 @@ def main() -> int:
 
     flags = checks.check(open_data_set(str(catalog.BUILD / given.name))).flags
     print("\n".join(f"looks wrong: {flag}" for flag in flags) or "nothing looks wrong in this session")
+    if given.name not in catalog.names():
+        where = shlex.quote(str(folder.parent))
+        print(f"so that the other scripts find it: export NEURALPILE_DATA={where}")
     print(f"build all sessions: {shlex.join(['python', shown, '--jobs', '2'])}")
     return 0
 
