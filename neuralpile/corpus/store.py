@@ -172,7 +172,7 @@ class _Maps:
     """Arrow files that are mapped into memory: at most OPEN, and their pages dropped after MAPPED bytes were read.
 
     Pages of a mapped file that were read count as this process's memory, and clusters end jobs for it. Maps and views
-    are kept: to map a file anew for every row, and to check it, takes six times as long as to take a row that is kept.
+    are kept: to map a file anew and to check it takes longer than to take a row that is kept.
     A map that is closed lives on while views of its rows do.
     """
 

@@ -27,6 +27,7 @@ Units = Literal["random", "block", "all"]
 Layout = Literal["units", "time"]
 MixBy = Literal["source_dataset", "animal", "area"]
 BIN_SIZE = 0.02  # seconds, of rows whose data set does not state it: that of the published corpus
+VIEWED = 512  # files whose rows are kept as views at most: each is a file handle, of which systems give 1,024
 EPOCHS_KEPT = 4  # whose slots are in memory: 16 bytes a row each
 
 
@@ -166,6 +167,8 @@ class Windows:
         self._check_options(temperature, weights)
         self.dtype = np.dtype(dtype or (np.uint8 if bin_size is None else np.uint16))
         self._names = self.data_set.names()
+        self._views: dict[int, npt.NDArray[np.uint8]] = {}  # of rows: to take one anew takes longer than a window
+        self._keeps_views = _n_files(self.data_set) <= VIEWED
         self._rows = self._shaped(self._chosen(split, where, exclude_evaluation), bin_size)
         self._groups, self._group = self._grouped(mix_by if weights or temperature is not None or cap else None)
         self._slots = self._windows_of_rows()
@@ -358,7 +361,7 @@ class Windows:
         return lru_cache(EPOCHS_KEPT)(self._slots_of_epoch)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_made"}
+        return {name: value for name, value in self.__dict__.items() if name != "_made"} | {"_views": {}}
 
     def _slots_of_epoch(self, epoch: int) -> _Epoch:
         """How many windows each row has in an epoch, and the order of the blocks of rows."""
@@ -428,7 +431,7 @@ class Windows:
         """The counts (units, bins) of a window, and its units."""
         row, start, first, n_taken = (int(values[k]) for values in places[:4])
         n_units, n_bins, summed = (int(values[row]) for values in self._rows[1:])
-        counts = self.data_set.row(int(self._rows.number[row])).counts
+        counts = self._counts(int(self._rows.number[row]))
         length = min(self.n_bins, n_bins - start // summed) * summed
         if n_taken < n_units and self.units == "random":
             units = subset(n_taken, n_units, places.key[k])
@@ -441,6 +444,15 @@ class Windows:
             if self.dtype.kind in "iu":
                 cut = cut.clip(max=np.iinfo(self.dtype).max)
         return cut, units
+
+    def _counts(self, number: int) -> npt.NDArray[np.uint8]:
+        """The counts of a row, a view of its file; pages that were read can be taken back by the system."""
+        found = self._views.get(number)
+        if found is None:
+            found = self.data_set.row(number).counts
+            if self._keeps_views:
+                self._views[number] = found
+        return found
 
     def _batch(self, places: _Places) -> Batch:
         n, most = len(places.row), self.n_units or int(places.n_units.max(initial=0))
@@ -478,6 +490,13 @@ def _shapes(rows: RowSource) -> npt.NDArray[np.int64]:
     if isinstance(rows, ChosenRows):
         return _shapes(rows.source)[rows.numbers]
     return cast(LocalRows, rows).shapes()
+
+
+def _n_files(rows: RowSource) -> int:
+    """The number of files of a data set on this machine."""
+    if isinstance(rows, ChosenRows):
+        return _n_files(rows.source)
+    return sum(len(files) for files in cast(LocalRows, rows).files.values())
 
 
 def _keys(sessions: Any) -> list[tuple[str, str, str]]:
