@@ -17,9 +17,7 @@ def parse() -> argparse.Namespace:
     parser = cli.parser(__doc__, EXAMPLE)
     parser.add_argument("--p_n", type=cli.positive_int, required=True, help="units of a patch")
     parser.add_argument("--p_t", type=cli.positive_int, required=True, help="bins of a patch")
-    parser.add_argument(
-        "--repo_name", default=catalog.PILE, help="data set: a local build, a Hub repository or a folder"
-    )
+    cli.add_reference(parser, catalog.PILE)
     cli.add_where(parser)
     parser.add_argument("--top", type=cli.positive_int, default=16, help="motifs in the figure")
     parser.add_argument(
@@ -31,7 +29,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--skip_blank", action="store_true", help="leave the motif without spikes out of the figure")
     parser.add_argument("--out_dir", type=Path, default=Path("motifs"), help="folder for the table and the figures")
     parser.add_argument(
-        "--memory", type=cli.n_bytes, metavar="2GB", help="memory to use at most (default: a quarter of the machine's)"
+        "--memory", type=cli.n_bytes, help="memory to use at most: 2GB, 500MB (default: a quarter of the machine's)"
     )
     parser.add_argument("--jobs", type=cli.positive_int, default=cli.cores(), help="blocks of rows counted in parallel")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="count on this Dask cluster: tcp://host:8786")

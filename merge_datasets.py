@@ -11,6 +11,7 @@ from pathlib import Path
 
 from neuralpile import catalog, cli, evaluation
 from neuralpile.build.record import Report
+from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus import arrow, chosen, merge, split, store, tables
 from neuralpile.corpus.manifest import CorpusManifest, info_of
 from neuralpile.corpus.rows import RowSource
@@ -25,9 +26,10 @@ LIST = "List which sessions are evaluation data of public benchmarks, with the s
 LIST_EXAMPLE = "python merge_datasets.py --list_evaluation"
 COMPONENTS = "local builds, Hub repositories (someone/name) or folders"
 DIFFERENCES_SHOWN = 20
+UNSTATED = ("", "not stated", "unknown", "unverified")  # what `licence` of dataset.toml says where there is none
 # Options that change which rows are for testing: sizes, and others
 SIZES = ("test_size", "min_test_rows")
-DRAWN = ("split_by", "validation_size", "test_subjects", "test_sessions", "test_datasets")
+DRAWN = ("split_by", "validation_size", "test_subjects", "test_sessions", "test_datasets", "hold_out")
 
 
 def main() -> int:
@@ -70,7 +72,9 @@ def _merge_options() -> argparse.ArgumentParser:
         "--signal", nargs="+", choices=catalog.SIGNALS, metavar="KIND", help=f"only these: {', '.join(catalog.SIGNALS)}"
     )
     which.add_argument(
-        "--exclude_restricted", action="store_true", help="leave out data sets whose terms restrict redistribution"
+        "--exclude_restricted",
+        action="store_true",
+        help="leave out data sets whose terms restrict redistribution, or whose licence is not stated",
     )
     cli.add_where(which)
     how = parser.add_argument_group("how rows are split")
@@ -108,6 +112,14 @@ def _merge_options() -> argparse.ArgumentParser:
             default=[],
             help=f"{what} of the test split, in place of --test_size",
         )
+    for name, where in {"hold_out": "in the test split", "leave_out": "left out of the corpus"}.items():
+        how.add_argument(
+            f"--{name}",
+            nargs="+",
+            metavar="BENCHMARK",
+            default=[],
+            help=f"whose evaluation data are {where}; --list_evaluation lists them",
+        )
     how.add_argument(
         "--as_published",
         action="store_true",
@@ -139,8 +151,12 @@ def merge_and_push(parser: argparse.ArgumentParser, arguments: Sequence[str]) ->
         tuple(given.test_sessions),
         tuple(given.test_datasets),
         given.min_test_rows,
+        tuple(sorted(given.hold_out)),
+        tuple(sorted(given.leave_out)),
         given.as_published,
     )
+    evaluation.check_names("--hold_out", given.hold_out)
+    evaluation.check_names("--leave_out", given.leave_out)
     changed = [option for option in SIZES if getattr(given, option) != parser.get_default(option)]
     if changed and split_options.names_test_rows:
         parser.error(f"--{changed[0]}: not allowed with --test_subjects, --test_sessions or --test_datasets")
@@ -159,7 +175,7 @@ def merge_and_push(parser: argparse.ArgumentParser, arguments: Sequence[str]) ->
         print(f"warning: {line}", file=sys.stderr)
     merged = merge.merge(components, given.out_dir, split_options)
     print(table(merged, split_options))
-    for line in empty_splits(merged, split_options):
+    for line in [*empty_splits(merged, split_options), *evaluation_data(CorpusManifest.read(given.out_dir))]:
         print(f"warning: {line}", file=sys.stderr)
     if not given.components:
         missing = [name for name in recorded if name not in merged]
@@ -185,14 +201,23 @@ def selected(components: Sequence[RowSource], given: argparse.Namespace) -> Iter
         info = info_of(component)
         if given.signal and (info is None or info.signal not in given.signal):
             print(f"left out: {component.name}: {(info and info.signal) or 'its signal is not known'}")
-        elif given.exclude_restricted and info and info.restricted:
-            print(f"left out: {component.name}: {info.caveat}")
+        elif given.exclude_restricted and (why := _restricted(info)):
+            print(f"left out: {component.name}: {why}")
         elif given.where is None:
             yield component
         elif tables.where(component.sessions(), given.where).any():
             yield chosen.where(component, given.where)
         else:
             print(f"left out: {component.name}: --where selects none of its sessions")
+
+
+def _restricted(info: DataSetInfo | None) -> str | None:
+    """Why rows of a data set must not be redistributed; None if its licence is stated and allows it."""
+    if info is None:
+        return "its licence is not known"
+    if info.restricted:
+        return info.caveat or "its terms restrict redistribution"
+    return f"its licence is {info.licence or 'not stated'}" if info.licence.strip().lower() in UNSTATED else None
 
 
 def doubts(components: Sequence[RowSource]) -> Iterator[str]:
@@ -239,6 +264,16 @@ def _why_empty(part: str, sides: split.Sides, how: split.SplitOptions) -> str:
     return f"no {how.split_by} is small enough for --{part}_size {size:g}; {larger}"
 
 
+def evaluation_data(manifest: CorpusManifest | None) -> Iterator[str]:
+    """The benchmarks whose evaluation data are in the training split, and how much of it they are."""
+    found = (manifest and manifest.evaluation) or {}
+    for name, benchmark in evaluation.benchmarks().items():
+        if tokens := found.get(name):
+            what = "are evaluation data" if benchmark.whole else "are of sessions with evaluation data"
+            do = f"--hold_out {name} puts them into the test split, --leave_out {name} leaves them out"
+            yield f"{tokens:,} tokens of the training split {what} of {name}: {do}"
+
+
 def check(folder: Path, references: Sequence[str] | None, where: str | None = None) -> int:
     """Compare a corpus with its components, by default those that its manifest names. The exit status.
 
@@ -253,7 +288,7 @@ def check(folder: Path, references: Sequence[str] | None, where: str | None = No
         raise BadInput(folder, f"a {arrow.MANIFEST} that names its components", "none", do)
     names = references or (manifest.components if manifest else [])
     components = [open_data_set(name, where=where) for name in names]
-    found = merge.check(corpus, components)
+    found = merge.check(corpus, components, manifest.left_out if manifest else ())
     for line in found[:DIFFERENCES_SHOWN]:
         print(line)
     if found:

@@ -38,6 +38,10 @@ def main() -> int:
     if folder.exists() or (given.name in catalog.names()):
         raise BadInput(folder, "a new name", "a data set of this name", "choose another, or remove the folder")
     data_dir = given.data_dir.resolve()
+    try:
+        str(data_dir).encode()
+    except UnicodeEncodeError:  # dataset.toml holds the path, in UTF-8
+        raise BadInput(data_dir, "a path in UTF-8", "other bytes", "rename the folder") from None
     layout = _layout(given, data_dir)
     species = given.species or layout.species
     given.data_root.mkdir(parents=True, exist_ok=True)
@@ -61,6 +65,9 @@ def main() -> int:
 
     flags = checks.check(open_data_set(str(catalog.BUILD / given.name))).flags
     print("\n".join(f"looks wrong: {flag}" for flag in flags) or "nothing looks wrong in this session")
+    if given.name not in catalog.names():
+        where = shlex.quote(str(folder.parent))
+        print(f"so that the other scripts find it: export NEURALPILE_DATA={where}")
     print(f"build all sessions: {shlex.join(['python', shown, '--jobs', '2'])}")
     return 0
 

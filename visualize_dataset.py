@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from neuralpile.corpus.rows import RowSource
 
 EXAMPLE = "python visualize_dataset.py --repo_name dmfc-rsg --n_examples 4"
-SIGNAL = "draw every local build with this kind of signal; with --report, the page is about these data sets"
+SIGNAL = f"draw every local build with this kind of signal: {', '.join(catalog.SIGNALS)}"
 MODES = ("rasters", "map", "summary", "report")
 
 
@@ -74,21 +74,16 @@ def parser(*modes: str) -> argparse.ArgumentParser:
 
 def add_common(group: argparse._ActionsContainer) -> None:
     """Add the options of all figures."""
-    group.add_argument("--seed", type=whole_number, default=0, help="of the choice of rows")
+    group.add_argument("--seed", type=cli.seed, default=0, help="of the choice of rows")
     group.add_argument("--out_dir", type=Path, help="folder for figures (default: rasters) or for the page (build)")
 
 
 def add_choice(group: argparse._ActionsContainer) -> None:
     """Add the options that rasters and the summary share."""
     which = group.add_mutually_exclusive_group()
-    which.add_argument(
-        "--repo_name",
-        metavar="REF",
-        default=catalog.PILE,
-        help="the data set: name of a local build, Hub repository (someone/name) or folder",
-    )
+    cli.add_reference(which, catalog.PILE)
     which.add_argument("--plot_all", action="store_true", help="draw every local build and the merged corpus")
-    which.add_argument("--signal", choices=catalog.SIGNALS, help=SIGNAL)
+    which.add_argument("--signal", choices=catalog.SIGNALS, metavar="KIND", help=SIGNAL)
     cli.add_where(group)
     group.add_argument("--format", choices=view.FORMATS, default="jpg", help="of the figures")
 
@@ -114,14 +109,7 @@ def add_window(group: argparse._ActionsContainer) -> None:
 
 def add_signal(group: argparse._ActionsContainer) -> None:
     """Add the option of the page."""
-    group.add_argument("--signal", choices=catalog.SIGNALS, help=SIGNAL)
-
-
-def whole_number(text: str) -> int:
-    """An argument that must be a whole number of at least 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0, found {text}")
-    return int(text)
+    group.add_argument("--signal", choices=catalog.SIGNALS, metavar="KIND", help=SIGNAL)
 
 
 def seconds(text: str) -> float:

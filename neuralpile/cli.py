@@ -7,10 +7,11 @@ import os
 import re
 import signal
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
 from importlib.util import find_spec
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from neuralpile import interrupt
 from neuralpile.errors import BadInput, printable
@@ -19,16 +20,22 @@ from neuralpile.errors import BadInput, printable
 def parser(description: str, example: str) -> argparse.ArgumentParser:
     """A parser whose help shows an example and the default of every option."""
     text = "example:\n  " + example.replace("%", "%%")  # argparse expands "%"
-    return argparse.ArgumentParser(description=description, epilog=text, formatter_class=_Help)
+    wrapped = "\n".join(textwrap.fill(line, 120) for line in description.splitlines())
+    return argparse.ArgumentParser(description=wrapped, epilog=text, formatter_class=_Help)
 
 
 class _Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    """Keeps the line breaks of the description, and shows a default if there is one."""
+    """Keeps the line breaks of the description, shows a default if there is one, and names values alike everywhere."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.default is None or action.default is False or action.default == []:
+        if action.default is None or action.default is False or action.default in ("", []):
             return action.help
         return super()._get_help_string(action)
+
+    def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
+        known = {positive_int: "N", seed: "N", token_limit: "N", positive_float: "S", n_bytes: "SIZE", Path: "FOLDER"}
+        kind = action.type
+        return known.get(kind, "") or super()._get_default_metavar_for_optional(action)
 
 
 def positive_float(text: str) -> float:
@@ -106,6 +113,12 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     """Add `--sessions` and `--max_files`, which choose among session files."""
     parser.add_argument("--sessions", metavar="GLOB", help="only files whose path or name matches: '*2016*'")
     parser.add_argument("--max_files", type=positive_int, metavar="N", help="only the first N files")
+
+
+def add_reference(parser: argparse._ActionsContainer, default: str) -> None:
+    """Add `--repo_name`, which names a data set."""
+    text = "the data set: a local build, a Hub repository (someone/name) or a folder"
+    parser.add_argument("--repo_name", metavar="REF", default=default, help=text)
 
 
 def add_where(parser: argparse._ActionsContainer) -> None:

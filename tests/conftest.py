@@ -1,9 +1,11 @@
 """Fixtures that several tests need: real recordings, scripts run as users run them, and the seed of the faults."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,24 @@ def script(tmp_path):
         return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
 
     return run
+
+
+@pytest.fixture
+def dask(tmp_path):
+    """The address of a scheduler, and its two workers."""
+    address_file = tmp_path / "scheduler.json"
+    start = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
+    start += ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(address_file)]
+    quiet = {"cwd": ROOT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    processes = [subprocess.Popen(start, **quiet)]
+    while not address_file.exists():
+        assert processes[0].poll() is None
+        time.sleep(0.05)
+    for i in range(2):
+        work = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(address_file)]
+        work += ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(tmp_path / f"worker{i}")]
+        processes.append(subprocess.Popen(work, **quiet))
+    yield json.loads(address_file.read_text())["address"], processes[1:]
+    for process in processes:
+        process.kill()
+        process.wait()

@@ -98,6 +98,7 @@ def test_each_format_becomes_a_data_set_by_one_command(script, tmp_path, name):
     assert (rows[0].counts == EXPECTED).all()
     assert "published" not in done.stdout
     assert "nothing looks wrong in this session" in done.stdout
+    assert f"export NEURALPILE_DATA={tmp_path / 'sets'}" in done.stdout
     assert sorted((path, path.read_bytes()) for path in raw.rglob("*") if path.is_file()) == before
     folder = tmp_path / "sets" / "my-lab"
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "dataset.toml", "preprocess.py"]

@@ -29,6 +29,7 @@ from neuralpile.recordings.hdf5 import Recording
 from neuralpile.spikes.session import Options
 
 ROWS, LOCK = "rows", ".lock"
+LONGEST_NAME = 220  # bytes; file systems take 255, and a file that is being written has a suffix
 
 
 def build(
@@ -58,7 +59,7 @@ def build(
     """
     out_dir = out_dir.absolute()  # workers may have another working directory
     with _locked(out_dir, data_set.name):
-        targets = {path: out_dir / ROWS / f"{path}.arrow" for path in found}
+        targets = {path: out_dir / ROWS / rows_file(path) for path in found}
         _delete_others(out_dir, set(targets.values()))
         recipe = asdict(options) | {"code": code_digest(script.path)}
         tasks = [Task(path, found[path], targets[path], options, recipe, data_set.name) for path in chosen]
@@ -86,6 +87,27 @@ def build(
         manifest = provenance.manifest(data_set, recipe, found, sessions)
         _finish(out_dir, data_set, report, manifest, {facts.file: targets[facts.file] for facts in with_rows})
         return report
+
+
+def rows_file(path: str) -> str:
+    """The file of a recording's rows, below `rows/`: the recording's path and `.arrow`.
+
+    A part of the path that is too long for this is cut, and has a digest of itself in place of the rest.
+
+    Example:
+        >>> rows_file("sub-A/a.nwb")
+        'sub-A/a.nwb.arrow'
+    """
+    *folders, name = path.split("/")
+    return "/".join([*map(_short, folders), f"{_short(name)}.arrow"])
+
+
+def _short(name: str) -> str:
+    content = name.encode()
+    if len(content) <= LONGEST_NAME:
+        return name
+    start = content[: LONGEST_NAME - 20].decode(errors="ignore")
+    return f"{start}-{hashlib.sha256(content).hexdigest()[:16]}"
 
 
 def _with_progress(

@@ -1,11 +1,12 @@
 """Find the recordings of a data set: in a folder, or in its archive."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from neuralpile import catalog, files
-from neuralpile.acquire import archives
+from neuralpile.acquire import archives, lock_list
 from neuralpile.acquire.range_file import RemoteRecording
 from neuralpile.catalog import DataSetInfo
 from neuralpile.errors import BadInput, printable
@@ -56,10 +57,14 @@ def find_sessions(
 def find_remote(data_set: DataSetInfo, duplicates: bool = True) -> dict[str, RemoteRecording]:
     """The recordings of a data set in its archive, as `find_sessions` returns those of a folder.
 
+    Each file that differs from the lock list is named on stderr, as download.py does.
+
     Raises:
-        BadInput: the archive gives no listing.
+        BadInput: the archive gives no listing, or the lock list is damaged.
     """
     listed = archives.list_files(data_set)
+    for difference in lock_list.differences(data_set, listed):
+        print(printable(f"note: {difference}"), file=sys.stderr)
     return {file.path: RemoteRecording(file) for file in listed if data_set.wants(file.path, duplicates)}
 
 

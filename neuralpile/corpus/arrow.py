@@ -60,7 +60,7 @@ def write_rows(
     if metadata is not None:
         schema = schema.with_metadata({METADATA: json.dumps(metadata)})
     with whole_file(path) as partial:
-        with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+        with pa.OSFile(os.fsencode(partial), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
             for row in rows:
                 writer.write_batch(to_record_batch(row).cast(schema))
         if modified_ns is not None:
@@ -70,7 +70,7 @@ def write_rows(
 def read_metadata(path: Path) -> dict[str, Any] | None:
     """The metadata that `write_rows` kept in an Arrow file; None if there is no such file, or no such metadata."""
     try:
-        with pa.memory_map(str(path)) as source:
+        with pa.memory_map(os.fsencode(path)) as source:
             metadata = json.loads((pa.ipc.open_stream(source).schema.metadata or {})[METADATA])
     except (OSError, KeyError, ValueError, RecursionError):  # pyarrow's and json's errors are ValueErrors
         return None
@@ -120,5 +120,5 @@ def _feature(kind: pa.DataType) -> dict[str, Any]:
 
 def _count_rows(path: Path) -> int:
     nothing = pa.ipc.IpcReadOptions(included_fields=[])
-    with pa.memory_map(str(path)) as source:
+    with pa.memory_map(os.fsencode(path)) as source:
         return sum(batch.num_rows for batch in pa.ipc.open_stream(source, options=nothing))

@@ -100,11 +100,17 @@ class CorpusManifest:
         version: of this package.
         options: of the split, as `SplitOptions.stated` gives them.
         components: by name.
+        rules: digest of what `dataset.toml` says of the components' sessions and animals, and of the list of
+            evaluation data.
+        evaluation: tokens of the training split that are evaluation data, by benchmark; 0 for those that it is free
+            of, by the list `data/evaluation.toml`. None in corpora of versions before 0.3.0.
     """
 
     version: str
     options: dict[str, Any]
     components: dict[str, Component]
+    rules: str = ""
+    evaluation: dict[str, int] | None = None
 
     @classmethod
     def read(cls, folder: Path) -> "CorpusManifest | None":
@@ -113,6 +119,12 @@ class CorpusManifest:
             return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=cls)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
+
+    @property
+    def left_out(self) -> list[str]:
+        """The benchmarks whose evaluation data are not in the corpus."""
+        stated = self.options.get("leave_out")
+        return [name for name in stated if isinstance(name, str)] if isinstance(stated, list) else []
 
     def to_json(self) -> str:
         """The content of `manifest.json`."""

@@ -9,7 +9,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from neuralpile import __version__
+from neuralpile import __version__, evaluation
 from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus import arrow, rows, split, tables
 from neuralpile.corpus.manifest import Component, CorpusManifest, info_of
@@ -28,6 +28,7 @@ from neuralpile.errors import BadInput
 from neuralpile.files import remove_replaced, whole_folder, write_text
 
 SHARD = 500_000_000  # tokens in an Arrow file of a merged corpus, a row more at most: near what the Hub advises
+LEFT_OUT = np.uint8(255)  # in place of the number of a split
 FETCHED = "fetched"  # folder for what comes from the Hub, while a merge is at work
 
 
@@ -52,12 +53,15 @@ def merge(components: Sequence[RowSource], out_dir: Path, options: SplitOptions)
     components = sorted(components, key=lambda component: component.name)
     _check(components, out_dir)
     fingerprints = {component.name: component.fingerprint + tables.digest(component) for component in components}
-    if (done := _done(out_dir, options, fingerprints)) is not None:
+    infos = [info_of(component) for component in components]
+    rules = _rules(infos)
+    if (done := _done(out_dir, options, fingerprints, rules)) is not None:
         remove_replaced(out_dir)
         return done
-    job = json.dumps([__version__, fingerprints, options.stated(), SHARD])
+    if options.names_test_rows or options.leave_out:
+        _check_named([_part(component, info) for component, info in zip(components, infos, strict=True)], options)
+    job = json.dumps([__version__, fingerprints, options.stated(), rules, SHARD])
     with whole_folder(out_dir, job) as folder:
-        infos = [info_of(component) for component in components]
         local = [_fetched(component, folder / FETCHED / str(n)) for n, component in enumerate(components)]
         order = _Order(local, infos, options)
         _write(order, folder, job, options.splits)
@@ -66,7 +70,8 @@ def merge(components: Sequence[RowSource], out_dir: Path, options: SplitOptions)
             component.name: Component(fingerprints[component.name], order.sides[component.name], component.manifest())
             for component in components
         }
-        write_text(folder / arrow.MANIFEST, CorpusManifest(__version__, options.stated(), made).to_json())
+        manifest = CorpusManifest(__version__, options.stated(), made, rules, order.evaluated)
+        write_text(folder / arrow.MANIFEST, manifest.to_json())
         write_text(folder / arrow.SPLITS, json.dumps({"splits": list(options.splits)}))
         shutil.rmtree(folder / FETCHED, ignore_errors=True)
     return order.sides
@@ -77,8 +82,9 @@ class _Order:
 
     Attributes:
         sides: what is in each split, by component.
+        evaluated: tokens of the training split that are evaluation data, by benchmark.
         sizes: tokens of each row, in the order of the components.
-        assigned: the split of each row, in the order of the components.
+        assigned: the split of each row, in the order of the components; LEFT_OUT for rows that are in none.
         order: the rows in the order of the corpus; of rows of one name, the first stays the first.
     """
 
@@ -86,23 +92,32 @@ class _Order:
         self, components: Sequence[RowSource], infos: Sequence[DataSetInfo | None], options: SplitOptions
     ) -> None:
         self.components = components
-        parts = [
-            Part.of(component.name.rpartition("/")[2], component.names(), component.tokens(), info)
-            for component, info in zip(components, infos, strict=True)
-        ]
-        _check_named(parts, options)
-        self.starts = np.cumsum([0, *(len(part.tokens) for part in parts)])
-        self.sizes = np.concatenate([part.tokens for part in parts])
+        parts: list[Part] = []
+        kept: list[npt.NDArray[np.int64]] = []  # the numbers of the rows that are in the corpus
+        self.starts = np.cumsum([0, *map(len, components)])
+        self.sizes = np.zeros(self.starts[-1], np.int64)
+        for component, info, start in zip(components, infos, self.starts, strict=False):
+            part = _part(component, info)
+            self.sizes[start : start + len(part.tokens)] = part.tokens
+            its = np.flatnonzero(~part.evaluated_by(options.leave_out))
+            parts.append(part.only(its))
+            kept.append(start + its)
+        rows = np.concatenate(kept)
         if options.as_published:
-            self.order, self.assigned = split.as_published(len(self.sizes), options.seed)
+            order, assigned = split.as_published(len(rows), options.seed)
         else:
-            self.order = np.argsort(np.concatenate([split.places(part, options.seed) for part in parts]), kind="stable")
-            self.assigned = np.concatenate(split.assign(parts, options))
-        sides = np.split(self.assigned, self.starts[1:-1])
-        self.sides = {
-            component.name: part.sides(its, options)
-            for component, part, its in zip(components, parts, sides, strict=True)
-        }
+            order = np.argsort(np.concatenate([split.places(part, options.seed) for part in parts]), kind="stable")
+            assigned = np.concatenate(split.assign(parts, options))
+        self.order = rows[order]
+        self.assigned = np.full(len(self.sizes), LEFT_OUT)
+        self.assigned[rows] = assigned
+        self.sides: dict[str, Sides] = {}
+        self.evaluated = dict.fromkeys(evaluation.benchmarks(), 0)
+        for component, part, its_rows in zip(components, parts, kept, strict=True):
+            sides = self.assigned[its_rows]
+            self.sides[component.name] = part.sides(sides, options)
+            for benchmark, sessions in part.evaluated().items():
+                self.evaluated[benchmark] += int(part.tokens[sessions[part.session] & (sides == 0)].sum())
 
     def row(self, number: int) -> Row:
         """A row by its number in the order of the components, with the name of its component."""
@@ -119,8 +134,17 @@ class _Order:
             yield tables.of_component(component.name, tables.of(component), chosen)
 
 
+def _part(component: RowSource, info: DataSetInfo | None) -> Part:
+    """What a split needs to know of a component."""
+    return Part.of(component.name.rpartition("/")[2], component.names(), component.tokens(), info)
+
+
 def _check_named(parts: Sequence[Part], options: SplitOptions) -> None:
-    """Raise BadInput if the options name what no row has."""
+    """Raise BadInput if the options name what no row has, or leave out all rows."""
+    parts = [part.only(np.flatnonzero(~part.evaluated_by(options.leave_out))) for part in parts]
+    if not any(len(part.tokens) for part in parts):
+        found = f"nothing but evaluation data of {', '.join(options.leave_out)}"
+        raise BadInput("--leave_out", "rows that are left", found, "leave out fewer benchmarks")
     sessions = [ids for part in parts for ids in part.sessions]
     for option, given, known in (
         ("--test_subjects", options.test_subjects, {subject_id for subject_id, _ in sessions}),
@@ -133,7 +157,7 @@ def _check_named(parts: Sequence[Part], options: SplitOptions) -> None:
 
 def _write(order: _Order, folder: Path, job: str, splits: Sequence[str]) -> None:
     """Write the shards of all splits that are not there yet."""
-    with _bar("merge", int(order.sizes.sum())) as bar:
+    with _bar("merge", int(order.sizes[order.order].sum())) as bar:
 
         def made(numbers: npt.NDArray[np.int64]) -> Iterator[Row]:
             for number in numbers.tolist():
@@ -185,13 +209,23 @@ def _bar(what: str, tokens: int) -> "tqdm[Any]":
     return tqdm(total=tokens, unit="token", unit_scale=True, desc=what, disable=None)
 
 
-def _done(out_dir: Path, options: SplitOptions, fingerprints: dict[str, str]) -> dict[str, Sides] | None:
+def _rules(infos: Sequence[DataSetInfo | None]) -> str:
+    """Digest of what decides the split beside the rows and the options, so that a merge after a change of it is new."""
+    of_data_sets = [
+        info and (info.subject_pattern, info.session_pattern, [asdict(animal) for animal in info.animals])
+        for info in infos
+    ]
+    return hashlib.sha256(json.dumps([of_data_sets, evaluation.digest()]).encode()).hexdigest()
+
+
+def _done(out_dir: Path, options: SplitOptions, fingerprints: dict[str, str], rules: str) -> dict[str, Sides] | None:
     """What is in each split of the corpus in a folder, if it is finished and the one that is asked for."""
     manifest = CorpusManifest.read(out_dir) if _opened(out_dir) is not None else None
     if manifest is None:
         return None
     found = {name: made.rows for name, made in manifest.components.items()}
-    if (manifest.version, manifest.options, found) != (__version__, options.stated(), fingerprints):
+    wanted = json.loads(json.dumps(options.stated()))  # tuples are lists in a manifest
+    if (manifest.version, manifest.options, found, manifest.rules) != (__version__, wanted, fingerprints, rules):
         return None
     return {name: made.sides for name, made in manifest.components.items()}
 
@@ -255,24 +289,33 @@ def _shards(numbers: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> Ite
         start = stop
 
 
-def check(corpus: RowSource, components: Sequence[RowSource]) -> list[str]:
+def check(corpus: RowSource, components: Sequence[RowSource], leave_out: Sequence[str] = ()) -> list[str]:
     """Compare a corpus with its components, row by row, and its tables with theirs; one row is in memory.
+
+    Parameters:
+        corpus: merged of the components.
+        components: opened data sets.
+        leave_out: benchmarks whose evaluation data are not in the corpus.
 
     Returns:
         The differences in words: rows that only the corpus has, rows that it lacks, and tables that are not those of
         the components. Empty if there are none.
     """
 
-    def shown(data_set: RowSource) -> Iterator[Row]:
-        yield from tqdm(data_set, unit="row", desc=f"check {data_set.name}", total=len(data_set), disable=None)
+    def shown(data_set: RowSource, numbers: Sequence[int]) -> Iterator[Row]:
+        title = f"check {data_set.name}"
+        yield from tqdm(data_set.read(numbers), unit="row", desc=title, total=len(numbers), disable=None)
 
     missing: Counter[tuple[str, str]] = Counter()
     for component in components:
-        missing.update((component.name, rows.digest([row])) for row in shown(component))
+        numbers: Sequence[int] = range(len(component))
+        if leave_out:
+            numbers = np.flatnonzero(~_part(component, info_of(component)).evaluated_by(leave_out)).tolist()
+        missing.update((component.name, rows.digest([row])) for row in shown(component, numbers))
     found = []
     chosen: dict[str, list[tuple[rows.Names, str]]] = {component.name: [] for component in components}
     split_of = np.repeat([*corpus.splits], [len(numbers) for numbers in corpus.splits.values()])
-    for i, row in enumerate(shown(corpus)):
+    for i, row in enumerate(shown(corpus, range(len(corpus)))):
         names = rows.Names(row.subject_id, row.session_id, row.segment_id)
         chosen.setdefault(row.source_dataset or "", []).append((names, str(split_of[i])))
         key = row.source_dataset or "", rows.digest([row._replace(source_dataset=None)])

@@ -9,13 +9,14 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from neuralpile import evaluation
 from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus.rows import Names
 
@@ -41,6 +42,8 @@ class SplitOptions:
         test_datasets: names of components whose rows are for testing.
         min_test_rows: rows of each component in the test split, if it has more than one group (`Part.groups`);
             without effect if test rows are named.
+        hold_out: benchmarks whose evaluation data are for testing.
+        leave_out: benchmarks whose evaluation data are not in the corpus.
         as_published: draw 1 % of all rows together, whatever their component; the sizes above have no effect.
     """
 
@@ -52,6 +55,8 @@ class SplitOptions:
     test_sessions: tuple[str, ...] = ()
     test_datasets: tuple[str, ...] = ()
     min_test_rows: int = 1
+    hold_out: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
     as_published: bool = False
 
     @property
@@ -66,10 +71,9 @@ class SplitOptions:
 
     def stated(self) -> dict[str, Any]:
         """The options for `manifest.json`: those that every merge has, and others that are used."""
-        if self.as_published:
-            return {"as_published": True, "seed": self.seed}
-        always = ("seed", "test_size", "split_by", "min_test_rows")
-        return {key: value for key, value in asdict(self).items() if value or key in always}
+        always = {"seed"} if self.as_published else {"seed", "test_size", "split_by", "min_test_rows"}
+        unused = {"test_size", "split_by", "min_test_rows"} if self.as_published else set()
+        return {key: value for key, value in asdict(self).items() if (value or key in always) and key not in unused}
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,12 @@ class Part:
         segments, segment = _numbered(row.segment_id for row in names)
         return cls(name, info, np.array(tokens, np.int64), sessions, session, segments, segment)
 
+    def only(self, rows: npt.NDArray[np.int64]) -> "Part":
+        """The same component with these rows only."""
+        found, session = np.unique(self.session[rows], return_inverse=True)
+        sessions = [self.sessions[i] for i in found.tolist()]
+        return replace(self, tokens=self.tokens[rows], sessions=sessions, session=session, segment=self.segment[rows])
+
     def groups(self, split_by: SplitBy) -> Groups:
         """The groups of rows that stay whole.
 
@@ -138,7 +148,7 @@ class Part:
             found, of_row = np.unique(places, return_inverse=True)
             pairs = (divmod(place, len(self.segments)) for place in found.tolist())
             return Groups([(*self.sessions[session], self.segments[segment]) for session, segment in pairs], of_row)
-        of_session = self.animals() if split_by == "animal" else self._session_groups()
+        of_session = self.animals() if split_by == "animal" else self.session_groups()
         keys, number = _numbered(of_session)
         return Groups(keys, number[self.session])
 
@@ -147,11 +157,39 @@ class Part:
         animal = cache(self.info.animal if self.info else lambda subject_id: f"{self.name}/{subject_id}")
         return [(animal(subject_id),) for subject_id, _ in self.sessions]
 
-    def _session_groups(self) -> list[tuple[str, str]]:
+    def session_groups(self) -> list[tuple[str, str]]:
+        """The group of each session: recordings of one group are of one session, as the data set states it."""
         if not self.info:
             return [*self.sessions]
         subject, session = cache(self.info.subject_group), self.info.session_group
         return [(subject(subject_id), session(session_id)) for subject_id, session_id in self.sessions]
+
+    def evaluated(self) -> dict[str, npt.NDArray[np.bool_]]:
+        """Which sessions are evaluation data of which benchmark: boolean (sessions,), by name.
+
+        Where the list says that trials are repeated, all recordings of the same session are.
+        """
+        data_set = self.info.name if self.info else self.name
+        found: dict[str, npt.NDArray[np.bool_]] = {}
+        repeated: dict[str, set[tuple[str, str]]] = {}
+        groups = self.session_groups()
+        for i, ids in enumerate(self.sessions):
+            for benchmark, its in evaluation.parts_of(data_set, *ids):
+                if its.role in evaluation.EVALUATED:
+                    found.setdefault(benchmark, np.zeros(len(groups), bool))[i] = True
+                    if its.repeats:
+                        repeated.setdefault(benchmark, set()).add(groups[i])
+        for benchmark, those in repeated.items():
+            found[benchmark] |= np.array([group in those for group in groups], bool)
+        return found
+
+    def evaluated_by(self, benchmarks: Iterable[str]) -> npt.NDArray[np.bool_]:
+        """Which rows are evaluation data of any of these benchmarks: boolean (rows,)."""
+        found = self.evaluated() if benchmarks else {}
+        sessions = np.zeros(len(self.sessions), bool)
+        for benchmark in benchmarks:
+            sessions |= found.get(benchmark, False)
+        return sessions[self.session]
 
     def sides(self, assigned: npt.NDArray[np.uint8], options: SplitOptions) -> Sides:
         """What is in each split; `assigned` as `assign` gives it."""
@@ -201,7 +239,7 @@ def named(parts: Sequence[Part], options: SplitOptions) -> list[npt.NDArray[np.b
         if animals:
             test |= np.array([animal in animals for animal in part.animals()], bool)
         if options.test_sessions:
-            groups = part._session_groups()
+            groups = part.session_groups()
             its = {group for group, ids in zip(groups, part.sessions, strict=True) if ids[1] in options.test_sessions}
             test |= np.array([group in its for group in groups], bool)
         found.append(test)
@@ -215,7 +253,10 @@ def assign(parts: Sequence[Part], options: SplitOptions) -> list[npt.NDArray[np.
         parts: the components.
         options: how to split.
     """
-    test = [session[part.session] for session, part in zip(named(parts, options), parts, strict=True)]
+    test = [
+        session[part.session] | part.evaluated_by(options.hold_out)
+        for session, part in zip(named(parts, options), parts, strict=True)
+    ]
     groups = [part.groups(options.split_by) for part in parts]
     found = [np.zeros(len(part.tokens), np.uint8) for part in parts]
     for together in _linked([its.keys for its in groups], options.split_by):

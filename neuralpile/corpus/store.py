@@ -5,6 +5,7 @@ memory, a row's counts are a view of the map, and pages that were read are dropp
 """
 
 import mmap
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,7 +82,7 @@ class _Index(NamedTuple):
 
 def _index(path: Path) -> _Index:
     """Find the record batches of an Arrow file; their rows are not read. Raises pyarrow's errors and OSError."""
-    with pa.memory_map(str(path)) as source:
+    with pa.memory_map(os.fsencode(path)) as source:
         reader = pa.ipc.open_stream(source, options=pa.ipc.IpcReadOptions(included_fields=[]))
         offsets, ends = [source.tell()], [0]
         for batch in reader:
@@ -101,7 +102,7 @@ class _File:
     def schema(self) -> pa.Schema:
         """Its columns. Raises BadInput: it is damaged, or they are not those of rows."""
         try:
-            with pa.memory_map(str(self.path)) as source:
+            with pa.memory_map(os.fsencode(self.path)) as source:
                 schema = pa.ipc.open_stream(source).schema.remove_metadata()
             check_schema(schema)
         except Mismatch as error:
@@ -131,7 +132,7 @@ class _File:
         """Its record batches with only these columns, in order. Raises BadInput: it is damaged."""
         fields = [self.schema.get_field_index(column) for column in columns]
         try:
-            with pa.memory_map(str(self.path)) as source:
+            with pa.memory_map(os.fsencode(self.path)) as source:
                 reader = pa.ipc.open_stream(source, options=pa.ipc.IpcReadOptions(included_fields=sorted(fields)))
                 for batch in reader:
                     batch.validate(full=True)
@@ -281,6 +282,11 @@ class LocalRows:
         """Tokens in each row. Of the counts, only the offsets are read."""
         return [n for _, file in self._all for batch in file.batches(["spike_counts"]) for n in _tokens(batch)]
 
+    def shapes(self) -> npt.NDArray[np.int64]:
+        """Units and bins of each row: (rows, 2). Of the counts, only the offsets are read."""
+        parts = [_shapes(batch) for _, file in self._all for batch in file.batches(["spike_counts"])]
+        return np.concatenate(parts) if parts else np.empty((0, 2), np.int64)
+
     def manifest(self) -> dict[str, Any] | None:
         """What it was made of, as its `manifest.json` says; None if it has none that can be read."""
         path = self.folder and self.folder / MANIFEST
@@ -373,6 +379,11 @@ def _tokens(batch: pa.RecordBatch) -> list[int]:
     return [int(n) for n in np.diff(inner[column.offsets.to_numpy()])]
 
 
+def _shapes(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+    n_units = np.diff(batch.column("spike_counts").offsets.to_numpy()).astype(np.int64)
+    return np.stack([n_units, np.array(_tokens(batch), np.int64) // np.maximum(n_units, 1)], axis=1)
+
+
 def open_folder(folder: Path) -> LocalRows:
     """Open the data set in a folder.
 
@@ -426,6 +437,13 @@ def _found(folder: Path, stated: _DataFile) -> _File:
     if stated.bytes not in (None, n_bytes):
         raise BadInput(path, f"{stated.bytes:,} bytes, as {STATE} says", f"{n_bytes:,}", AGAIN)
     return _File(path, stated.rows)
+
+
+def arrow_file(path: Path) -> _File:
+    """An Arrow file of rows, as `datasets` writes it. Raises BadInput: its columns are not those of rows."""
+    file = _File(path, None)
+    file.schema  # noqa: B018 - the columns are checked
+    return file
 
 
 def built() -> list[str]:

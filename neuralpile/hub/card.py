@@ -15,15 +15,16 @@ import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pyarrow as pa
 from huggingface_hub import DatasetCardData
 
 import neuralpile
-from neuralpile import catalog
+from neuralpile import catalog, evaluation
 from neuralpile.catalog import DataSetInfo
-from neuralpile.cli import plural
+from neuralpile.cli import percent, plural
 from neuralpile.corpus.rows import Row
 
 # Identifiers of licences on the Hub: huggingface.co/docs/hub/repositories-licenses
@@ -193,6 +194,7 @@ def write(
     made: Mapping[str, object],
     manifest: str | None = None,
     tables: Sequence[str] = TABLES,
+    evaluated: Mapping[str, int] | None = None,
 ) -> str:
     """The card of spike counts.
 
@@ -204,6 +206,7 @@ def write(
         made: how the rows were built, as titles and values.
         manifest: name of the file beside the card that lists sessions and checksums, if there is one.
         tables: those of `TABLES` that the repository has.
+        evaluated: tokens of the training split that are evaluation data, by benchmark, if they were counted.
     """
     names = list(dict.fromkeys(name for split in splits.values() for name in split.parts))
     known = {name: described[name] for name in names if name in described}
@@ -227,6 +230,7 @@ def write(
         _splits(splits),
         _components(names, known, splits),
         _terms(caveats),
+        _evaluation(evaluated),
         _made(made, manifest),
         _citing(known.values()),
     ]
@@ -259,6 +263,59 @@ def write_motifs(
         _citing(described.values()),
     ]
     return _page(head, parts)
+
+
+def write_tokens(
+    repository: str,
+    splits: Mapping[str, Split],
+    schema: pa.Schema,
+    report: Mapping[str, Any],
+    described: Mapping[str, DataSetInfo],
+    made: Mapping[str, object],
+) -> str:
+    """The card of a tokenized data set: `report` is that of tokenize_dataset.py, the others are as for `write`."""
+    names = list(dict.fromkeys(name for split in splits.values() for name in split.parts))
+    known = {name: described[name] for name in names if name in described}
+    licences = {name: known[name].licence if name in known else "unknown to neuralpile" for name in names}
+    link, caveats = _terms_link(repository, licences, known), _caveats(known)
+    head = metadata(repository.rpartition("/")[2], licences, splits, schema, link=link, caveats=caveats)
+    vocabulary = report["vocabulary"]
+    others = "an escape and its counts" if report["lossless"] else "the nearest motif"
+    parts = [
+        f"# Tokens of {_text(str(report['data_set']))}",
+        f"Spike counts in patches of {vocabulary['p_n']} units × {vocabulary['p_t']} bins. Each of the "
+        f"{vocabulary['motifs']:,} most frequent patches of the split {_text(vocabulary['split'])} has an id. Any "
+        f"other patch is written as {others}.",
+        f"""```python
+import datasets
+from neuralpile.training.tokens import Tokenizer
+
+tokenizer = Tokenizer.from_pretrained("{repository}")
+rows = datasets.load_dataset("{repository}", split="{next(iter(splits))}", streaming=True)
+for row in rows:
+    counts = tokenizer.decode(row["tokens"], (row["n_units"], row["n_bins"]))  # units × bins, uint8
+```""",
+        _columns(schema),
+        _splits(splits),
+        _losses(report),
+        _components(names, known, splits),
+        _terms(caveats),
+        _made(made, None),
+        _citing(known.values()),
+    ]
+    return _page(head, parts)
+
+
+def _losses(report: Mapping[str, Any]) -> str:
+    header = (
+        "| component | exact patches | bits a token | after | spikes | added | removed |\n|---|--:|--:|--:|--:|--:|--:|"
+    )
+    lines: list[list[int | str]] = []
+    for name, facts in {**report["components"], "all": report["all"]}.items():
+        bits = [f"{facts[f'bits_per_token_{when}']:.4f}" for when in ("before", "after")]
+        spikes = [facts[key] for key in ("spikes", "spikes_added", "spikes_removed")]
+        lines.append([_text(name), percent(facts["exact"]), *bits, *spikes])
+    return "## What is lost\n\n" + _table(header, lines)
 
 
 def _page(head: DatasetCardData, parts: Iterable[str]) -> str:
@@ -442,6 +499,9 @@ def _columns(schema: pa.Schema) -> str:
         "session_id": "the recording session",
         "segment_id": "which part of the session, along time",
         "source_dataset": "the component that the row is from",
+        "tokens": "groups of units × patches: ids of motifs",
+        "n_units": "units of the row, without padding",
+        "n_bins": "bins of the row, without padding",
     }
     lines = [(f"`{column.name}`", _type(column.type), meaning.get(column.name, "")) for column in schema]
     return _table("| column | type | |\n|---|---|---|", lines)
@@ -488,6 +548,29 @@ def _terms(caveats: Mapping[str, str]) -> str:
         return ""
     lines = [f"- **{_text(name)}**: {_text(caveat)}" for name, caveat in caveats.items()]
     return "\n".join(["## ⚠ Terms to know before you redistribute rows", "", *lines])
+
+
+def _evaluation(evaluated: Mapping[str, int] | None) -> str:
+    """Which benchmarks the training split is free of, and by what evidence."""
+    if evaluated is None:
+        return ""
+    listed = evaluation.benchmarks()
+    free = [f"- {name}: {_text(its.title)}" for name, its in listed.items() if evaluated.get(name) == 0]
+    held = [
+        f"- {name}: {evaluated[name]:,} tokens{'' if its.whole else ' of sessions with evaluation data'}"
+        for name, its in listed.items()
+        if evaluated.get(name)
+    ]
+    missing = [f"- {_text(what)}" for what in evaluation.not_found()]
+    missing += [f"- {name}: {_text(what)}" for name, its in listed.items() for what in its.absent]
+    evidence = f"by the list data/evaluation.toml of neuralpile {neuralpile.__version__}, which names its sources"
+    parts = (
+        (f"The training split is free of the evaluation data of these benchmarks, {evidence}:", free),
+        (f"The training split has evaluation data of these benchmarks, {evidence}:", held),
+        ("Not found, or in no data set, when the list was made:", missing),
+    )
+    blocks = ["\n\n".join((text, "\n".join(lines))) for text, lines in parts if lines]
+    return "\n\n".join(["## Evaluation data of benchmarks", *blocks])
 
 
 def _made(made: Mapping[str, object], manifest: str | None) -> str:

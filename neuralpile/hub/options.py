@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 def add_publishing(parser: argparse.ArgumentParser, what: str) -> None:
     """Add `--hf_repo_name`, `--private`, `--revision` and `--create_pr`; `what` is pushed, for the help."""
-    parser.add_argument("--hf_repo_name", help=f"push {what} to this Hub repository, someone/name")
+    parser.add_argument("--hf_repo_name", metavar="REPO", help=f"push {what} to this Hub repository, someone/name")
     parser.add_argument("--private", action="store_true", help="make the repository private if it is new")
-    parser.add_argument("--revision", default="main", help="branch to push to; it is created if it does not exist")
+    parser.add_argument(
+        "--revision", metavar="BRANCH", default="main", help="branch to push to; it is created if it does not exist"
+    )
     parser.add_argument("--create_pr", action="store_true", help="open a pull request instead")
 
 

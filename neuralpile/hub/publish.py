@@ -1,10 +1,11 @@
-"""Publish data sets, corpora and motif tables on the Hugging Face Hub: Parquet files and a card, in one commit.
+"""Publish data sets, corpora, motif tables and tokens on the Hugging Face Hub: Parquet files and a card, in one commit.
 
 The Parquet files are written beside the build, one row in a row group, several files at a time. They hold less than a
 tenth of the bytes of the build as a rule, and are deleted after the push, or by the next one if this one is killed.
 """
 
 import hashlib
+import json
 import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +22,8 @@ from neuralpile import cli
 from neuralpile.catalog import DataSetInfo
 from neuralpile.cli import plural
 from neuralpile.corpus import tables
-from neuralpile.corpus.arrow import MANIFEST
+from neuralpile.corpus.arrow import SPLITS
+from neuralpile.corpus.manifest import MANIFEST, CorpusManifest
 from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Row, RowSource, to_record_batch
 from neuralpile.errors import BadInput
 from neuralpile.files import PARTIAL
@@ -34,6 +36,7 @@ CORPUS_SHARD = 250_000_000
 TABLE_SHARD = 500_000_000  # bytes in a Parquet file of motifs, or one row group more
 CARD = "README.md"
 COUNTS = "spike_counts.list.element.list.element"  # the column of counts in Parquet's words
+IDS = "tokens.list.element.list.element"
 
 
 def push(
@@ -74,7 +77,9 @@ def push(
         names = {name for facts in splits.values() for name in facts.parts}
         known = card.describe(names, data_set.manifest()) if described is None else described
         listed = MANIFEST if MANIFEST in files else None
-        page = card.write(repository.target.name, splits, schema, known, made, listed, held)
+        corpus = CorpusManifest.read(folder)
+        evaluated = corpus.evaluation if corpus else None
+        page = card.write(repository.target.name, splits, schema, known, made, listed, held, evaluated)
         files[CARD] = page.encode()
         return repository.commit(files, plural(sum(s.whole.rows for s in splits.values()), "row"))
 
@@ -105,6 +110,58 @@ def push_table(
         split.files, split.shards = sum(Path(str(shard)).stat().st_size for shard in files.values()), len(files)
         page = card.write_motifs(repository.target.name, split, schema, counted, described, made)
         return repository.commit(files | {CARD: page.encode()}, plural(facts.num_rows, "motif"))
+
+
+def push_tokens(
+    folder: Path, repository: Repository, made: Mapping[str, object], described: Mapping[str, DataSetInfo]
+) -> str:
+    """Publish a tokenized data set, with its vocabulary, its report and a card.
+
+    Parameters:
+        folder: of the data set, as tokenize_dataset.py wrote it.
+        repository: where it goes.
+        made: how it was made, as titles and values, for the card.
+        described: what is known of its components, by name.
+
+    Returns and raises as `push` does.
+    """
+    repository.create()
+    report = json.loads((folder / "report.json").read_bytes())
+    splits: dict[str, card.Split] = {}
+    with _staging(folder) as staging:
+        for split in json.loads((folder / SPLITS).read_bytes())["splits"]:
+            for i, path in enumerate(sorted((folder / split).glob("*.arrow"))):
+                shard = staging / shard_name(split, i)
+                if (facts := _write_tokens(path, shard)) is not None:
+                    splits[split] = splits.get(split, card.Split()) | facts
+        files: dict[str, Path | bytes] = {f"{DATA}{path.name}": path for path in sorted(staging.iterdir())}
+        schema = pq.read_schema(next(staging.iterdir()))
+        for pattern in ("vocabulary*", "report.json", "coverage.png", MANIFEST):
+            files |= {path.name: path for path in sorted(folder.glob(pattern))}
+        files[CARD] = card.write_tokens(repository.target.name, splits, schema, report, described, made).encode()
+        return repository.commit(files, f"{sum(split.whole.rows for split in splits.values()):,} rows of tokens")
+
+
+def _write_tokens(source: Path, path: Path) -> card.Split | None:
+    """Write an Arrow file of tokenized rows as Parquet, one row in a row group; nothing if there are no rows."""
+    facts = card.Split(shards=1)
+    with pa.memory_map(str(source)) as mapped, pa.ipc.open_stream(mapped) as reader:
+        columns = {"use_dictionary": [IDS], "write_statistics": reader.schema.names[1:]}
+        with pq.ParquetWriter(path, reader.schema, compression="zstd", write_page_checksum=True, **columns) as writer:
+            for batch in reader:
+                writer.write_batch(batch)
+                facts.memory += batch.nbytes
+                for row in batch.drop_columns(["tokens"]).to_pylist():
+                    part = facts.parts.setdefault(row["source_dataset"], card.Part())
+                    part.rows += 1
+                    part.tokens += row["n_units"] * row["n_bins"]
+                    part.subjects.add((row["source_dataset"], row["subject_id"]))
+                    part.sessions.add((row["source_dataset"], row["subject_id"], row["session_id"]))
+    if not facts.parts:
+        path.unlink()
+        return None
+    facts.files = path.stat().st_size
+    return facts
 
 
 def table_shards(path: Path, staging: Path) -> list[Path]:

@@ -56,6 +56,17 @@ def extract(
     Raises:
         BadInput: there is no such scheduler, or it has no worker.
     """
+    client = connect(address)
+    try:
+        n_patches, ranges = _submit(client, open_data_set, data_set, tokens, p_n, p_t, memory, advance)
+    except BaseException:
+        client.close()  # otherwise it prints messages at exit that hide the error
+        raise
+    return n_patches, local.ordered(_gathered(client, ranges), work, memory)
+
+
+def connect(address: str) -> "Client":
+    """Connect to a Dask scheduler that has workers. Raises BadInput as `extract` does."""
     cli.need("distributed", "cluster", "--scheduler")
     from distributed import Client
 
@@ -66,12 +77,7 @@ def extract(
         found = str(error) or type(error).__name__
         do = "check that its scheduler and workers run, and that this machine reaches them"
         raise BadInput(address, "a Dask scheduler with workers, like tcp://host:8786", found, do) from None
-    try:
-        n_patches, ranges = _submit(client, open_data_set, data_set, tokens, p_n, p_t, memory, advance)
-    except BaseException:
-        client.close()  # otherwise it prints messages at exit that hide the error
-        raise
-    return n_patches, local.ordered(_gathered(client, ranges), work, memory)
+    return client
 
 
 def _submit(
@@ -89,7 +95,7 @@ def _submit(
 
     # Results of "pure" tasks are cached by their arguments: rows that were built again would not be counted again.
     submit = partial(client.submit, pure=False)
-    reference = str(data_set.folder.resolve()) if data_set.folder else data_set.name
+    reference = reference_of(data_set)
     threads = sum(client.nthreads().values())
     parts = local.blocks(tokens, p_n * p_t, memory, threads)
     count = partial(submit, _count, open_data_set, reference, data_set.fingerprint)
@@ -118,8 +124,13 @@ def _total(table: Table) -> int:
     return int(table.frequencies.sum())
 
 
+def reference_of(data_set: RowSource) -> str:
+    """Return the path or name by which a worker opens a data set."""
+    return str(data_set.folder.resolve()) if data_set.folder else data_set.name
+
+
 @lru_cache(maxsize=1)
-def _opened(open_data_set: Open, reference: str, fingerprint: str) -> RowSource:
+def opened(open_data_set: Open, reference: str, fingerprint: str) -> RowSource:
     """Open the data set on a worker. Raises BadInput if its rows are not those of the machine that submitted."""
     data_set = open_data_set(reference)
     if data_set.fingerprint != fingerprint:
@@ -131,7 +142,7 @@ def _opened(open_data_set: Open, reference: str, fingerprint: str) -> RowSource:
 def _count(
     open_data_set: Open, reference: str, fingerprint: str, numbers: range, p_n: int, p_t: int, memory: int
 ) -> Table:
-    return local.count_rows(_opened(open_data_set, reference, fingerprint), numbers, p_n, p_t, memory)
+    return local.count_rows(opened(open_data_set, reference, fingerprint), numbers, p_n, p_t, memory)
 
 
 def _limits(samples: list[spill.Sample], n_ranges: int) -> list[tuple[int, ...]]:

@@ -61,7 +61,11 @@ def write(parts: Iterable[Table], path: Path, counted: Counted, top: int) -> tup
     first: list[Table] = []
     held = 0
     numbers: list[NDArray[np.int64]] = []
-    with whole_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+    with (
+        whole_file(path) as partial,
+        partial.open("wb") as file,
+        pq.ParquetWriter(file, schema, compression="zstd") as writer,
+    ):
         for part in _parts_of(group, parts):
             if held < top:
                 first.append(Table(part.keys[: top - held], part.frequencies[: top - held]))

@@ -188,11 +188,12 @@ def _first(data_dir: Path, patterns: Sequence[str], read: Callable[[Path], objec
 def _columns(path: Path) -> list[str]:
     """The names of a table's columns."""
     try:
-        if path.suffix.lower() == ".parquet":
-            return list(parquet.read_schema(path).names)
-        options = csv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-        with csv.open_csv(path, parse_options=options) as reader:
-            return list(reader.schema.names)
+        with path.open("rb") as file:
+            if path.suffix.lower() == ".parquet":
+                return list(parquet.read_schema(file).names)
+            options = csv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+            with csv.open_csv(file, parse_options=options) as reader:
+                return list(reader.schema.names)
     except (OSError, ValueError) as error:
         raise BadInput(path, "a table (CSV or Parquet)", str(error), "check the file") from None
 

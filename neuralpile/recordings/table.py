@@ -86,11 +86,13 @@ def _read(path: Path, columns: list[str]) -> pa.Table:
     """Those columns of a file."""
     try:
         if path.suffix.lower() == ".parquet":
-            names = parquet.read_schema(path).names
-            table = parquet.read_table(path, columns=columns) if set(columns) <= set(names) else None
+            with path.open("rb") as file:
+                names = parquet.read_schema(file).names
+                table = parquet.read_table(file, columns=columns) if set(columns) <= set(names) else None
         else:
             delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-            everything = csv.read_csv(path, parse_options=csv.ParseOptions(delimiter=delimiter))
+            with path.open("rb") as file:  # pyarrow opens no path that is not UTF-8
+                everything = csv.read_csv(file, parse_options=csv.ParseOptions(delimiter=delimiter))
             names = everything.column_names
             table = everything.select(columns) if set(columns) <= set(names) else None
     except FileNotFoundError:

@@ -22,7 +22,7 @@ class Others(NamedTuple):
         places: where they are, as indices of the flat array of ids, (n,), int64.
         table: those that differ, and how often each occurs.
         which: the place of each in the table, (n,), int64.
-        nearest: rank of the motif that is nearest to each in the table, int32.
+        nearest: rank of the motif that is nearest to each in the table, int32; empty if it was not looked for.
     """
 
     places: NDArray[np.int64]
@@ -57,14 +57,16 @@ class Lookup:
         direct[flat[ranks] @ (1 << bits * np.arange(size)[::-1])] = ranks + FIRST_MOTIF
         return direct
 
-    def find(self, counts: Counts) -> tuple[Ids, Others]:
+    def find(self, counts: Counts, nearest: bool = True) -> tuple[Ids, Others]:
         """Find the ids of all patches of a row.
 
         Parameters:
             counts: (units, bins), uint8. Patches at the far edges are padded with zeros.
+            nearest: whether to look for the nearest motifs.
 
         Returns:
-            Ids (groups of units, patches), in which those of other patches are of the nearest motif; and these patches.
+            Ids (groups of units, patches), and the patches that the vocabulary does not have, whose ids are those of
+            the nearest motifs, or UNK.
         """
         counts = np.ascontiguousarray(counts)
         shape = -(-counts.shape[0] // self.p_n), -(-counts.shape[1] // self.p_t)
@@ -74,24 +76,27 @@ class Lookup:
         keys = np.empty((n, self._keys.shape[1]), np.uint64)
         if n:
             _others(counts, self.p_n, self.p_t, ids, places, keys)
-        others = self._others(places, keys)
-        ids.reshape(-1)[places] = (others.nearest[others.which] + FIRST_MOTIF).astype(self.dtype)
+        others = _unique(places, keys, self.p_n * self.p_t)
+        if nearest and n:
+            patches = others.counts(self.p_n * self.p_t).reshape(-1, self.p_n, self.p_t)
+            others = others._replace(nearest=self._nearest.find(patches))
+            ids.reshape(-1)[places] = (others.nearest[others.which] + FIRST_MOTIF).astype(self.dtype)
         return ids, others
 
-    def _others(self, places: NDArray[np.int64], keys: Words) -> Others:
-        """Find the nearest motif of each patch that differs from the others."""
-        if not len(keys):
-            return Others(places, kernels.empty_table(self.p_n * self.p_t), places, np.empty(0, np.int32))
-        order = kernels.order(keys).astype(np.int64)
-        ordered = keys[order]
-        new = np.ones(len(keys), bool)
-        new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-        which = np.empty(len(keys), np.int64)
-        which[order] = np.cumsum(new) - 1
-        starts = np.flatnonzero(new)
-        table = Table(ordered[starts], np.diff(starts, append=len(keys)))
-        patches = kernels.bytes_of(table.keys, self.p_n * self.p_t).reshape(-1, self.p_n, self.p_t)
-        return Others(places, table, which, self._nearest.find(patches))
+
+def _unique(places: NDArray[np.int64], keys: Words, size: int) -> Others:
+    """Sort the patches that are not in the vocabulary, and count how often each occurs."""
+    nearest = np.empty(0, np.int32)
+    if not len(keys):
+        return Others(places, kernels.empty_table(size), places, nearest)
+    order = kernels.order(keys).astype(np.int64)
+    ordered = keys[order]
+    new = np.ones(len(keys), bool)
+    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    which = np.empty(len(keys), np.int64)
+    which[order] = np.cumsum(new) - 1
+    starts = np.flatnonzero(new)
+    return Others(places, Table(ordered[starts], np.diff(starts, append=len(keys))), which, nearest)
 
 
 @compiled

@@ -25,7 +25,7 @@ class Tokenizer:
 
     A row is divided into groups of p_n units, and a group into patches of p_t bins; those at the far edges are padded
     with zeros. Each patch becomes the id of its motif. A patch that the vocabulary does not have becomes the id of the
-    nearest motif (see `nearest`); or, with `encode_exactly`, ESCAPE and p_n × p_t ids of its counts, unit after unit.
+    nearest motif (see `nearest`); or, with `encode_lossless`, ESCAPE and p_n × p_t ids of its counts, unit after unit.
 
     Parameters:
         vocabulary: the motifs.
@@ -77,12 +77,12 @@ class Tokenizer:
         """Turn counts (units, bins), uint8, into ids: (groups of units, patches), uint16 or uint32."""
         return self.lookup.find(_checked(counts))[0]
 
-    def encode_exactly(self, counts: Counts) -> list[Ids]:
+    def encode_lossless(self, counts: Counts) -> list[Ids]:
         """Turn counts (units, bins), uint8, into the ids of each group of units. Nothing is lost.
 
         Groups with escapes are longer than others.
         """
-        return self.escape(*self.lookup.find(_checked(counts)))
+        return self.escape(*self.lookup.find(_checked(counts), nearest=False))
 
     def escape(self, ids: Ids, others: Others) -> list[Ids]:
         """Replace the ids of patches that are not in the vocabulary by ESCAPE and their counts.
@@ -105,7 +105,7 @@ class Tokenizer:
         """Turn ids back into counts.
 
         Parameters:
-            ids: what `encode` or `encode_exactly` returned, or a model made.
+            ids: what `encode` or `encode_lossless` returned, or a model made.
             shape: units and bins of the row, to undo the padding.
 
         Returns:
@@ -162,7 +162,7 @@ class Tokenizer:
         """Lay the ids of a row out as one sequence.
 
         Parameters:
-            ids: what `encode` or `encode_exactly` returned.
+            ids: what `encode` or `encode_lossless` returned.
             order: "unit": all patches of the first group of units, SEP, all of the second, SEP, and so on;
                 "time": the first patches of all groups, SEP, the second ones, SEP, and so on.
 

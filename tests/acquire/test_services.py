@@ -17,6 +17,7 @@ from helpers.loopback_archives import TOKEN, LoopbackArchives
 from neuralpile import catalog, http_client
 from neuralpile.acquire import lock_list, unpack
 from neuralpile.acquire.archives import RemoteFile
+from neuralpile.build import sessions
 from neuralpile.errors import BadInput
 
 EVER = float("inf")
@@ -428,3 +429,14 @@ def test_differences_from_a_lock_list_are_reported_file_by_file():
     assert len(lines) == 3
     changed = RemoteFile(one, first.size, "sha256:" + "0" * 64, "")
     assert "has another" in next(lock_list.differences(data_set, [changed, same[1]]))
+
+
+def test_reading_in_place_reports_differences_from_the_lock_list_too(monkeypatch, capsys):
+    data_set = catalog.load("dmfc-rsg")
+    (one, first), _ = lock_list.read(data_set.folder / lock_list.NAME).items()
+    listed = [RemoteFile(one, first.size + 1, first.checksum, "https://example.org/x")]
+    monkeypatch.setattr(sessions.archives, "list_files", lambda _: listed)
+    assert list(sessions.find_remote(data_set)) == [one]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("note: DANDI 000130") for line in lines)

@@ -165,7 +165,7 @@ def test_epochs_of_sorted_spikes_cannot_be_told(script, tmp_path):
 
 
 def test_epochs_of_trials_that_all_overlap(script, tmp_path):
-    path = write_units(tmp_path / "raw" / "sub-Jenkins" / "sub-Jenkins_ses-1.nwb", [np.arange(100.0)])
+    path = write_units(tmp_path / "raw" / "sub-Jenkins" / "sub-Jenkins_ses-1.nwb", [np.arange(100) + 0.25])
     with h5py.File(path, "a") as file:
         file["intervals/trials/start_time"] = np.arange(100.0)
         file["intervals/trials/stop_time"] = np.arange(100.0) + 1.5

@@ -528,6 +528,34 @@ def test_a_split_as_published_is_over_all_rows(components, script, tmp_path):
         assert f"{option[0]}: not allowed with --as_published" in done.stderr
 
 
+def test_a_new_users_animal_has_one_name_through_their_dataset_toml(script, tmp_path):
+    """A lab's own recordings of an animal of churchland; a change of what they say of it is a new merge."""
+    for name, subjects in {"churchland": ("sub-Jenkins", "sub-Nitschke"), "my-lab": ("J", "K", "L")}.items():
+        made = [
+            Row(np.full((2, 5), i + len(name), np.uint8), subject, f"{i}", "segment_0")
+            for subject in subjects
+            for i in range(3)
+        ]
+        folder = tmp_path / "build" / name
+        arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
+        arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, rows.digest(made))
+    toml = tmp_path / "data" / "my-lab" / "dataset.toml"
+    toml.parent.mkdir(parents=True)
+    own = '[source]\ninclude = ["*.npz"]\n[recording]\nspecies = ["Macaca mulatta"]\n[[animals]]\nname = "{}"\n'
+    own += 'subjects = ["{}"]\nsource = "our records"\nprobable = true\n'
+    found = set()
+    for subject in "JKL":
+        toml.write_text(own.format("shenoy-jenkins", subject))
+        done = script(SCRIPT, "--split_by", "subject", NEURALPILE_DATA=str(tmp_path / "data"))
+        assert done.returncode == 0, done.stderr
+        loaded = datasets.load_from_disk(str(tmp_path / "build" / catalog.PILE))
+        sides = {part: set(loaded[part]["subject_id"]) for part in loaded}
+        assert not sides["train"] & sides["test"]
+        assert [side for side in sides if subject in sides[side]] == [s for s in sides if "sub-Jenkins" in sides[s]]
+        found.add((subject in sides["test"], *sorted(sides["test"])))
+    assert len(found) > 1
+
+
 def test_test_rows_can_be_named_and_a_validation_split_made(components, script, tmp_path):
     options = ["--test_subjects", "sub-1", "--test_datasets", "area2-bump", "--validation_size", "0.1"]
     done = script(SCRIPT, *options)
@@ -543,11 +571,12 @@ def test_test_rows_can_be_named_and_a_validation_split_made(components, script, 
     assert script(SCRIPT, "--check").returncode == 0
 
 
-def test_names_of_test_rows_that_nothing_has_are_refused(components, script):
+def test_names_of_test_rows_that_nothing_has_are_refused(components, script, tmp_path):
     for option in ("--test_subjects", "--test_sessions", "--test_datasets"):
         done = script(SCRIPT, option, "nope")
         assert done.returncode == 2
         assert f"error: {option}: expected names that rows have, found nope" in done.stderr
+        assert {path.name for path in (tmp_path / "build").iterdir()} == set(components)
     done = script(SCRIPT, "--test_subjects", "sub-1", "--test_size", "0.5")
     assert "--test_size: not allowed with --test_subjects" in done.stderr
 
@@ -560,3 +589,26 @@ def test_data_sets_are_chosen_by_their_signal(components, script, tmp_path):
     found = {name for part in loaded.values() for name in part["source_dataset"]}
     assert found == {"dmfc-rsg", "area2-bump"}
     assert script(SCRIPT, "--signal", "spikes").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("licence", "why"),
+    [
+        ("", "its licence is not stated"),
+        ('[licence]\nlicence = "Unknown"', "its licence is Unknown"),
+        ("[licence]\nrestricted = true", "its terms restrict redistribution"),
+        ('[licence]\nlicence = "CC0-1.0"', None),
+    ],
+)
+def test_data_sets_without_a_stated_licence_count_as_restricted(components, script, tmp_path, licence, why):
+    toml = tmp_path / "data" / "my-lab" / "dataset.toml"
+    toml.parent.mkdir(parents=True)
+    toml.write_text(f'[source]\ninclude = ["*.npz"]\n[recording]\nspecies = ["Macaca mulatta"]\n{licence}')
+    write_component(tmp_path / "build" / "my-lab", 4, 9)
+    write_component(tmp_path / "elsewhere", 4, 10)
+    chosen = "--components", "m1-a", "my-lab", tmp_path / "elsewhere"
+    done = script(SCRIPT, *chosen, "--exclude_restricted", NEURALPILE_DATA=str(tmp_path / "data"))
+    assert done.returncode == 0, done.stderr
+    left_out = {line for line in done.stdout.splitlines() if line.startswith("left out: ")}
+    expected = {"left out: elsewhere: its licence is not known"}
+    assert left_out == expected | ({f"left out: my-lab: {why}"} if why else set())

@@ -4,6 +4,7 @@ import math
 import re
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import datasets
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuralpile import catalog
+from neuralpile.catalog import Animal, DataSetInfo
 from neuralpile.corpus import split
 from neuralpile.corpus.rows import Names
 
@@ -236,3 +238,111 @@ def test_the_published_split_is_the_one_that_datasets_draws(n_rows, seed):
 
 def test_one_row_as_published_is_for_training():
     assert split.as_published(1, 0)[1].tolist() == [0]
+
+
+@st.composite
+def components_with_animals(draw):
+    """Components of an invented catalog: their parts, and the animal of each row, "" where the catalog names none."""
+    parts, animals = [], []
+    for c in range(draw(st.integers(1, 6))):
+        whose = draw(st.lists(st.sampled_from(["", "x", "y", "z", "u", "v"]), min_size=1, max_size=4))
+        known = tuple(
+            Animal(
+                name=animal,
+                subjects=(draw(st.sampled_from([f"sub-{s}", f"*-{s}", f"sub-{s}*"])),),
+                source="a paper",
+                probable=draw(st.booleans()),
+            )
+            for s, animal in enumerate(whose)
+            if animal
+        )
+        info = DataSetInfo(
+            name=f"data-{c}", folder=Path(f"data-{c}"), include=("*.nwb",), species=("human",), animals=known
+        )
+        names = [
+            Names(f"sub-{s}", f"ses-{draw(st.integers(0, 3))}", f"segment_{i}")
+            for s in range(len(whose))
+            for i in range(draw(st.integers(1, 3)))
+        ]
+        tokens = draw(st.lists(st.integers(1, 1_000), min_size=len(names), max_size=len(names)))
+        own_info = info if known or draw(st.booleans()) else None
+        parts.append(split.Part.of(f"data-{c}", names, tokens, own_info))
+        whose = [whose[int(row.subject_id[4:])] for row in names]
+        animals.append([animal or f"{c} {row.subject_id}" for animal, row in zip(whose, names, strict=True)])
+    return parts, animals
+
+
+by_animal = st.builds(
+    split.SplitOptions,
+    test_size=st.sampled_from([0.01, 0.2, 0.6]),
+    seed=st.integers(0, 5),
+    split_by=st.just("animal"),
+    validation_size=st.sampled_from([0.0, 0.3]),
+    test_subjects=st.sampled_from([(), (), ("sub-1",)]),
+    test_sessions=st.sampled_from([(), (), ("ses-2",)]),
+    test_datasets=st.sampled_from([(), (), ("data-0",)]),
+)
+
+
+@given(components_with_animals(), by_animal)
+def test_an_animal_is_in_one_split_over_all_components(catalogued, options):
+    parts, animals = catalogued
+    assigned = split.assign(parts, options)
+    sides = {}
+    for its, found in zip(animals, assigned, strict=True):
+        for animal, side in zip(its, found.tolist(), strict=True):
+            sides.setdefault(animal, set()).add(side)
+    assert all(len(both) == 1 for both in sides.values())
+    if options.names_test_rows:
+        return
+    assert {0} in sides.values()  # something is left for training
+    for its, found in zip(animals, assigned, strict=True):
+        assert len(set(its)) == 1 or (found == len(options.splits) - 1).any()  # each of several animals is tested
+
+
+@given(components_with_animals(), by_animal, st.randoms(use_true_random=False))
+def test_components_without_a_common_animal_move_nothing(catalogued, options, random):
+    """Those with an animal in common, at any remove, are split as if there were no others, in whatever order."""
+    options = replace(options, test_subjects=(), test_sessions=(), test_datasets=())
+    parts, animals = catalogued
+    together = {0}
+    for _ in parts:
+        own = {animal for i in together for animal in animals[i]}
+        together = {i for i, its in enumerate(animals) if own & set(its)}
+    order = sorted(together)
+    random.shuffle(order)
+    alone = split.assign([parts[i] for i in order], options)
+    beside = split.assign(parts, options)
+    for i, found in zip(order, alone, strict=True):
+        assert (found == beside[i]).all()
+
+
+@pytest.mark.parametrize(
+    ("animals", "tested"),
+    [
+        ([("x", "y"), ("x",)], [("y",), ()]),  # x stays for training, because it is all of the second
+        ([("x", "y"), ("x",), ("y",)], [("x",), ("x",), ()]),  # the first must be tested on: the smallest goes
+        ([("x", "y"), ("y", "z")], [("x",), ("z",)]),  # y would leave nothing of the first for training
+    ],
+)
+def test_a_component_of_one_animal_stays_for_training_if_it_can(animals, tested):
+    tokens = {"x": 40, "y": 100, "z": 1_000}
+    parts = []
+    for c, its in enumerate(animals):
+        known = tuple(Animal(name=name, subjects=(name,), source="a paper") for name in its)
+        info = DataSetInfo(name=f"{c}", folder=Path(), include=("*",), species=("human",), animals=known)
+        names = [Names(name, "s", "segment_0") for name in its]
+        parts.append(split.Part.of(f"{c}", names, [tokens[name] for name in its], info))
+    found = split.assign(parts, split.SplitOptions(split_by="animal"))
+    assert [
+        tuple(name for name, side in zip(its, sides, strict=True) if side)
+        for its, sides in zip(animals, found, strict=True)
+    ] == tested
+
+
+def test_a_named_subject_brings_its_animal_in_other_data_sets():
+    temmar = split.Part.of("temmar", [Names("sub-Monkey-N", "a", "segment_0")], [1], catalog.load("temmar"))
+    days = [Names(f"sub-MonkeyN-held-{part}", part, "segment_0") for part in ("in-calib", "out-calib")]
+    m2 = split.Part.of("m2", days, [1, 1], catalog.load("m2"))
+    options = split.SplitOptions(test_subjects=("sub-Monkey-N",))
+    assert [sides.tolist() for sides in split.assign([temmar, m2], options)] == [[1], [1, 1]]

@@ -1,22 +1,15 @@
 """extract_motifs.py --scheduler: a real Dask scheduler and two real worker processes, one of which is killed."""
 
-import json
 import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
-from helpers import ROOT
 
 from neuralpile.corpus import arrow, rows
 from neuralpile.corpus.rows import Row
 from neuralpile.errors import BadInput
 from neuralpile.motifs import cluster, extract, kernels, parquet, spill
 from neuralpile.open import open_data_set
-
-UNPUBLISHED = "--no-dashboard"
 
 
 @pytest.fixture
@@ -27,27 +20,6 @@ def corpus(tmp_path):
     arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
     arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
     return open_data_set(str(folder))
-
-
-@pytest.fixture
-def dask(tmp_path):
-    """The address of a scheduler, and its two workers."""
-    address_file = tmp_path / "scheduler.json"
-    start = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
-    start += ["--host", "127.0.0.1", "--port", "0", UNPUBLISHED, "--scheduler-file", str(address_file)]
-    quiet = {"cwd": ROOT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    processes = [subprocess.Popen(start, **quiet)]
-    while not address_file.exists():
-        assert processes[0].poll() is None
-        time.sleep(0.05)
-    for i in range(2):
-        work = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(address_file)]
-        work += ["--nthreads", "1", "--no-nanny", UNPUBLISHED, "--local-directory", str(tmp_path / f"worker{i}")]
-        processes.append(subprocess.Popen(work, **quiet))
-    yield json.loads(address_file.read_text())["address"], processes[1:]
-    for process in processes:
-        process.kill()
-        process.wait()
 
 
 def count(address, corpus, shape, work, advance):

@@ -28,7 +28,7 @@ def patches_of(counts, p_n, p_t):
 @given(matrices(255), matrices(2), st.sampled_from(SHAPES), st.integers(1, 30))
 def test_exact_ids_give_the_counts_back(counts, fitted, shape, size):
     tokenizer = Tokenizer(fit_rows([fitted], *shape, size))
-    ids = tokenizer.encode_exactly(counts)
+    ids = tokenizer.encode_lossless(counts)
     assert (tokenizer.decode(ids, counts.shape) == counts).all()
     for order in ("unit", "time"):
         again = tokenizer.groups(tokenizer.sequence(ids, order), order)
@@ -64,7 +64,7 @@ def test_ids_are_those_of_a_dictionary_for_every_way_of_lookup():
         expected = np.array([[ids.get(patch.tobytes(), 0) for patch in group] for group in patches])
         found = tokenizer.encode(counts)
         assert (found[expected > 0] == expected[expected > 0]).all(), shape
-        exactly = np.concatenate(tokenizer.encode_exactly(counts))
+        exactly = np.concatenate(tokenizer.encode_lossless(counts))
         assert np.count_nonzero(exactly == ESCAPE) == np.count_nonzero(expected == 0) > 0, shape
 
 
@@ -78,7 +78,7 @@ COUNTS = np.array([[0, 0, 1, 0, 7, 0], [0, 1, 1, 1, 0, 0]], np.uint8)
 
 
 def test_an_escape_is_followed_by_the_counts():
-    ids = tokenizer_of_four().encode_exactly(COUNTS)
+    ids = tokenizer_of_four().encode_lossless(COUNTS)
     assert [group.tolist() for group in ids] == [
         [272, 273, ESCAPE, FIRST_COUNT + 7, FIRST_COUNT],
         [274, 275, 272],
@@ -91,23 +91,23 @@ def test_sequences_are_unit_after_unit_or_bin_after_bin():
     assert ids.tolist() == [[272, 273, 275], [274, 275, 272]]
     assert tokenizer.sequence(ids, "unit").tolist() == [272, 273, 275, SEP, 274, 275, 272, SEP]
     assert tokenizer.sequence(ids, "time").tolist() == [272, 274, SEP, 273, 275, SEP, 275, 272, SEP]
-    exact = tokenizer.encode_exactly(COUNTS)
+    exact = tokenizer.encode_lossless(COUNTS)
     assert tokenizer.sequence(exact, "time").tolist() == [272, 274, SEP, 273, 275, SEP, ESCAPE, 23, 16, 272, SEP]
 
 
 def test_a_sequence_is_never_cut_within_a_patch():
     tokenizer = tokenizer_of_four()
-    found = tokenizer.sequences(tokenizer.encode_exactly(COUNTS), 4, "unit")
+    found = tokenizer.sequences(tokenizer.encode_lossless(COUNTS), 4, "unit")
     assert found.tolist() == [[272, 273, PAD, PAD], [ESCAPE, 23, 16, SEP], [274, 275, 272, SEP]]
     with pytest.raises(BadInput, match="length: expected at least 3, as one patch needs, found 2"):
-        tokenizer.sequences(tokenizer.encode_exactly(COUNTS), 2)
+        tokenizer.sequences(tokenizer.encode_lossless(COUNTS), 2)
 
 
 @settings(max_examples=30)
 @given(matrices(9), st.integers(9, 30), st.sampled_from(["unit", "time"]))
 def test_sequences_of_one_length_joined_again_are_the_row(counts, length, order):
     tokenizer = Tokenizer(fit_rows([counts % 3], 2, 4, 5))
-    ids = tokenizer.encode_exactly(counts)
+    ids = tokenizer.encode_lossless(counts)
     found = tokenizer.sequences(ids, length, order)
     assert found.shape[1] == length
     assert (tokenizer.decode(tokenizer.groups(found, order), counts.shape) == counts).all()
@@ -144,6 +144,6 @@ def test_rows_without_units_or_bins_have_no_ids():
     for shape in ((0, 5), (3, 0), (0, 0)):
         counts = np.zeros(shape, np.uint8)
         assert tokenizer.encode(counts).shape == (shape[0], -(-shape[1] // 2))
-        ids = tokenizer.encode_exactly(counts)
+        ids = tokenizer.encode_lossless(counts)
         assert tokenizer.decode(ids, shape).shape == shape
         assert tokenizer.groups(tokenizer.sequence(ids)) == [] or shape[1] == 0

@@ -1,0 +1,149 @@
+"""Train a small autoregressive model on a corpus, in plain PyTorch: each unit's rate in a bin, from all bins before.
+
+A GRU reads the population and predicts rates. Sessions have different units, so the GRU is shared, and each unit of
+each session has weights of its own into and out of it: new sessions have to be trained on before they are predicted.
+
+    pip install -e ".[train]"
+    python examples/train.py        # on the corpus of `make demo`
+
+Run it again after an interruption: it goes on from its last checkpoint, with the losses of an undisturbed run.
+"""
+
+import argparse
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from neuralpile.corpus.rows import RowSource
+from neuralpile.files import whole_file
+from neuralpile.open import open_data_set
+from neuralpile.training import Window, Windows, metrics
+
+BATCH, BINS, UNITS, LONG, SHOWN = 32, 100, 256, 1000, 400  # windows, their bins and units; bins in test and figure
+RATE, SAVE_EVERY, BIN = 0.01, 50, 0.02  # of learning; steps; seconds
+
+
+class Model(nn.Module):
+    """Log rates of units in each bin, from the counts before it. Training starts at their mean rates (units,)."""
+
+    def __init__(self, mean: np.ndarray, hidden: int = 32) -> None:
+        super().__init__()
+        self.into, self.out = nn.Embedding(len(mean), hidden), nn.Embedding(len(mean), hidden)
+        self.bias = nn.Embedding.from_pretrained(torch.from_numpy(np.log(mean)).float()[:, None], freeze=False)
+        self.gru = nn.GRU(hidden, hidden, batch_first=True)
+        nn.init.normal_(self.into.weight, std=0.1)
+        nn.init.normal_(self.out.weight, std=0.01)
+
+    def forward(self, counts: np.ndarray, units: np.ndarray) -> torch.Tensor:
+        """Counts (batch, units, bins) and the units' numbers (batch, units) to log rates (batch, units, bins)."""
+        units, past = torch.from_numpy(units), F.pad(torch.tensor(counts).float()[..., :-1], (1, 0))
+        past = F.dropout(past, 0.5, self.training)  # so that the model relies on many units
+        population, _ = self.gru(torch.einsum("but,buh->bth", past, self.into(units)))
+        return torch.einsum("bth,buh->but", population, self.out(units)) + self.bias(units)
+
+
+def number_units(corpus: RowSource) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Number the units of all sessions: that of each row's first unit, and of each unit the mean rate and component."""
+    sessions = [(row.source_dataset, row.subject_id, row.session_id) for row in corpus]
+    sizes = {session: len(row.counts) for session, row in zip(sessions, corpus, strict=True)}
+    begins = dict(zip(sizes, np.cumsum([0, *sizes.values()]), strict=False))
+    spikes, bins = np.zeros((2, sum(sizes.values())))
+    for session, row in zip(sessions, corpus, strict=True):
+        if row.split == "train":
+            spikes[begins[session] :][: len(row.counts)] += row.counts.sum(axis=1)
+            bins[begins[session] :][: len(row.counts)] += row.counts.shape[1]
+    mean = metrics.mean_rates(spikes, bins)
+    components = np.repeat([str(session[0]) for session in sizes], list(sizes.values()))
+    return np.array([begins[s] for s in sessions]), np.where(bins > 0, mean, np.nanmean(mean)), components
+
+
+def train(model: Model, windows: Windows, first: np.ndarray, steps: int, out_dir: Path) -> None:
+    """Train from the last checkpoint on. A step depends on its number, and on the model after the last one."""
+    optimizer, path, losses = torch.optim.AdamW(model.parameters()), out_dir / "checkpoint.pt", []
+    if path.exists():
+        saved = torch.load(path, weights_only=True)
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        losses = saved["losses"]
+    for step in (progress := tqdm(range(len(losses), steps), "train", initial=len(losses), total=steps)):
+        torch.manual_seed(step)
+        batch = windows.batch(range(step * BATCH, (step + 1) * BATCH))  # past the end of an epoch, the next one begins
+        log_rates = model(batch.counts, np.where(batch.mask, first[batch.rows][:, None] + batch.units, 0))
+        seen = torch.from_numpy(batch.mask[..., None] & batch.bin_mask[:, None])
+        loss = F.poisson_nll_loss(log_rates[seen], torch.from_numpy(batch.counts)[seen].float())
+        optimizer.param_groups[0]["lr"] = RATE * min((step + 1) / 20, (60 / (step + 1)) ** 0.5, 1)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        progress.set_postfix(loss=f"{np.mean(losses[-20:]):.4f}", refresh=False)
+        if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "losses": losses}
+            with whole_file(path) as partial:  # a checkpoint appears whole, or not at all
+                torch.save(state, partial)
+
+
+@torch.no_grad()
+def evaluate(model: Model, windows: Windows, first: np.ndarray, mean: np.ndarray, components: np.ndarray) -> None:
+    """Print the bits per spike of the model and of both baselines, by component."""
+    scores, numbers = defaultdict(list), []
+    for i in range(len(windows)):  # in order: every bin of every unit once
+        counts, units = windows[i].counts, first[windows[i].row] + windows[i].units
+        predicted = model(counts[None], units[None])[0].exp().numpy()
+        numbers.append(units)
+        scores["model"].append(metrics.poisson_nll(counts, predicted))
+        scores["mean rate in training"].append(metrics.poisson_nll(counts, mean[units, None]))
+        smoothed = metrics.smoothed_rates(counts, mean[units])
+        scores["rate in the past second"].append(metrics.poisson_nll(counts, smoothed))
+    print("bits per spike on the test split; 0 is each unit's mean rate in these very bins")
+    for name, parts in scores.items():
+        total = metrics.concatenate(parts).merge(np.concatenate(numbers))
+        groups = total.by(components[: len(total.bins)]).items()
+        each = ", ".join(f"{component} {part.bits_per_spike:.3f}" for component, part in groups)
+        print(f"  {total.bits_per_spike:7.3f}  {name} ({each})")
+
+
+@torch.no_grad()
+def draw(model: Model, window: Window, first: np.ndarray, path: Path) -> None:
+    """Draw counts and predicted rates, the most modulated units at the top."""
+    counts = window.counts[:, :SHOWN]
+    rates = model(counts[None], (first[window.row] + window.units)[None])[0].exp().numpy()
+    order = np.argsort(-rates.std(axis=1) / rates.mean(axis=1))
+    seconds, top = np.arange(counts.shape[1]) * BIN, order[: len(order) // 3 + 1]
+    figure = Figure((11, 6.5), dpi=128, layout="constrained")
+    axes = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 2])
+    for ax, values, title, color in [(axes[0], counts, "counts", "0.6"), (axes[1], rates, "predicted rates", "C3")]:
+        image = ax.pcolormesh(seconds, np.arange(len(order)), values[order], cmap="magma", vmin=0)
+        ax.set(title=title, ylabel="units, most modulated first", ylim=(len(order), 0))
+        figure.colorbar(image, ax=ax, label="spikes per bin")
+        axes[2].plot(seconds, values[top].mean(axis=0) / BIN, color=color, label=title)
+    axes[2].set(xlabel="seconds", ylabel="Hz", title=f"mean of the {len(top)} most modulated units")
+    figure.legend(loc="outside lower right", ncols=2)
+    figure.savefig(path)
+
+
+def main() -> None:
+    """Train, evaluate, draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repo_name", default="build/simulated-pile", help="the corpus")
+    parser.add_argument("--out_dir", type=Path, default=Path("build/model"), help="for the checkpoint and the figure")
+    parser.add_argument("--steps", type=int, default=300, help="in all; more than before goes on with the training")
+    given = parser.parse_args()
+    corpus = open_data_set(given.repo_name)
+    first, mean, components = number_units(corpus)
+    torch.manual_seed(0)
+    model = Model(mean)
+    train(model, Windows(corpus, split="train", n_bins=BINS, n_units=UNITS), first, given.steps, given.out_dir)
+    test = Windows(corpus, split="test", n_bins=LONG, n_units=None, shuffle=False, jitter=False)
+    evaluate(model.eval(), test, first, mean, components)
+    draw(model, test[0], first, given.out_dir / "predicted.png")
+
+
+if __name__ == "__main__":
+    main()

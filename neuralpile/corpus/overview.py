@@ -1,0 +1,126 @@
+"""What tables of sessions and of units say, in short: units by area, animals across data sets, evaluation data."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from neuralpile.corpus.rows import RowSource
+from neuralpile.errors import BadInput, printable
+
+TABLES = ("sessions", "units", "areas", "animals", "evaluation", "restricted")
+FORMATS = ("text", "markdown", "csv", "json")
+# Of the table of sessions, what fits beside each other on a terminal; CSV and JSON have all columns.
+SHOWN = (
+    *("source_dataset", "subject_id", "session_id", "animal", "areas", "start_time", "n_units", "silent_units"),
+    *("tokens", "evaluation", "split"),
+)
+# Of a unit whose area is not known, the areas of its session are shown.
+QUERIES = {
+    "areas": """
+        SELECT coalesce(u.area, array_to_string(s.areas, ' or '), 'not known') AS area,
+            string_agg(DISTINCT u.source_dataset, ', ' ORDER BY u.source_dataset) AS data_sets,
+            count(DISTINCT (u.source_dataset, u.subject_id, u.session_id)) AS sessions,
+            count(*) AS units, count(*) FILTER (u.alive) AS alive, round(avg(u.rate), 2) AS mean_rate
+        FROM units u LEFT JOIN (SELECT DISTINCT ON (source_dataset, subject_id, session_id) * FROM sessions) s
+            USING (source_dataset, subject_id, session_id)
+        GROUP BY 1 ORDER BY units DESC, 1""",
+    "animals": """
+        SELECT coalesce(animal, 'not known') AS animal,
+            string_agg(DISTINCT source_dataset, ', ' ORDER BY source_dataset) AS data_sets,
+            string_agg(DISTINCT subject_id, ', ' ORDER BY subject_id) AS subjects, max(species) AS species,
+            count(*) AS sessions, sum(tokens)::BIGINT AS tokens,
+            string_agg(DISTINCT split, ', ' ORDER BY split) AS splits
+        FROM sessions GROUP BY 1 ORDER BY count(DISTINCT source_dataset) DESC, tokens DESC, 1""",
+    "evaluation": """
+        SELECT used AS benchmark, source_dataset, count(*) AS sessions, sum(tokens)::BIGINT AS tokens,
+            string_agg(DISTINCT split, ', ' ORDER BY split) AS splits
+        FROM (SELECT unnest(evaluation) AS used, * FROM sessions) GROUP BY 1, 2 ORDER BY 1, 2""",
+    "restricted": """
+        SELECT source_dataset, licence, count(*) AS sessions, sum(tokens)::BIGINT AS tokens
+        FROM sessions WHERE restricted GROUP BY 1, 2 ORDER BY 1""",
+}
+
+
+def table(data_set: RowSource, which: str) -> pa.Table:
+    """One of `TABLES` of a data set.
+
+    Raises:
+        BadInput: it has no table of units, and one is needed.
+    """
+    if which == "sessions":
+        return data_set.sessions()
+    units = data_set.units()
+    if units is None and which in ("units", "areas"):
+        do = "build it again, or see its sessions with --table sessions"
+        raise BadInput(data_set.name, "a table of units", "none: it was built without", do)
+    if which == "units":
+        return units
+    import duckdb
+
+    with duckdb.connect() as connection:
+        connection.register("sessions", data_set.sessions())
+        if units is not None:
+            connection.register("units", units)
+        return connection.sql(QUERIES[which]).to_arrow_table()
+
+
+def shown(found: pa.Table, form: str) -> str:
+    """A table as one of `FORMATS`. Text and Markdown leave out columns without any value.
+
+    Example:
+        >>> print(shown(pa.table({"area": ["M1", "PMd"], "units": [1_200, 96]}), "text"))
+        area  units
+        M1    1,200
+        PMd      96
+    """
+    if form == "json":
+        return json.dumps([{k: _plain(v) for k, v in line.items()} for line in found.to_pylist()], indent=1)
+    if form == "csv":
+        sink = io.StringIO()
+        lines = csv.writer(sink, lineterminator="\n")
+        lines.writerow(found.column_names)
+        lines.writerows([[_cell(value) for value in line.values()] for line in found.to_pylist()])
+        return sink.getvalue().rstrip("\n")
+    if set(SHOWN) <= set(found.column_names):
+        found = found.select(SHOWN)
+    found = found.select([name for name in found.column_names if found[name].null_count < len(found) or not len(found)])
+    numbers = [pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in found.schema.types]
+    cells = [[printable(_with_commas(value)) for value in line.values()] for line in found.to_pylist()]
+    return (_markdown if form == "markdown" else _text)(found.column_names, cells, numbers)
+
+
+def _text(names: Sequence[str], cells: Sequence[Sequence[str]], numbers: Sequence[bool]) -> str:
+    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+    aligned: list[Callable[[str, int], str]] = [str.rjust if number else str.ljust for number in numbers]
+    return "\n".join(
+        "  ".join(align(cell, width) for align, cell, width in zip(aligned, line, widths, strict=True)).rstrip()
+        for line in (names, *cells)
+    )
+
+
+def _markdown(names: Sequence[str], cells: Sequence[Sequence[str]], numbers: Sequence[bool]) -> str:
+    rule = ["--:" if number else "---" for number in numbers]
+    escaped = [[cell.replace("\\", "\\\\").replace("|", "\\|") for cell in line] for line in cells]
+    return "\n".join([f"| {' | '.join(names)} |", f"|{'|'.join(rule)}|", *(f"| {' | '.join(c)} |" for c in escaped)])
+
+
+def _plain(value: Any) -> Any:
+    """A value for JSON: times as ISO 8601."""
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _cell(value: Any) -> str:
+    """A value as text: lists joined, nothing for null."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(_plain(value))
+
+
+def _with_commas(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return f"{value:%Y-%m-%d %H:%M}" if hasattr(value, "strftime") else _cell(value)

@@ -1,0 +1,72 @@
+"""A stream of batches of windows without end, whose state is one integer: the number of the next step."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from neuralpile.errors import BadInput
+from neuralpile.training.permutation import Integers
+from neuralpile.training.windows import Batch, Windows
+
+
+class Stream:
+    """Batches of windows, epoch after epoch: batch `step` is a function of the step, on every process.
+
+    The windows of all epochs are one sequence, and the processes of a run take their batches from it in turn. So every
+    window of an epoch is in exactly one batch, all processes make the same number of steps, and a run that resumes at
+    a step goes on as if it had never stopped. `stream[step]` is a batch; iterating gives them from the next step on.
+
+    Attributes:
+        windows: what the batches are made of.
+        batch_size: windows in a batch.
+        rank, world: which of how many processes this is.
+        step: the number of the next batch.
+        steps: where iterating ends; None for never.
+
+    Example:
+        >>> stream = Stream(Windows("neural-pile-primate"), batch_size=64)  # doctest: +SKIP
+        >>> for batch in stream:  # doctest: +SKIP
+        ...     train(batch.counts, batch.mask)
+    """
+
+    def __init__(
+        self, windows: Windows, batch_size: int, rank: int = 0, world: int = 1, step: int = 0, steps: int | None = None
+    ) -> None:
+        for name, value, least in (("batch_size", batch_size, 1), ("step", step, 0), ("world", world, 1)):
+            if value < least:
+                raise BadInput(name, f"a number of at least {least}", str(value), "give another")
+        if not 0 <= rank < world:
+            raise BadInput("rank", f"a number from 0 to below {world}", str(rank), "give the process's rank")
+        self.windows, self.batch_size, self.rank, self.world = windows, batch_size, rank, world
+        self.step, self.steps = step, steps
+
+    def __len__(self) -> int:
+        """Steps to `steps`, from 0. Raises TypeError if there is no end."""
+        if self.steps is None:
+            raise TypeError("a stream without `steps` has no length")
+        return self.steps
+
+    def positions(self, step: int) -> Integers:
+        """Where the windows of this process's batch are in the sequence of all windows of all epochs."""
+        return (step * self.world + self.rank) * self.batch_size + np.arange(self.batch_size)
+
+    def __getitem__(self, step: int) -> Batch:
+        """The batch of a step. Raises IndexError."""
+        if step < 0 or (self.steps is not None and step >= self.steps):
+            raise IndexError(step)
+        return self.windows.at(self.positions(step))
+
+    def __iter__(self) -> Iterator[Batch]:
+        while self.steps is None or self.step < self.steps:
+            batch = self[self.step]
+            self.step += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """The step that comes next, for a checkpoint."""
+        return {"step": self.step}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on at a checkpoint's step."""
+        self.step = int(state["step"])

@@ -1,0 +1,520 @@
+"""Windows of spike counts for training: window i of an epoch is a function of the seed, the epoch and i.
+
+An epoch is an order of slots. Each row of the corpus has as many slots as windows fit into it, or more or fewer where
+components are weighted. A slot has a place in time, which jitters from epoch to epoch, and some of the row's units.
+Nothing is drawn one after another, so any process can compute any window, and a run resumes from a number.
+"""
+
+import copy
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, lru_cache
+from typing import Any, Literal, NamedTuple, Self, cast, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from neuralpile import evaluation
+from neuralpile.corpus import chosen
+from neuralpile.corpus.chosen import ChosenRows
+from neuralpile.corpus.rows import Names, RowSource
+from neuralpile.corpus.store import LocalRows
+from neuralpile.errors import BadInput
+from neuralpile.open import open_data_set
+from neuralpile.training.permutation import Integers, below, hashes, key_of, permute, subset
+
+Units = Literal["random", "block", "all"]
+Layout = Literal["units", "time"]
+MixBy = Literal["source_dataset", "animal", "area"]
+BIN_SIZE = 0.02  # seconds, of rows whose data set does not state it: that of the published corpus
+EPOCHS_KEPT = 4  # whose slots are in memory: 16 bytes a row each
+
+
+class Window(NamedTuple):
+    """A window of one row.
+
+    Attributes:
+        counts: (units, bins), or (bins, units) with `layout="time"`. Fewer of either where the row has fewer.
+        units: which of the row's units: (units,).
+        start: bin of the row at which it starts, in the row's own bins.
+        row: number of the row in the data set, over all splits: `windows.data_set.row(window.row)`.
+        names: of the row: subject, session, segment and, in a corpus, source data set.
+        source: name of the data set that the row is from.
+    """
+
+    counts: npt.NDArray[Any]
+    units: Integers
+    start: int
+    row: int
+    names: Names
+    source: str
+
+
+class Batch(NamedTuple):
+    """Windows side by side in one array, padded with zeros.
+
+    Attributes:
+        counts: (windows, units, bins), or (windows, bins, units) with `layout="time"`.
+        mask: (windows, units): False where there is padding instead of a unit.
+        bin_mask: (windows, bins): False where there is padding after the end of a row.
+        units: (windows, units): which of the row's units; -1 for padding.
+        starts: (windows,): bin of the row at which each starts.
+        rows: (windows,): number of each one's row in the data set.
+    """
+
+    counts: npt.NDArray[Any]
+    mask: npt.NDArray[np.bool_]
+    bin_mask: npt.NDArray[np.bool_]
+    units: Integers
+    starts: Integers
+    rows: Integers
+
+
+class _Places(NamedTuple):
+    """Where windows are: one number each."""
+
+    row: Integers  # place in `_Rows`
+    start: Integers  # in the row's own bins
+    first_unit: Integers
+    n_units: Integers
+    key: npt.NDArray[np.uint64]  # of a random subset of units
+
+
+class _Rows(NamedTuple):
+    """The rows that windows are taken from: arrays of (rows,)."""
+
+    number: Integers  # in the data set
+    n_units: Integers
+    n_bins: Integers  # of the window's width
+    summed: Integers  # own bins in one of these
+
+
+class _Epoch(NamedTuple):
+    """The slots of an epoch, in blocks of rows that are shuffled together."""
+
+    ends: Integers  # slots before each row, and in all
+    block_order: Integers  # the number of each block, in the order of the epoch
+    block_ends: Integers  # slots before each of them, in this order, and in all
+    block_start: Integers  # the first slot of each of them
+
+
+class Windows:
+    """Windows of a data set's rows: a map-style source, as PyTorch's `DataLoader` and any sampler take it.
+
+    `windows[i]` is the i-th window of the epoch, `windows.batch(numbers)` several in one array. An epoch has every
+    window once, in an order that depends on `seed` and the number of the epoch (`windows.epoch(k)`).
+
+    Parameters:
+        data_set: a reference, as `open_data_set` takes it, or an opened data set. A Hub repository is downloaded once.
+        split: the windows are of this split; None for all rows.
+        n_bins: bins in a window.
+        n_units: units in a window at most; None for all of a row.
+        seed: of everything that is random.
+        shuffle: False for the order of the rows.
+        jitter: windows start anywhere, at other places in each epoch. False for windows that lie side by side from the
+            start of a row and cover each bin once; the last one of a row can be shorter.
+        units: which units of a row that has more than `n_units`: a `random` subset, a `block` of neighbours, or `all`,
+            in consecutive windows. By default `random`, and `all` without jitter: then windows cover everything once.
+        weights: shares of the windows by group; groups that are not named share what is left, as they are.
+        temperature: instead, shares in proportion to (windows of a group) ** temperature: 1 as they are, 0 all equal.
+        cap: tokens of a group in an epoch at most.
+        mix_by: the groups: components (`source_dataset`), animals or areas of the table of sessions.
+        where: only rows of sessions for which this expression over the table of sessions is true.
+        exclude_evaluation: benchmarks (`nlb`, `falcon`, …) whose evaluation data are left out.
+        layout: `units` for (units, bins), `time` for (bins, units).
+        dtype: of the counts; by default uint8, and uint16 where bins are summed. Sums saturate.
+        bin_size: seconds, a multiple of the rows' own bin size, whose bins are summed; what is left over at the end
+            of a row is dropped.
+        locality: only this many rows, neighbours on disk, are shuffled together, and then the next: windows that are
+            near each other in the epoch are read from one part of the disk.
+
+    Raises:
+        BadInput: there is no such data set, split, benchmark or group, no row is left, or an option has no meaning.
+
+    Example:
+        >>> windows = Windows("neural-pile-primate", n_bins=100, n_units=256, seed=0)  # doctest: +SKIP
+        >>> windows.batch(range(64)).counts.shape  # doctest: +SKIP
+        (64, 256, 100)
+    """
+
+    def __init__(
+        self,
+        data_set: str | RowSource,
+        split: str | None = "train",
+        *,
+        n_bins: int = 100,
+        n_units: int | None = 256,
+        seed: int = 0,
+        shuffle: bool = True,
+        jitter: bool = True,
+        units: Units | None = None,
+        weights: Mapping[str, float] | None = None,
+        temperature: float | None = None,
+        cap: int | None = None,
+        mix_by: MixBy = "source_dataset",
+        where: str | None = None,
+        exclude_evaluation: Sequence[str] = (),
+        layout: Layout = "units",
+        dtype: npt.DTypeLike | None = None,
+        bin_size: float | None = None,
+        locality: int | None = None,
+    ) -> None:
+        self.data_set = _local(data_set)
+        self.n_bins, self.n_units, self.seed = n_bins, n_units, seed
+        self.shuffle, self.jitter, self.layout, self.locality = shuffle, jitter, layout, locality
+        self.units: Units = units or ("random" if jitter else "all")
+        self._check_options(temperature, weights)
+        self.dtype = np.dtype(dtype or (np.uint8 if bin_size is None else np.uint16))
+        self._names = self.data_set.names()
+        self._rows = self._shaped(self._chosen(split, where, exclude_evaluation), bin_size)
+        self._groups, self._group = self._grouped(mix_by if weights or temperature is not None or cap else None)
+        self._slots = self._windows_of_rows()
+        self._quota = self._quotas(weights, temperature, cap)
+        self._epoch, self._rank, self._world = 0, 0, 1
+        if len(self._groups) > 1:
+            print(f"windows of an epoch: {self.describe()}", file=sys.stderr)
+
+    def __len__(self) -> int:
+        """Windows in an epoch, or in this process's part of it."""
+        return max(0, -(-(self._in_all - self._rank) // self._world))
+
+    def __getitem__(self, i: int) -> Window:
+        """Window `i` of the epoch. Raises IndexError."""
+        if not -len(self) <= i < len(self):
+            raise IndexError(i)
+        places = self._places(self._positions(np.array([i % len(self)])))
+        counts, units = self._cut(places, 0)
+        number = int(self._rows.number[places.row[0]])
+        names = self._names[number]
+        counts = np.ascontiguousarray(counts.T) if self.layout == "time" else counts
+        source = names.source_dataset or self.data_set.name
+        return Window(counts.astype(self.dtype, copy=False), units, int(places.start[0]), number, names, source)
+
+    def __getitems__(self, numbers: Sequence[int]) -> Batch:
+        """What PyTorch's `DataLoader` calls for a batch; give it `collate_fn=lambda batch: batch`, or use `Stream`."""
+        return self.batch(numbers)
+
+    def batch(self, numbers: Sequence[int] | Integers) -> Batch:
+        """Windows of the epoch in one array, by their numbers. Numbers from `len` on are those of the next epochs."""
+        numbers = np.asarray(numbers, np.int64)
+        if numbers.size and numbers.min() < 0:
+            raise IndexError(int(numbers.min()))
+        return self._batch(self._places(self._positions(numbers)))
+
+    def at(self, positions: Sequence[int] | Integers) -> Batch:
+        """Windows by their places in the stream of all epochs, whatever this process's part of it: see `Stream`."""
+        return self._batch(self._places(np.asarray(positions, np.int64)))
+
+    def epoch(self, k: int) -> Self:
+        """The windows of another epoch: other places, another order, the same rows and shares."""
+        other = copy.copy(self)
+        other._epoch = k
+        return other
+
+    def shard(self, rank: int, world: int) -> Self:
+        """The windows of one process of several: each has every `world`-th one, and together they have all, once.
+
+        Raises:
+            BadInput: the rank is not one of 0 to `world` - 1.
+        """
+        if not 0 <= rank < min(world, len(self)):
+            found = f"rank {rank} of {world}, and {len(self):,} windows"
+            raise BadInput("shard", "a rank from 0 to below the number of processes", found, "use fewer processes")
+        other = copy.copy(self)
+        other._rank, other._world = self._rank + rank * self._world, self._world * world
+        return other
+
+    def shares(self) -> dict[str, float]:
+        """The share of each group in the windows of an epoch."""
+        total = max(1, self._in_all)
+        return {group: int(n) / total for group, n in zip(self._groups, self._quota, strict=True)}
+
+    def describe(self) -> str:
+        """Windows in an epoch, and the share of each group, in words."""
+        shares = ", ".join(f"{group} {share:.1%}" for group, share in self.shares().items())
+        return f"{self._in_all:,}" + (f" ({shares})" if len(self._groups) > 1 else "")
+
+    @property
+    def _in_all(self) -> int:
+        return int(self._quota.sum())
+
+    def _check_options(self, temperature: float | None, weights: Mapping[str, float] | None) -> None:
+        counted = {"n_bins": self.n_bins, "n_units": self.n_units, "locality": self.locality}
+        for name, value in counted.items():
+            if value is not None and value < 1:
+                raise BadInput(name, "a number of at least 1", str(value), "give another")
+        words = {"units": (self.units, get_args(Units)), "layout": (self.layout, get_args(Layout))}
+        for name, (word, known) in words.items():
+            if word not in known:
+                raise BadInput(name, f"one of {', '.join(known)}", str(word), "give one of these")
+        if weights and temperature is not None:
+            raise BadInput("temperature", "weights or a temperature", "both", "give one of them")
+
+    def _chosen(self, split: str | None, where: str | None, exclude_evaluation: Sequence[str]) -> Integers:
+        """The numbers of the rows that windows are taken from."""
+        splits = self.data_set.splits
+        if split is not None and split not in splits:
+            raise BadInput(self.data_set.name, f"a split {split}", ", ".join(splits), "name one of its splits")
+        numbers = np.arange(len(self.data_set)) if split is None else np.array(splits[split], np.int64)
+        keep = np.ones(len(numbers), bool)
+        if where is not None:
+            keep &= np.isin(numbers, chosen.where(self.data_set, where).numbers)
+        if exclude_evaluation:
+            known = evaluation.benchmarks()
+            for benchmark in exclude_evaluation:
+                if benchmark not in known:
+                    raise BadInput("exclude_evaluation", f"some of {', '.join(known)}", benchmark, "name one of these")
+            held = {
+                key: self._is_evaluation(key, exclude_evaluation) for key in {self._key(i) for i in numbers.tolist()}
+            }
+            keep &= ~np.fromiter((held[self._key(i)] for i in numbers.tolist()), bool, len(numbers))
+        if not keep.any():
+            found = "none" if split is None else f"none in the split {split}"
+            raise BadInput(self.data_set.name, "rows to take windows from", found, "choose other rows")
+        return numbers[keep]
+
+    def _key(self, i: int) -> tuple[str, str, str]:
+        """Source data set, subject and session of a row."""
+        names = self._names[i]
+        return names.source_dataset or self.data_set.name, names.subject_id, names.session_id
+
+    @staticmethod
+    def _is_evaluation(key: tuple[str, str, str], benchmarks: Sequence[str]) -> bool:
+        uses = (use.rstrip("~").split(":") for use in evaluation.uses(*key))
+        return any(benchmark in benchmarks and role != "train" for benchmark, role in uses)
+
+    def _grouped(self, mix_by: MixBy | None) -> tuple[list[str], Integers]:
+        """The names of the groups of the mixture, and the group of each row."""
+        keys = [self._key(i) for i in self._rows.number.tolist()]
+        if mix_by is None:
+            return ["all"], np.zeros(len(keys), np.int64)
+        if mix_by == "source_dataset":
+            names = [source for source, _, _ in keys]
+        else:
+            sessions = self.data_set.sessions()
+            column = sessions.column("animal" if mix_by == "animal" else "areas").to_pylist()
+            values = {key: _word(value) for key, value in zip(_keys(sessions), column, strict=True)}
+            names = [values.get(key, "unknown") for key in keys]
+        groups, of_row = np.unique(names, return_inverse=True)
+        return [str(group) for group in groups], of_row.astype(np.int64)
+
+    def _shaped(self, numbers: Integers, bin_size: float | None) -> _Rows:
+        """The rows that have units and bins, and their shapes."""
+        n_units, n_bins = _shapes(self.data_set)[numbers].T
+        summed = np.ones(len(numbers), np.int64)
+        if bin_size is not None:
+            sessions = self.data_set.sessions()
+            own = dict(zip(_keys(sessions), sessions.column("bin_size").to_pylist(), strict=True))
+            sizes = np.array([own.get(self._key(i)) or BIN_SIZE for i in numbers.tolist()])
+            summed = np.rint(bin_size / sizes).astype(np.int64)
+            odd = np.flatnonzero((summed < 1) | ~np.isclose(summed * sizes, bin_size, rtol=1e-6))
+            if odd.size:
+                found = f"{bin_size:g} s, and rows of {sizes[odd[0]]:g} s in {self._key(int(numbers[odd[0]]))[0]}"
+                raise BadInput("bin_size", "a multiple of the rows' own bin size", found, "give another, or where=")
+        some = (n_units > 0) & (n_bins >= summed)
+        if not some.any():
+            raise BadInput(self.data_set.name, "rows with units and bins", "none", "choose other rows")
+        return _Rows(numbers[some], n_units[some], (n_bins // summed)[some], summed[some])
+
+    def _parts(self, row: Integers | slice) -> Integers:
+        """Windows that share the units of rows between them."""
+        n_units = self._rows.n_units[row]
+        if self.n_units is None or self.units != "all":
+            return np.ones_like(n_units)
+        return -(-n_units // self.n_units)
+
+    def _in_time(self, row: Integers | slice) -> Integers:
+        """Windows that fit side by side into rows; without jitter, a last shorter one too."""
+        n_bins = self._rows.n_bins[row]
+        return np.maximum(n_bins // self.n_bins, 1) if self.jitter else -(-n_bins // self.n_bins)
+
+    def _windows_of_rows(self) -> Integers:
+        return self._in_time(slice(None)) * self._parts(slice(None))
+
+    def _quotas(self, weights: Mapping[str, float] | None, temperature: float | None, cap: int | None) -> Integers:
+        """Windows of each group in an epoch."""
+        held = np.bincount(self._group, self._slots, len(self._groups)).astype(np.int64)
+        wanted = held / held.sum()
+        if weights:
+            wanted = _weighted(wanted, self._groups, weights)
+        elif temperature is not None:
+            wanted = held**temperature / (held**temperature).sum()
+        quota: Integers = _rounded(wanted * held.sum(), int(held.sum()))
+        if cap is not None:
+            units = self._rows.n_units if self.n_units is None else np.minimum(self._rows.n_units, self.n_units)
+            tokens = units * np.minimum(self._rows.n_bins, self.n_bins) * self._rows.summed * self._slots
+            of_window = np.bincount(self._group, tokens, len(self._groups)) / np.maximum(held, 1)
+            quota = np.minimum(quota, np.maximum(cap // np.maximum(of_window, 1), 1).astype(np.int64))
+        return quota
+
+    def _positions(self, numbers: Integers) -> Integers:
+        """Places in the stream of all epochs, of numbers of this process's part of one."""
+        epochs, within = np.divmod(numbers, len(self))
+        found: Integers = (self._epoch + epochs) * self._in_all + self._rank + within * self._world
+        return found
+
+    @cached_property
+    def _made(self) -> Callable[[int], _Epoch]:
+        return lru_cache(EPOCHS_KEPT)(self._slots_of_epoch)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_made"}
+
+    def _slots_of_epoch(self, epoch: int) -> _Epoch:
+        """How many windows each row has in an epoch, and the order of the blocks of rows."""
+        slots = np.empty_like(self._slots)
+        for group, quota in enumerate(self._quota.tolist()):
+            rows = np.flatnonzero(self._group == group)
+            held = np.cumsum([0, *self._slots[rows]], dtype=np.int64)
+            # Where a group has more or fewer windows than its rows hold, which rows have them changes with the epoch.
+            phase = int(key_of(self.seed, epoch, "rows", group)) % int(held[-1])
+            slots[rows] = np.diff((held * quota + phase) // held[-1])
+        ends = np.cumsum([0, *slots], dtype=np.int64)
+        step = self.locality if self.locality and self.shuffle else len(slots)
+        first = np.arange(0, len(slots), step)
+        sizes = ends[np.minimum(first + step, len(slots))] - ends[first]
+        key = key_of(self.seed, epoch, "blocks")
+        order = permute(np.arange(len(first)), np.full(len(first), len(first)), np.full(len(first), key))
+        return _Epoch(ends, order, np.cumsum([0, *sizes[order]], dtype=np.int64), ends[first][order])
+
+    def _places(self, positions: Integers) -> _Places:
+        """Where the windows at these places of the stream are."""
+        epochs, within = np.divmod(positions, self._in_all)
+        found = [np.empty(len(positions), np.int64) for _ in range(4)]
+        keys = np.empty(len(positions), np.uint64)
+        for epoch in np.unique(epochs).tolist():
+            here = epochs == epoch
+            some = self._places_of_epoch(epoch, within[here])
+            for whole, part in zip([*found, keys], some, strict=True):
+                whole[here] = part
+        return _Places(found[0], found[1], found[2], found[3], keys)
+
+    def _places_of_epoch(self, epoch: int, numbers: Integers) -> _Places:
+        slots = self._made(epoch)
+        if self.shuffle:
+            block = np.searchsorted(slots.block_ends, numbers, side="right") - 1
+            sizes = np.diff(slots.block_ends)[block]
+            keys = hashes(key_of(self.seed, epoch, "order"), slots.block_order[block])
+            numbers = slots.block_start[block] + permute(numbers - slots.block_ends[block], sizes, keys)
+        row = np.searchsorted(slots.ends, numbers, side="right") - 1
+        slot, n_slots = numbers - slots.ends[row], np.diff(slots.ends)[row]
+        parts, n_bins = self._parts(row), self._rows.n_bins[row]
+        when, part = np.divmod(slot, parts)
+        strata = -(-n_slots // parts)
+        of_row = hashes(key_of(self.seed, epoch, "time"), self._rows.number[row])
+        if self.jitter:
+            # The possible starts are divided among the row's windows; each window takes one of its own.
+            starts = np.maximum(n_bins - self.n_bins, 0) + 1
+            first = when * starts // strata
+            width = np.maximum((when + 1) * starts // strata - first, 1)
+            start = np.minimum(first + below(hashes(of_row, when), width), starts - 1)
+        else:
+            in_time = self._in_time(row)
+            shift = np.where(strata == in_time, 0, below(of_row, in_time))
+            start = (when + shift) % in_time * self.n_bins
+        key = hashes(hashes(of_row, when), part)
+        n_units = self._rows.n_units[row]
+        if self.n_units is None:
+            first_unit, taken = np.zeros_like(row), n_units
+        elif self.units == "all":
+            first_unit = part * self.n_units
+            taken = np.minimum(n_units - first_unit, self.n_units)
+        else:
+            taken = np.minimum(n_units, self.n_units)
+            first_unit = below(key, n_units - taken + 1)
+        return _Places(row, start * self._rows.summed[row], first_unit, taken, key)
+
+    def _cut(self, places: _Places, k: int) -> tuple[npt.NDArray[Any], Integers]:
+        """The counts (units, bins) of a window, and its units."""
+        row, start, first, n_taken = (int(values[k]) for values in places[:4])
+        n_units, n_bins, summed = (int(values[row]) for values in self._rows[1:])
+        counts = self.data_set.row(int(self._rows.number[row])).counts
+        length = min(self.n_bins, n_bins - start // summed) * summed
+        if n_taken < n_units and self.units == "random":
+            units = subset(n_taken, n_units, places.key[k])
+            cut: npt.NDArray[Any] = counts[units, start : start + length]
+        else:
+            units = np.arange(first, first + n_taken)
+            cut = counts[first : first + n_taken, start : start + length]
+        if summed > 1:
+            cut = cut.reshape(n_taken, -1, summed).sum(axis=2, dtype=np.int64)
+            if self.dtype.kind in "iu":
+                cut = cut.clip(max=np.iinfo(self.dtype).max)
+        return cut, units
+
+    def _batch(self, places: _Places) -> Batch:
+        n, most = len(places.row), self.n_units or int(places.n_units.max(initial=0))
+        counts = np.zeros((n, most, self.n_bins) if self.layout == "units" else (n, self.n_bins, most), self.dtype)
+        mask, bin_mask = np.zeros((n, most), bool), np.zeros((n, self.n_bins), bool)
+        units = np.full((n, most), -1, np.int64)
+        for k in range(n):
+            cut, which = self._cut(places, k)
+            n_units, n_bins = cut.shape
+            if self.layout == "units":
+                counts[k, :n_units, :n_bins] = cut
+            else:
+                counts[k, :n_bins, :n_units] = cut.T
+            mask[k, :n_units] = True
+            bin_mask[k, :n_bins] = True
+            units[k, :n_units] = which
+        return Batch(counts, mask, bin_mask, units, places.start, self._rows.number[places.row])
+
+
+def _local(data_set: str | RowSource) -> RowSource:
+    """A data set on this machine; one on the Hub is downloaded."""
+    rows = open_data_set(data_set) if isinstance(data_set, str) else data_set
+    if rows.folder is not None:
+        return rows
+    from neuralpile.hub import cache  # imports the Hub's clients, which takes two seconds
+    from neuralpile.hub.reader import HubRows
+
+    if not isinstance(rows, HubRows):
+        raise BadInput(rows.name, "a data set", "chosen rows of one on the Hub", "give its name, and where= to Windows")
+    return cache.downloaded(rows.name)
+
+
+def _shapes(rows: RowSource) -> npt.NDArray[np.int64]:
+    """Units and bins of each row of a data set on this machine: (rows, 2)."""
+    if isinstance(rows, ChosenRows):
+        return _shapes(rows.source)[rows.numbers]
+    return cast(LocalRows, rows).shapes()
+
+
+def _keys(sessions: Any) -> list[tuple[str, str, str]]:
+    """Source data set, subject and session of each line of a table of sessions."""
+    columns = (sessions.column(name).to_pylist() for name in ("source_dataset", "subject_id", "session_id"))
+    return list(zip(*columns, strict=True))
+
+
+def _word(value: Any) -> str:
+    """A group's name from a value of the table of sessions."""
+    if isinstance(value, list):
+        return " + ".join(sorted(set(filter(None, value)))) or "unknown"
+    return value or "unknown"
+
+
+def _weighted(held: npt.NDArray[np.float64], groups: Sequence[str], weights: Mapping[str, float]) -> Any:
+    """Shares of groups: those that are given, and the others in proportion to what they hold."""
+    for name, weight in weights.items():
+        if name not in groups:
+            raise BadInput("weights", f"some of {', '.join(groups)}", name, "name one of these")
+        if not 0 <= weight < float("inf"):
+            raise BadInput("weights", "shares of at least 0", f"{name} {weight}", "give another")
+    named = np.array([group in weights for group in groups])
+    given = np.array([weights.get(group, 0.0) for group in groups])
+    left = held * ~named
+    if left.sum() == 0:
+        if given.sum() == 0:
+            raise BadInput("weights", "a share above 0", "none", "give one")
+        return given / given.sum()
+    if given.sum() > 1:
+        raise BadInput("weights", "shares of at most 1 in all", f"{given.sum():g}", "give smaller ones")
+    return given + left / left.sum() * (1 - given.sum())
+
+
+def _rounded(wanted: npt.NDArray[np.float64], total: int) -> Integers:
+    """Whole numbers near these that add up to a total: the largest remainders are rounded up."""
+    found = np.floor(wanted).astype(np.int64)
+    short = total - int(found.sum())
+    found[np.argsort(found - wanted, kind="stable")[:short]] += 1
+    return found

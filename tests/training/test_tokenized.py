@@ -1,0 +1,360 @@
+"""tokenize_dataset.py: rows of ids and a report, the same bytes however they are made, also after kills."""
+
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import datasets
+import numpy as np
+import pytest
+from helpers import ROOT
+from helpers.in_process import run
+from helpers.loopback_hub import LoopbackHub
+from helpers.small_corpora import write_rows_of
+from PIL import Image
+
+from neuralpile import catalog
+from neuralpile.corpus import arrow, rows
+from neuralpile.corpus.rows import Row
+from neuralpile.motifs import extract
+from neuralpile.open import open_data_set
+from neuralpile.training import loss, tokenized
+from neuralpile.training.tokens import Tokenizer
+from neuralpile.training.vocabulary import ESCAPE, FIRST_COUNT, FIRST_MOTIF
+
+SCRIPT = "tokenize_dataset.py"
+DRAW = loss.draw
+
+
+def write_corpus(folder):
+    """Two components in two splits, some rows of which are dense: their patches are mostly not in a vocabulary."""
+    rng = np.random.default_rng(3)
+    made = [
+        Row(
+            rng.poisson([0.2, 0.9][i % 2], (5 + i, 83)).astype(np.uint8),
+            f"sub-{i}",
+            f"ses-{i}",
+            "segment_0",
+            "xy"[i % 2],
+        )
+        for i in range(9)
+    ]
+    parts = {"train": made[:6], "test": made[6:]}
+    for split, part in parts.items():
+        arrow.write_rows(folder / split / "a.arrow", part, rows.MERGED_SCHEMA)
+        arrow.finish(folder / split, [folder / split / "a.arrow"], rows.MERGED_SCHEMA, "0" * 64, split)
+    (folder / arrow.SPLITS).write_text('{"splits": ["train", "test"]}')
+    return parts
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    return write_corpus(tmp_path / "build" / catalog.PILE)
+
+
+@pytest.fixture
+def tokenize(tmp_path, corpus, monkeypatch):
+    """Tokenize the corpus, in patches of 2 × 4 and with 30 motifs unless other options are given; draw nothing."""
+    monkeypatch.setattr(loss, "draw", lambda _, path: path.touch())
+
+    def tokenize(name, *options):
+        shape = () if "--p_n" in options else ("--p_n", 2, "--p_t", 4, "--vocabulary", 30)
+        done = run(tmp_path / "build", SCRIPT, *shape, "--out_dir", tmp_path / name, *options)
+        assert done.returncode == 0, done.stderr
+        return tmp_path / name
+
+    return tokenize
+
+
+def content(folder):
+    """The bytes of all files, by path."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def padded_patches(counts, p_n, p_t):
+    padded = np.pad(counts, [(0, -counts.shape[0] % p_n), (0, -counts.shape[1] % p_t)])
+    return padded.reshape(-1, p_n, padded.shape[1] // p_t, p_t).swapaxes(1, 2)
+
+
+def entropy(counter):
+    total = counter.total()
+    return -sum(n * math.log2(n / total) for n in counter.values())
+
+
+def test_rows_keep_their_names_splits_and_lengths_and_decode_to_what_the_report_says(tokenize, corpus):
+    folder = tokenize("out")
+    found, tokenizer = datasets.load_from_disk(str(folder)), Tokenizer.from_pretrained(folder)
+    assert found["train"].features["tokens"] == datasets.List(datasets.List(datasets.Value("uint16")))
+    report = json.loads((folder / "report.json").read_text())
+    assert list(found) == ["train", "test"] == list(report["splits"])
+    for split, expected in corpus.items():
+        before, after, exact, error, added, removed = Counter(), Counter(), 0, 0, 0, 0
+        for row, source in zip(found[split], expected, strict=True):
+            assert (row["subject_id"], row["session_id"], row["segment_id"], row["source_dataset"]) == source[1:5]
+            assert (row["n_units"], row["n_bins"]) == source.counts.shape
+            decoded = tokenizer.decode(row["tokens"])
+            own, theirs = padded_patches(source.counts, 2, 4), padded_patches(decoded, 2, 4)
+            before.update(patch.tobytes() for patch in own.reshape(-1, 8))
+            after.update(patch.tobytes() for patch in theirs.reshape(-1, 8))
+            exact += (own == theirs).all(axis=(2, 3)).sum()
+            differ = theirs.astype(int) - own
+            error += np.abs(differ).sum()
+            added += np.maximum(differ.sum(axis=3), 0).sum()
+            removed += np.maximum(-differ.sum(axis=3), 0).sum()
+        facts = report["splits"][split]
+        n = sum(row.counts.size for row in expected)
+        assert (facts["rows"], facts["tokens"], facts["patches"]) == (len(expected), n, before.total())
+        assert facts["spikes"] == sum(int(row.counts.sum()) for row in expected)
+        assert facts["exact"] == pytest.approx(exact / before.total())
+        assert (facts["spikes_added"], facts["spikes_removed"]) == (added, removed)
+        assert facts["mean_absolute_count_error"] == pytest.approx(error / n)
+        assert facts["bits_per_token_before"] == pytest.approx(entropy(before) / n)
+        assert facts["bits_per_token_after"] == pytest.approx(entropy(after) / n)
+
+
+def test_components_and_splits_add_up_and_rates_are_those_of_units(tokenize, corpus):
+    folder = tokenize("out", "--p_n", 1, "--p_t", 83, "--vocabulary", 7)  # no padding: units of whole rows
+    report = json.loads((folder / "report.json").read_text())
+    found, tokenizer = datasets.load_from_disk(str(folder)), Tokenizer.from_pretrained(folder)
+    for key in ("rows", "tokens", "patches", "spikes", "spikes_added", "spikes_removed", "ids"):
+        for kind in ("components", "splits"):
+            assert sum(facts[key] for facts in report[kind].values()) == report["all"][key]
+    rates, after = [], []
+    for split, expected in corpus.items():
+        for row, source in zip(found[split], expected, strict=True):
+            rates += source.counts.mean(axis=1).tolist()
+            after += tokenizer.decode(row["tokens"]).mean(axis=1).tolist()
+    rates, after = np.array(rates), np.array(after)
+    facts = report["all"]
+    assert facts["unit_rate_before"] == pytest.approx(rates.mean())
+    assert facts["unit_rate_after"] == pytest.approx(after.mean())
+    assert facts["unit_rate_change"] == pytest.approx(np.abs(after - rates).sum() / rates.sum())
+    assert facts["largest_unit_rate_change"] == pytest.approx(
+        (np.abs(after - rates)[rates > 0] / rates[rates > 0]).max()
+    )
+
+
+def test_the_vocabulary_is_of_the_training_rows_alone(tokenize, corpus):
+    found = Tokenizer.from_pretrained(tokenize("out")).vocabulary
+    counted = extract.count([row.counts for row in corpus["train"]], 2, 4)
+    assert (found.motifs.patches == counted.patches[:30]).all()
+    assert (found.motifs.frequencies == counted.frequencies[:30]).all()
+    assert found.fitted_on.split == "train"
+    assert found.fitted_on.coverage[256] == counted.frequencies[:256].sum() / counted.frequencies.sum()
+    other = Tokenizer.from_pretrained(tokenize("other", "--split_for_fit", "test")).vocabulary
+    assert other.fitted_on.tokens == sum(row.counts.size for row in corpus["test"])
+
+
+def test_lossless_tokens_give_all_counts_back(tokenize, corpus):
+    folder = tokenize("out", "--lossless")
+    found, tokenizer = datasets.load_from_disk(str(folder)), Tokenizer.from_pretrained(folder)
+    report = json.loads((folder / "report.json").read_text())
+    for split, expected in corpus.items():
+        ids, escapes = Counter(), 0
+        for row, source in zip(found[split], expected, strict=True):
+            counts = tokenizer.decode(row["tokens"], (row["n_units"], row["n_bins"]))
+            assert (counts == source.counts).all()
+            ids.update(i for group in row["tokens"] for i in group)
+        escapes = ids[ESCAPE]
+        assert escapes > 0
+        assert sum(n for i, n in ids.items() if FIRST_COUNT <= i < FIRST_MOTIF) == 8 * escapes
+        facts = report["splits"][split]
+        assert facts["ids"] == ids.total()
+        assert facts["exact"] == pytest.approx(1 - escapes / facts["patches"])
+        assert facts["bits_per_token_after"] == pytest.approx(entropy(ids) / facts["tokens"])
+        assert facts["spikes_added"] == facts["spikes_removed"] == facts["mean_absolute_count_error"] == 0
+
+
+def test_jobs_and_memory_do_not_change_a_byte(tokenize, monkeypatch):
+    monkeypatch.setattr(loss, "draw", DRAW)
+    one = content(tokenize("a", "--jobs", 1))
+    monkeypatch.setattr(tokenized._Others, "add", lambda self, table: (self.held.append(table), self.flush()))
+    assert content(tokenize("b", "--jobs", 3, "--memory", "1MB")) == one
+    assert set(one) >= {"report.json", "coverage.png", "vocabulary.json", "dataset_dict.json", "train/state.json"}
+    assert not [path for path in one if ".work" in path or "partial" in path]
+
+
+def test_a_finished_data_set_is_left_as_it_is_and_another_job_replaces_it(tokenize, monkeypatch):
+    folder = tokenize("out")
+    times = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert tokenize("out") == folder
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == times
+    tokenize("out", "--lossless")
+    assert json.loads((folder / "report.json").read_text())["lossless"]
+
+
+def test_a_data_set_of_one_split_names_itself_as_the_source(tmp_path):
+    rng = np.random.default_rng(0)
+    write_rows_of(tmp_path / "build" / "own", [rng.poisson(0.5, (4, 50)).astype(np.uint8) for _ in range(3)])
+    done = run(tmp_path / "build", SCRIPT, "--p_n", 1, "--p_t", 8, "--repo_name", "own")
+    assert done.returncode == 0, done.stderr
+    found = datasets.load_from_disk(str(tmp_path / "build" / "own-tokens"))
+    assert found["train"]["source_dataset"][:] == ["own"] * 3
+    assert "100%" in done.stdout
+
+
+# Shards of a row each, and time to be killed in all of the steps.
+SLOWLY = f"""
+import sys, time
+sys.argv = sys.argv[1:]
+from neuralpile import cli
+from neuralpile.training import tokenized, vocabulary, loss
+tokenized.SHARD = 1
+def slowly(module, name):
+    function = getattr(module, name)
+    def slow(*arguments):
+        time.sleep(0.02)
+        return function(*arguments)
+    setattr(module, name, slow)
+for step in ((tokenized, "encode"), (tokenized, "_write"), (vocabulary, "fit"), (loss, "draw"), (tokenized, "_report")):
+    slowly(*step)
+sys.path.insert(0, {str(ROOT)!r})
+import tokenize_dataset
+cli.run(tokenize_dataset.main)
+"""
+
+
+@pytest.mark.faults
+def test_killed_again_and_again_it_gives_the_same_bytes(corpus, tmp_path, faults_seed):
+    """Killed at random moments until it has come through; the first kills come before the vocabulary is there."""
+    env = os.environ | {"NEURALPILE_BUILD": str(tmp_path / "build")}
+
+    def start(name):
+        options = ["--p_n", "2", "--p_t", "4", "--vocabulary", "30", "--jobs", "2", "--out_dir", str(tmp_path / name)]
+        return subprocess.Popen(
+            [sys.executable, "-c", SLOWLY, SCRIPT, *options], cwd=ROOT, env=env, stdout=subprocess.DEVNULL
+        )
+
+    assert start("whole").wait() == 0
+    rng, kills, running = random.Random(faults_seed), 0, None
+    while running is None or running.returncode:
+        running = start("killed")
+        began = tmp_path / "killed.partial"
+        while not began.exists() and running.poll() is None:
+            time.sleep(0.002)
+        try:
+            running.wait(rng.uniform(0.02, 0.1 + 0.4 * kills))
+        except subprocess.TimeoutExpired:
+            running.send_signal(signal.SIGKILL)
+            running.wait()
+            kills += 1
+    assert kills > 2
+    assert content(tmp_path / "killed") == content(tmp_path / "whole")
+
+
+def test_shards_that_are_complete_are_not_encoded_again(corpus, tmp_path, monkeypatch):
+    data_set = open_data_set(str(tmp_path / "build" / catalog.PILE))
+    monkeypatch.setattr(tokenized, "SHARD", 1)
+    encoded = []
+
+    def encode(data_set, numbers, tokenizer, lossless):
+        for number in numbers:
+            if number in stop_at:
+                raise KeyboardInterrupt
+            encoded.append(number)
+            yield tokenized.encode(data_set.row(number), data_set.name, tokenizer, lossless)
+
+    def tokenize(name):
+        fitted = data_set.only("train")
+
+        def count(**given):
+            return extract.extract(fitted, jobs=1, **given)
+
+        return tokenized.run(data_set, tokenized.Job(2, 4, 30), count, encode, 10**8, tmp_path / name)
+
+    stop_at = {4}
+    with pytest.raises(KeyboardInterrupt):
+        tokenize("a")
+    stop_at = set()
+    monkeypatch.setattr(tokenized.vocabulary, "fit", None)  # the vocabulary is there
+    tokenize("a")
+    assert encoded == list(range(9))
+    monkeypatch.undo()
+    monkeypatch.setattr(tokenized, "SHARD", 1)
+    tokenize("b")
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--p_n", "0", "--p_t", "8"], "argument --p_n: expected a whole number from 1, found '0'"),
+        (["--p_n", "1", "--p_t", "8", "--vocabulary", "2000000"], "--vocabulary: expected at most 1,000,000"),
+        (["--p_n", "1", "--p_t", "8", "--split_for_fit", "x"], "expected a split x, found train, test"),
+        (["--p_n", "1", "--p_t", "84"], "and 83 bins; take a smaller --p_n or --p_t"),
+        (["--p_n", "1", "--p_t", "8", "--repo_name", "nope"], "nope: expected a data set, found none of this name"),
+        (["--p_n", "1", "--p_t", "8", "--private"], "expected a repository that they are for, found none"),
+        (["--p_n", "1", "--p_t", "8", "--scheduler", "x"], "x: expected a Dask scheduler with workers"),
+    ],
+)
+def test_wrong_arguments_give_one_line_and_write_nothing(corpus, tmp_path, arguments, message):
+    done = run(tmp_path / "build", SCRIPT, *arguments, "--out_dir", tmp_path / "out")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_something_else_is_not_replaced(corpus, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "letter.txt").write_text("dear")
+    done = run(tmp_path / "build", SCRIPT, "--p_n", 1, "--p_t", 8, "--out_dir", tmp_path / "out")
+    assert done.returncode == 2
+    assert "expected a new folder, or a tokenized data set to replace, found something else" in done.stderr
+    assert (tmp_path / "out" / "letter.txt").read_text() == "dear"
+
+
+def test_the_figure_is_drawn_for_many_components_and_where_nothing_is_lost(tmp_path):
+    coverage = {256: 0.5, 512: 0.9, 1024: 1.0}
+    vocabulary = {"p_n": 1, "p_t": 8, "motifs": 1024, "unique": 1024, "split": "train"}
+    for components in ({f"${i}_$": {"coverage": coverage} for i in range(30)}, {"one": {"coverage": {4: 1.0}}}):
+        shown = coverage if len(components) > 1 else dict.fromkeys(coverage, 1.0)
+        report = {"data_set": "a$_b$", "vocabulary": vocabulary | {"coverage": shown}, "components": components}
+        loss.draw(report, tmp_path / "x.png")
+        with Image.open(tmp_path / "x.png") as image:
+            assert image.size[0] > 800
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_same_bytes(dask, corpus, tmp_path):
+    address, _ = dask
+    folders = []
+    for name, options in (("here", []), ("there", ["--scheduler", address])):
+        folders.append(tmp_path / name)
+        command = [sys.executable, SCRIPT, "--p_n", "2", "--p_t", "4", "--vocabulary", "30", *options]
+        env = os.environ | {"NEURALPILE_BUILD": str(tmp_path / "build")}
+        command += ["--out_dir", str(folders[-1])]
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert content(folders[0]) == content(folders[1])
+
+
+@pytest.mark.slow
+def test_what_is_pushed_is_read_and_decoded(corpus, tmp_path):
+    folder = tmp_path / "out"
+    command = [sys.executable, SCRIPT, "--p_n", "2", "--p_t", "4", "--vocabulary", "30", "--lossless"]
+    command += ["--out_dir", str(folder), "--hf_repo_name", "me/tokens"]
+    read = """
+import datasets
+from neuralpile.training.tokens import Tokenizer
+tokenizer = Tokenizer.from_pretrained("me/tokens")
+for split in ("train", "test"):
+    for row in datasets.load_dataset("me/tokens", split=split):
+        print(int(tokenizer.decode(row["tokens"], (row["n_units"], row["n_bins"])).sum()))
+"""
+    with LoopbackHub(tmp_path / "hf", user="me") as hub:
+        env = os.environ | hub.environment() | {"NEURALPILE_BUILD": str(tmp_path / "build")}
+        for _ in range(2):
+            done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+        assert len(hub.commits("me/tokens")) == 2  # the empty one, and one of the same bytes
+        card = hub.commits("me/tokens")[-1].tree["README.md"].data.decode()
+        found = subprocess.run([sys.executable, "-c", read], cwd=ROOT, env=env, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.split() == [str(row.counts.sum()) for part in corpus.values() for row in part]
+    assert "written as an escape and its counts" in card
