@@ -1,8 +1,8 @@
 """Look at data sets: rasters, maps of electrodes, a summary that flags what seems wrong, and one page about all builds.
 
 `rasters` draws rows: `view` says what of them, `session_time` where they lie in time, `image` makes pixels of counts,
-`unit_order` sorts units, and `areas` gives brain areas their colours. `electrode_map` draws arrays. `session_units`
-reads what is known of units, and `sheet` lays out panels and their titles. `checks` finds what looks wrong, and
+and `areas` gives brain areas their colours. `electrode_map` draws arrays. `session_units` reads what is known of units,
+and `sheet` lays out panels and their titles. `checks` finds what looks wrong, and
 `summary` draws it. `contents` adds up areas, animals and evaluation data. `page` is the page, and `bars` its bars.
 `references` says which data sets are meant.
 

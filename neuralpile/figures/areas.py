@@ -1,4 +1,4 @@
-"""Brain areas in figures: the order of units by area, and a colour for each area.
+"""Brain areas in figures: where units of one area stand, and a colour for each area.
 
 The names of areas are those of the recordings. Colours can be told apart by people who see colours differently; there
 are no more than a legend can hold, so the other areas share a grey.
@@ -8,9 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 # Okabe & Ito 2008, "Color Universal Design", https://jfly.uni-koeln.de/color/; in an order in which the first few
 # differ most in lightness, too. Their black is left out.
@@ -32,19 +29,6 @@ class Block(NamedTuple):
     area: str | None
     start: int
     stop: int
-
-
-def by_area(areas: Areas) -> NDArray[np.int64]:
-    """Return the order of units (units,) by the name of their area; units without an area come last.
-
-    Units of one area keep the order of the file.
-
-    Example:
-        >>> by_area(["V4", None, "V1", "V4"]).tolist()
-        [2, 0, 3, 1]
-    """
-    keys = sorted(range(len(areas)), key=lambda unit: ((area := areas[unit]) is None, area or ""))
-    return np.array(keys, np.int64)
 
 
 def blocks(areas: Areas) -> list[Block]:

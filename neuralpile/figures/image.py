@@ -12,6 +12,8 @@ import numpy as np
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from numpy.typing import NDArray
 
+from neuralpile.training.unit_order import sums
+
 LEAST = 1e-12  # below every rate above 0
 RATES = np.array([0, LEAST, 1, 2, 5, 10, 20, 50, 100, 200, np.inf])  # Hz, where colours begin
 PER_BIN = np.array([0, LEAST, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, np.inf])  # spikes per bin, of unknown width
@@ -27,20 +29,6 @@ def pool_max(counts: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
     if n_bins <= width:
         return counts
     return np.maximum.reduceat(counts, np.arange(width) * n_bins // width, axis=1)
-
-
-def sums(counts: NDArray[np.uint8], n: int) -> NDArray[np.int64]:
-    """Sum counts (units, bins) over at most `n` stretches of time of about equal length: (units, stretches), int64.
-
-    Nothing of the size of `counts` is allocated.
-    """
-    n_units, n_bins = counts.shape
-    n = min(n, n_bins)
-    starts = np.arange(n) * n_bins // max(1, n)
-    summed = np.empty((n_units, n), np.int64)
-    for unit, into in zip(counts, summed, strict=True):
-        np.add.reduceat(unit, starts, dtype=np.int64, out=into)
-    return summed
 
 
 def mean_rates(counts: NDArray[np.uint8], width: int, bin_width: float) -> NDArray[np.float64]:

@@ -24,13 +24,13 @@ from neuralpile import figure_files
 from neuralpile.cli import plural
 from neuralpile.corpus.rows import Row, RowSource
 from neuralpile.errors import BadInput
-from neuralpile.figures.areas import Areas, blocks, by_area, colours, legend
+from neuralpile.figures.areas import Areas, blocks, colours, legend
 from neuralpile.figures.image import Scale, count_scale, mean_rates, mean_units, pool_max, rate_scale
 from neuralpile.figures.session_time import SegmentStarts, bin_width
 from neuralpile.figures.session_units import of_row
 from neuralpile.figures.sheet import DPI, SMALL, WIDTH, Sheet, title_of
-from neuralpile.figures.unit_order import by_rate, by_similarity
 from neuralpile.figures.view import WINDOW, View
+from neuralpile.training.unit_order import activity, by_area, by_rate, by_similarity, sums
 
 MAX_EXAMPLES = 400  # in a figure: 20 × 20 panels at their smallest are 12,520 × 9,120 pixels
 FRAME = 2 * 72 / DPI  # points, which are 2 pixels
@@ -92,9 +92,9 @@ def view(
     counts = row.counts[:, first:stop]
     label, order, areas = "units", None, None
     if wanted.sort == "rate":
-        label, order = "units, the most active first", by_rate(counts)
+        label, order = "units, the most active first", by_rate(sums(counts, 1).sum(axis=1))
     elif wanted.sort == "similarity":
-        label, order = "units, similar ones as neighbours", by_similarity(counts)
+        label, order = "units, similar ones as neighbours", by_similarity(activity([counts]))
     elif wanted.sort == "area":
         label, order, areas = _by_area(of_row(units, row, data_set.name))
     before = (starts or SegmentStarts(data_set)).first_bin(row)

@@ -14,6 +14,7 @@ from neuralpile.corpus import store, tables
 from neuralpile.corpus.rows import Row
 from neuralpile.figures import areas, rasters, session_units, view
 from neuralpile.figures.sheet import RIGHT
+from neuralpile.training import unit_order
 
 NAMES = st.lists(st.sampled_from(["M1", "PMd", "V4", "V1", "$x$", None]), min_size=1, max_size=40)
 # How people without one kind of cone see colours in linear RGB: Machado, Oliveira & Fernandes 2009, IEEE Trans Vis
@@ -45,7 +46,7 @@ def test_colours_of_areas_differ_to_everybody(cones):
 
 @given(NAMES)
 def test_units_of_an_area_are_together_in_file_order_and_those_without_come_last(names):
-    order = areas.by_area(names)
+    order = unit_order.by_area(names)
     assert sorted(order) == list(range(len(names)))
     shown = [names[unit] for unit in order]
     known = [name for name in shown if name is not None]

@@ -17,7 +17,7 @@ from neuralpile import catalog
 from neuralpile.corpus import arrow, rows, store
 from neuralpile.corpus.rows import Row
 from neuralpile.errors import BadInput
-from neuralpile.figures import image, rasters, session_time, sheet, unit_order, view
+from neuralpile.figures import image, rasters, session_time, sheet, view
 from neuralpile.figures.sheet import ABOVE, ASPECT, HEAD, LEFT, NARROWEST, RIGHT, WIDTH
 from neuralpile.open import open_data_set
 
@@ -421,14 +421,6 @@ def test_units_are_sorted_by_rate():
     assert axes.get_ylabel() == part.label
 
 
-@given(arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=40)), st.integers(1, 45))
-def test_sums_over_stretches_are_exact(counts, n):
-    summed = image.sums(counts, n)
-    n_bins = counts.shape[1]
-    edges = [i * n_bins // min(n, n_bins) for i in range(min(n, n_bins) + 1)]
-    assert summed.tolist() == [[sum(map(int, unit[a:b])) for a, b in pairwise(edges)] for unit in counts]
-
-
 @pytest.mark.parametrize("sort", view.SORTS)
 def test_drawing_a_huge_row_copies_little_of_it(sort, tmp_path):
     """What is put in order are pixels, not counts."""
@@ -444,37 +436,6 @@ def test_drawing_a_huge_row_copies_little_of_it(sort, tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < counts.nbytes / 3
-
-
-@given(st.integers(0, 1000))
-def test_similar_units_are_neighbours(seed):
-    """Two populations with a rhythm each, mixed, and a silent unit: sorted, each is together, the silent one last."""
-    rng = np.random.default_rng(seed)
-    time = np.arange(2_000)
-    kinds = rng.permutation([0] * 10 + [1] * 10 + [2])
-    rates = np.stack([np.sin(time / 50) > 0, np.cos(time / 33) > 0, np.zeros(2_000, bool)])[kinds] * 0.8
-    counts = rng.poisson(rates).astype(np.uint8)
-    order = unit_order.by_similarity(counts)
-    assert sorted(order) == list(range(21))
-    assert kinds[order[-1]] == 2
-    assert np.count_nonzero(np.diff(kinds[order[:-1]])) == 1
-
-
-def test_units_with_few_spikes_in_a_common_rhythm_become_neighbours():
-    """20 s at 3 Hz, 20 of 60 units with a 1 Hz rhythm: single bins are too sparse to tell, smoothed ones are not."""
-    time, borders = np.arange(1_000), 0
-    for seed in range(4):
-        rng = np.random.default_rng(seed)
-        kinds = rng.permutation([0] * 40 + [1] * 20)
-        rates = 0.06 * np.stack([np.ones(len(time)), 1 + np.sin(2 * np.pi * time / 50)])
-        order = unit_order.by_similarity(rng.poisson(rates[kinds]).astype(np.uint8))
-        borders += np.count_nonzero(np.diff(kinds[order]))
-    assert borders / 4 < 5  # 1 at best, 26 by chance, 16 without smoothing
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (2, 5), (3, 0), (5, 1)])
-def test_few_units_and_bins_have_an_order(shape):
-    assert sorted(unit_order.by_similarity(np.ones(shape, np.uint8))) == list(range(shape[0]))
 
 
 @pytest.mark.parametrize("kind", view.FORMATS)
