@@ -370,7 +370,7 @@ def test_the_merged_corpus_is_the_default(script, tmp_path):
         (["--plot_all"], "build: expected data sets that are built, found none; run "),
         (["--repo_name", "nope"], "nope: expected a data set, found none of this name"),
         (["--n_examples", "0"], "--n_examples: expected a whole number from 1, found '0'"),
-        (["--seed", "-1"], "--seed: expected a whole number from 0, found -1"),
+        (["--seed", "-1"], "--seed: expected a whole number from 0, found '-1'"),
         (["--report", "--start", "1"], "--report: error: unrecognized arguments: --start 1"),
         (["--summary", "--sort", "rate"], "--summary: error: unrecognized arguments: --sort rate"),
         (["--plot_all", "--repo_name", "x"], "not allowed with"),
