@@ -146,7 +146,7 @@ def need(package: str, extra: str, where: object) -> None:
     Example:
         >>> need("no_such_package", "bench", "benchmarks/stream.py")
         Traceback (most recent call last):
-        neuralpile.errors.BadInput: benchmarks/stream.py: expected the package no_such_package, found none; run ...
+        neuralpile.errors.BadInput: benchmarks/stream.py: expected the package no_such_package, found none; run: ...
     """
     if find_spec(package) is None:
         raise BadInput(where, f"the package {package}", "none", f"run: pip install -e '.[{extra}]'")

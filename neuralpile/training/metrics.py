@@ -94,8 +94,10 @@ class Scores(NamedTuple):
             >>> scores.merge([[0, 1], [2, 0]]).spikes.tolist()
             [1.0, 2.0, 2.0]
         """
-        numbers = np.where(self.bins > 0, np.broadcast_to(np.asarray(units), self.nll.shape), 0).ravel()
-        return _each(lambda a: np.bincount(numbers, a.ravel()), self)
+        given = np.broadcast_to(np.asarray(units), self.nll.shape)
+        numbers = np.where(self.bins > 0, given, 0).ravel()
+        n_units = int(given.max(initial=-1)) + 1  # units at the end can be unobserved
+        return _each(lambda a: np.bincount(numbers, a.ravel(), n_units), self)
 
 
 def _each(change: Callable[..., npt.NDArray[Any]], *scores: Scores) -> Scores:

@@ -130,7 +130,7 @@ def test_sessions_already_built_stay_when_more_are_wanted(tmp_path):
         done = stream("perich", archives, out)
         assert built() == ["sub-A_ses-1", "sub-A_ses-2", "sub-B_ses-1", "sub-B_ses-2"]
         assert archives.sent(BLOBS) - sent == len(files["sub-B/sub-B_ses-1.nwb"])
-        assert "4 of the 111 published sessions" in done.stdout
+        assert "4 of 111 published sessions built" in done.stdout
         refused = stream("perich", archives, out, "--sessions", "nothing")
         assert refused.returncode == 2
         assert "--sessions: expected a pattern like sub-A/sub-A_ses-1.nwb" in refused.stderr

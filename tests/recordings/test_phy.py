@@ -76,7 +76,7 @@ def test_a_sample_rate_that_is_no_number_is_one_clear_line(tmp_path, rate):
 
 
 def test_files_that_do_not_fit_each_other_are_refused(tmp_path):
-    with pytest.raises(BadInput, match="4 units and 5 times"):
+    with pytest.raises(BadInput, match="units of 4 spikes and 5 times"):
         phy.read_spike_trains(write_phy(tmp_path / "a", SAMPLES, CLUSTERS[:-1]))
     folder = write_phy(tmp_path / "b", SAMPLES, CLUSTERS)
     np.save(folder / "spike_times.npy", np.array([{"a": 1}]), allow_pickle=True)
