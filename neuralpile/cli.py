@@ -152,14 +152,15 @@ def need(package: str, extra: str, where: object) -> None:
         raise BadInput(where, f"the package {package}", "none", f"run: pip install -e '.[{extra}]'")
 
 
-def plural(n: int, noun: str, several: str = "") -> str:
+def plural(n: SupportsIndex, noun: str, several: str = "") -> str:
     """A number with its noun, for messages.
 
     Example:
         >>> plural(1, "unit"), plural(2_000, "unit"), plural(0, "patch", "patches")
         ('1 unit', '2,000 units', '0 patches')
     """
-    return f"{n:,} {noun if n == 1 else several or noun + 's'}"
+    number = index(n)
+    return f"{number:,} {noun if number == 1 else several or noun + 's'}"
 
 
 def percent(part: float, whole: float = 1.0) -> str:
