@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
+from typing import SupportsIndex
 
 from neuralpile import interrupt
 from neuralpile.errors import BadInput, printable
@@ -159,7 +160,7 @@ def plural(n: SupportsIndex, noun: str, several: str = "") -> str:
         >>> plural(1, "unit"), plural(2_000, "unit"), plural(0, "patch", "patches")
         ('1 unit', '2,000 units', '0 patches')
     """
-    number = index(n)
+    number = int(n)
     return f"{number:,} {noun if number == 1 else several or noun + 's'}"
 
 
