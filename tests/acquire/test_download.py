@@ -557,6 +557,7 @@ def test_list_that_is_no_list(tmp_path, content):
     assert "downloads.json: expected a list that download.py wrote" in done.stderr
 
 
+@pytest.mark.slow
 def test_downloaded_recordings_are_built(tmp_path, script):
     """A real way: simulated recordings from the stand-in for DANDI, built with the script of a data set."""
     made = script("data/simulated-motor/download.py", "--data_dir", tmp_path / "made")

@@ -83,7 +83,10 @@ def test_sessions_are_those_of_the_files(name, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "option"),
-    [("xiao", []), ("m1-a", ["--drop_duplicates"]), pytest.param("chen", [], marks=pytest.mark.slow)],
+    [
+        ("xiao", []),
+        *(pytest.param(*p, marks=pytest.mark.slow) for p in (("m1-a", ["--drop_duplicates"]), ("chen", []))),
+    ],
 )
 def test_a_streamed_build_has_the_rows_of_downloaded_files(name, option, script, tmp_path):
     """Rows and report as of downloaded files, and again nothing but the listing is asked for."""

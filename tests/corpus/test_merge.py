@@ -528,6 +528,7 @@ def test_a_split_as_published_is_over_all_rows(components, script, tmp_path):
         assert f"{option[0]}: not allowed with --as_published" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_new_users_animal_has_one_name_through_their_dataset_toml(script, tmp_path):
     """A lab's own recordings of an animal of churchland; a change of what they say of it is a new merge."""
     for name, subjects in {"churchland": ("sub-Jenkins", "sub-Nitschke"), "my-lab": ("J", "K", "L")}.items():
@@ -571,6 +572,7 @@ def test_test_rows_can_be_named_and_a_validation_split_made(components, script, 
     assert script(SCRIPT, "--check").returncode == 0
 
 
+@pytest.mark.slow
 def test_names_of_test_rows_that_nothing_has_are_refused(components, script, tmp_path):
     for option in ("--test_subjects", "--test_sessions", "--test_datasets"):
         done = script(SCRIPT, option, "nope")

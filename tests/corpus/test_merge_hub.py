@@ -73,6 +73,7 @@ def identity(row):
     return (*row[1:5], row.counts.shape, row.counts.tobytes())
 
 
+@pytest.mark.slow
 def test_a_mix_of_local_and_hub_components_has_exactly_their_rows(hub, mix, script, tmp_path):
     """Exactly their rows; tokens told exactly; the same bytes when it is merged anew; proved by --check."""
     done = script(SCRIPT, "--components", *mix, "--test_size", 0.2, **hub.environment())
