@@ -138,5 +138,10 @@ def info_of(component: RowSource) -> DataSetInfo | None:
         BadInput: the data set's `dataset.toml` has faults.
     """
     stated = (component.manifest() or {}).get("data_set")
-    name = stated if isinstance(stated, str) else component.name.rpartition("/")[2]
-    return catalog.load(name) if name in catalog.names() else None
+    return info_named(stated if isinstance(stated, str) else component.name)
+
+
+def info_named(name: str) -> DataSetInfo | None:
+    """The data set of a name, `someone/name` on the Hub; None if it is not known. Raises BadInput as `info_of`."""
+    own = name.rpartition("/")[2]
+    return catalog.load(own) if own in catalog.names() else None

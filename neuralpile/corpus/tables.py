@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
-from neuralpile import catalog, evaluation
+from neuralpile import evaluation
 from neuralpile.catalog import DataSetInfo
-from neuralpile.corpus.manifest import info_of
+from neuralpile.corpus.manifest import info_named, info_of
 from neuralpile.corpus.rows import Names, RowSource
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_file
@@ -241,8 +241,7 @@ def of_rows(source: RowSource) -> pa.Table:
     lines = []
     for (merged_from, subject_id, session_id), its in numbers.items():
         name = merged_from or source.name
-        own = name.rpartition("/")[2]
-        info = info_of(source) if merged_from is None else catalog.load(own) if own in catalog.names() else None
+        info = info_of(source) if merged_from is None else info_named(name)
         n_units = len(source.row(its[0]).counts) if source.folder else None
         n_tokens = sum(tokens[i] for i in its)
         lines.append(

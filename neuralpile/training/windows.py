@@ -17,7 +17,9 @@ import numpy.typing as npt
 from neuralpile import evaluation
 from neuralpile.corpus import chosen
 from neuralpile.corpus.chosen import ChosenRows
-from neuralpile.corpus.rows import Names, RowSource
+from neuralpile.corpus.manifest import info_named, info_of
+from neuralpile.corpus.rows import Names, RowSource, check_split
+from neuralpile.corpus.split import Part
 from neuralpile.corpus.store import LocalRows
 from neuralpile.errors import BadInput
 from neuralpile.open import open_data_set
@@ -255,10 +257,11 @@ class Windows:
 
     def _chosen(self, split: str | None, where: str | None, exclude_evaluation: Sequence[str]) -> Integers:
         """The numbers of the rows that windows are taken from."""
-        splits = self.data_set.splits
-        if split is not None and split not in splits:
-            raise BadInput(self.data_set.name, f"a split {split}", ", ".join(splits), "name one of its splits")
-        numbers = np.arange(len(self.data_set)) if split is None else np.array(splits[split], np.int64)
+        if split is None:
+            numbers = np.arange(len(self.data_set))
+        else:
+            check_split(self.data_set, split)
+            numbers = np.array(self.data_set.splits[split], np.int64)
         keep = np.ones(len(numbers), bool)
         if where is not None:
             keep &= np.isin(numbers, chosen.where(self.data_set, where).numbers)
@@ -267,10 +270,7 @@ class Windows:
             for benchmark in exclude_evaluation:
                 if benchmark not in known:
                     raise BadInput("exclude_evaluation", f"some of {', '.join(known)}", benchmark, "name one of these")
-            held = {
-                key: self._is_evaluation(key, exclude_evaluation) for key in {self._key(i) for i in numbers.tolist()}
-            }
-            keep &= ~np.fromiter((held[self._key(i)] for i in numbers.tolist()), bool, len(numbers))
+            keep &= ~self._evaluated(exclude_evaluation)[numbers]
         if not keep.any():
             found = "none" if split is None else f"none in the split {split}"
             raise BadInput(self.data_set.name, "rows to take windows from", found, "choose other rows")
@@ -281,16 +281,23 @@ class Windows:
         names = self._names[i]
         return names.source_dataset or self.data_set.name, names.subject_id, names.session_id
 
-    @staticmethod
-    def _is_evaluation(key: tuple[str, str, str], benchmarks: Sequence[str]) -> bool:
-        uses = (use.rstrip("~").split(":") for use in evaluation.uses(*key))
-        return any(benchmark in benchmarks and role != "train" for benchmark, role in uses)
+    def _evaluated(self, benchmarks: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Which rows of the data set, of all splits, are evaluation data of benchmarks, as a merge decides it."""
+        of_source: dict[str, list[int]] = {}
+        for i in range(len(self._names)):
+            of_source.setdefault(self._key(i)[0], []).append(i)
+        found = np.zeros(len(self._names), bool)
+        for source, rows in of_source.items():
+            info = info_named(source) if self.data_set.is_merged else info_of(self.data_set)
+            part = Part.of(source.rpartition("/")[2], [self._names[i] for i in rows], [0] * len(rows), info)
+            found[rows] = part.evaluated_by(benchmarks)
+        return found
 
     def _grouped(self, mix_by: MixBy | None) -> tuple[list[str], Integers]:
         """The names of the groups of the mixture, and the group of each row."""
-        keys = [self._key(i) for i in self._rows.number.tolist()]
         if mix_by is None:
-            return ["all"], np.zeros(len(keys), np.int64)
+            return ["all"], np.zeros(len(self._rows.number), np.int64)
+        keys = [self._key(i) for i in self._rows.number.tolist()]
         if mix_by == "source_dataset":
             names = [source for source, _, _ in keys]
         else:
@@ -396,11 +403,11 @@ class Windows:
         slots = self._made(epoch)
         if self.shuffle:
             block = np.searchsorted(slots.block_ends, numbers, side="right") - 1
-            sizes = np.diff(slots.block_ends)[block]
+            sizes = slots.block_ends[block + 1] - slots.block_ends[block]
             keys = hashes(key_of(self.seed, epoch, "order"), slots.block_order[block])
             numbers = slots.block_start[block] + permute(numbers - slots.block_ends[block], sizes, keys)
         row = np.searchsorted(slots.ends, numbers, side="right") - 1
-        slot, n_slots = numbers - slots.ends[row], np.diff(slots.ends)[row]
+        slot, n_slots = numbers - slots.ends[row], slots.ends[row + 1] - slots.ends[row]
         parts, n_bins = self._parts(row), self._rows.n_bins[row]
         when, part = np.divmod(slot, parts)
         strata = -(-n_slots // parts)

@@ -283,6 +283,26 @@ def test_evaluation_data_of_benchmarks_are_left_out(tmp_path):
     assert {windows[i].row for i in range(len(windows))} == {1, 2}
 
 
+def test_trials_that_a_benchmark_repeats_are_left_out_with_it_as_in_a_merge(tmp_path):
+    """FALCON's minival repeats trials of the calibration files of its day: those are no training data either."""
+    folder = tmp_path / "y"
+    days = {"minival": "20120924", "calib": "20120924", "calib ": "20120926"}
+    made = [
+        Row(
+            numbered(4, 30, i),
+            f"sub-MonkeyL-held-in-{part.strip()}",
+            f"sub-MonkeyL-held-in-{part.strip()}_ses-{day}_behavior+ecephys",
+            "segment_0",
+            "m1-a",
+        )
+        for i, (part, day) in enumerate(days.items())
+    ]
+    arrow.write_rows(folder / "a.arrow", made, rows.MERGED_SCHEMA)
+    arrow.finish(folder, [folder / "a.arrow"], rows.MERGED_SCHEMA, "0" * 64)
+    windows = Windows(str(folder), n_bins=10, exclude_evaluation=["falcon"])
+    assert {windows[i].row for i in range(len(windows))} == {2}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
