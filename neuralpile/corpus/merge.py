@@ -167,7 +167,9 @@ def _write(order: _Order, folder: Path, job: str, splits: Sequence[str]) -> None
 
         for i, name in enumerate(splits):
             files: list[Path] = []
-            for shard in _shards(order.order[order.assigned[order.order] == i], order.sizes):
+            its = order.order[order.assigned[order.order] == i]
+            for part in rows.consecutive(order.sizes[its].tolist(), SHARD) or [range(0)]:
+                shard = its[part.start : part.stop]
                 files.append(folder / name / f"data-{len(files):05d}.arrow")
                 if files[-1].exists():  # of a run that was killed
                     bar.update(int(order.sizes[shard].sum()))
@@ -193,12 +195,12 @@ def _fetched(component: RowSource, folder: Path) -> RowSource:
                 yield row._replace(source_dataset=None)
                 bar.update(row.counts.size)
 
-        for shard in _shards(np.arange(len(component)), sizes):
+        for shard in rows.consecutive(sizes.tolist(), SHARD) or [range(0)]:
             files.append(folder / f"data-{len(files):05d}.arrow")
             if files[-1].exists():  # of a run that was killed
-                bar.update(int(sizes[shard].sum()))
+                bar.update(int(sizes[shard.start : shard.stop].sum()))
             else:
-                arrow.write_rows(files[-1], read(shard.tolist()), SCHEMA)
+                arrow.write_rows(files[-1], read(shard), SCHEMA)
     if (own := tables.stored(component)) is not None:
         tables.write(folder, *own)
     arrow.finish(folder, files, SCHEMA, hashlib.sha256(component.fingerprint.encode()).hexdigest())
@@ -274,19 +276,6 @@ def _digests(component: RowSource) -> set[str]:
     except (TypeError, KeyError):  # no manifest, or another's
         sessions = set()
     return {component.fingerprint, *sessions} - {rows.digest([])}
-
-
-def _shards(numbers: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
-    """Rows, in this order, in groups of about `SHARD` tokens; one group without rows if there are none."""
-    ends = np.cumsum(sizes[numbers])
-    start = 0
-    while start < len(numbers) or not len(numbers):
-        held = ends[start - 1] if start else 0
-        stop = min(int(np.searchsorted(ends, held + SHARD)) + 1, len(numbers))
-        yield numbers[start:stop]
-        if stop == len(numbers):
-            return
-        start = stop
 
 
 def check(corpus: RowSource, components: Sequence[RowSource], leave_out: Sequence[str] = ()) -> list[str]:

@@ -224,6 +224,22 @@ def segments(counts: npt.NDArray[np.uint8], limit: int, as_published: bool = Fal
         yield counts[:, start : start + length]
 
 
+def consecutive(tokens: Sequence[int], limit: int) -> list[range]:
+    """Cut rows with these numbers of tokens into ranges, each of the fewest rows that have `limit` tokens.
+
+    Example:
+        >>> consecutive([5, 5, 1, 20, 3], 10)
+        [range(0, 2), range(2, 4), range(4, 5)]
+    """
+    ranges, start, held = [], 0, 0
+    for i, n in enumerate(tokens, 1):
+        held += n
+        if held >= limit or i == len(tokens):
+            ranges.append(range(start, i))
+            start, held = i, 0
+    return ranges
+
+
 def digest(rows: Iterable[Row]) -> str:
     """SHA-256 over the content of rows: their names, shapes and counts, in this order."""
     sha = hashlib.sha256()

@@ -24,7 +24,7 @@ from neuralpile.cli import plural
 from neuralpile.corpus import tables
 from neuralpile.corpus.arrow import SPLITS
 from neuralpile.corpus.manifest import MANIFEST, CorpusManifest
-from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Row, RowSource, to_record_batch
+from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Row, RowSource, consecutive, to_record_batch
 from neuralpile.errors import BadInput
 from neuralpile.files import PARTIAL
 from neuralpile.hub import card
@@ -224,22 +224,6 @@ def write_shard(path: Path, rows: Iterable[Row], schema: pa.Schema, name: str = 
             facts.memory += batch.nbytes
     facts.files = path.stat().st_size
     return facts
-
-
-def consecutive(tokens: Sequence[int], limit: int) -> list[range]:
-    """Cut rows with these numbers of tokens into ranges, each of the fewest rows that have `limit` tokens.
-
-    Example:
-        >>> consecutive([5, 5, 1, 20, 3], 10)
-        [range(0, 2), range(2, 4), range(4, 5)]
-    """
-    ranges, start, held = [], 0, 0
-    for i, n in enumerate(tokens, 1):
-        held += n
-        if held >= limit or i == len(tokens):
-            ranges.append(range(start, i))
-            start, held = i, 0
-    return ranges
 
 
 def by_component(rows: RowSource, numbers: Sequence[int], tokens: Sequence[int]) -> list[tuple[str, list[int]]]:

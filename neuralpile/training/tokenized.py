@@ -24,7 +24,7 @@ from tqdm import tqdm
 from neuralpile import __version__, files
 from neuralpile.corpus import arrow
 from neuralpile.corpus.arrow import parse_manifest
-from neuralpile.corpus.rows import Names, Row, RowSource
+from neuralpile.corpus.rows import Names, Row, RowSource, consecutive
 from neuralpile.errors import BadInput
 from neuralpile.motifs import cluster, kernels, spill
 from neuralpile.motifs.kernels import Table
@@ -232,9 +232,12 @@ def run(data_set: RowSource, job: Job, count: Count, encode_rows: Encode, memory
     tokens = checked_tokens(fitted, job.p_n, job.p_t)
     with files.whole_folder(out_dir, json.dumps(stated)) as folder:
         tokenizer = Tokenizer(_vocabulary(folder, data_set, job, tokens, count, memory))
-        shards = {name: list(_shards(data_set, name)) for name in data_set.splits}
-        with tqdm(total=sum(data_set.tokens()), unit="token", unit_scale=True, desc="encode", disable=None) as bar:
-            for split, ranges in shards.items():
+        sizes = data_set.tokens()
+        with tqdm(total=sum(sizes), unit="token", unit_scale=True, desc="encode", disable=None) as bar:
+            for split, its in data_set.splits.items():
+                # A split without rows has one file without rows.
+                ranges = [its[part.start : part.stop] for part in consecutive(sizes[its.start : its.stop], SHARD)]
+                ranges = ranges or [its]
                 paths = [folder / split / f"data-{i:05d}.arrow" for i in range(len(ranges))]
                 for path, numbers in zip(paths, ranges, strict=True):
                     if not path.exists():
@@ -279,20 +282,6 @@ def _vocabulary(
     made.save(folder)
     shutil.rmtree(work, ignore_errors=True)
     return made
-
-
-def _shards(data_set: RowSource, split: str) -> Iterator[range]:
-    """Cut a split into ranges of rows of about SHARD tokens; one of no rows if there are none."""
-    numbers = data_set.splits[split]
-    ends = np.cumsum(data_set.only(split).tokens())
-    start = 0
-    while start < len(numbers) or not len(numbers):
-        held = ends[start - 1] if start else 0
-        stop = min(int(np.searchsorted(ends, held + SHARD)) + 1, len(numbers))
-        yield numbers[start:stop]
-        if stop == len(numbers):
-            return
-        start = stop
 
 
 class _Others:
