@@ -28,13 +28,15 @@ def key_of(*parts: object) -> np.uint64:
     return np.uint64(int.from_bytes(place(*parts)[:8], "little"))
 
 
-@compiled
-def hashed(key, value):  # type: ignore[no-untyped-def]
-    """A number of 64 bits that depends on a key and a value, both of 64 bits."""
+def _hashed(key, value):  # type: ignore[no-untyped-def]
+    """A number of 64 bits that depends on a key and a value, both of 64 bits, or arrays of them."""
     z = key + (value + np.uint64(1)) * GOLDEN
     z = (z ^ (z >> np.uint64(30))) * FIRST
     z = (z ^ (z >> np.uint64(27))) * SECOND
     return z ^ (z >> np.uint64(31))
+
+
+hashed = compiled(_hashed)
 
 
 @compiled
@@ -57,10 +59,7 @@ def permuted(i, size, key):  # type: ignore[no-untyped-def]
 def hashes(keys: npt.ArrayLike, values: npt.ArrayLike) -> npt.NDArray[np.uint64]:
     """A number of 64 bits for each key and value: `hashed` of whole arrays."""
     with np.errstate(over="ignore"):
-        z = np.asarray(keys, np.uint64) + (np.asarray(values).astype(np.uint64) + np.uint64(1)) * GOLDEN
-        z = (z ^ (z >> np.uint64(30))) * FIRST
-        z = (z ^ (z >> np.uint64(27))) * SECOND
-        return np.asarray(z ^ (z >> np.uint64(31)))
+        return np.asarray(_hashed(np.asarray(keys, np.uint64), np.asarray(values).astype(np.uint64)))
 
 
 def below(numbers: npt.NDArray[np.uint64], sizes: Integers) -> Integers:
