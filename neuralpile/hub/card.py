@@ -208,10 +208,8 @@ def write(
         tables: those of `TABLES` that the repository has.
         evaluated: tokens of the training split that are evaluation data, by benchmark, if they were counted.
     """
-    names = list(dict.fromkeys(name for split in splits.values() for name in split.parts))
-    known = {name: described[name] for name in names if name in described}
+    names, known, licences = _parts(splits, described)
     title = next(iter(known.values())).title if len(names) == 1 and known else repository.rpartition("/")[2]
-    licences = {name: known[name].licence if name in known else "unknown to neuralpile" for name in names}
     simulated = bool(known) and all(data_set.simulated for data_set in known.values())
     tags = ("simulated", "spike-counts") if simulated else TAGS
     caveats = _caveats(known)
@@ -274,9 +272,7 @@ def write_tokens(
     made: Mapping[str, object],
 ) -> str:
     """The card of a tokenized data set: `report` is that of tokenize_dataset.py, the others are as for `write`."""
-    names = list(dict.fromkeys(name for split in splits.values() for name in split.parts))
-    known = {name: described[name] for name in names if name in described}
-    licences = {name: known[name].licence if name in known else "unknown to neuralpile" for name in names}
+    names, known, licences = _parts(splits, described)
     link, caveats = _terms_link(repository, licences, known), _caveats(known)
     head = metadata(repository.rpartition("/")[2], licences, splits, schema, link=link, caveats=caveats)
     vocabulary = report["vocabulary"]
@@ -304,6 +300,15 @@ for row in rows:
         _citing(known.values()),
     ]
     return _page(head, parts)
+
+
+def _parts(
+    splits: Mapping[str, Split], described: Mapping[str, DataSetInfo]
+) -> tuple[list[str], dict[str, DataSetInfo], dict[str, str]]:
+    """The names of the components, what is known of them, and their licences."""
+    names = list(dict.fromkeys(name for split in splits.values() for name in split.parts))
+    known = {name: described[name] for name in names if name in described}
+    return names, known, {name: known[name].licence if name in known else "unknown to neuralpile" for name in names}
 
 
 def _losses(report: Mapping[str, Any]) -> str:
