@@ -44,18 +44,34 @@ def open_data_set(reference: str, split: str | None = None, where: str | None = 
 
 
 def _opened(reference: str) -> RowSource:
-    build = catalog.BUILD / reference
-    if Path(reference).name == reference and build.is_dir():
-        return store.open_folder(build)
-    if Path(reference).is_dir():
-        return store.open_folder(Path(reference))
-    if reference.count("/") == 1 and not Path(reference).parent.is_dir() and not reference.startswith((".", "/", "~")):
+    if folder := _folder(reference):
+        return store.open_folder(folder)
+    if is_repository(reference):
         from neuralpile.hub import reader  # imports the Hub's clients, which takes two seconds
 
         return reader.open_repository(reference)
     known = ", ".join(store.built()) or "none is built yet"
     do = f"give the name of a local build ({known}), a Hub repository (someone/name) or a folder"
     raise BadInput(reference, "a data set", "none of this name", do)
+
+
+def _folder(reference: str) -> Path | None:
+    """The folder of a local build or another data set on this machine; None if there is none."""
+    build = catalog.BUILD / reference
+    if Path(reference).name == reference and build.is_dir():
+        return build
+    return Path(reference) if Path(reference).is_dir() else None
+
+
+def is_repository(reference: str) -> bool:
+    """Whether a reference is the name of a Hub repository, someone/name, and nothing on this machine.
+
+    Example:
+        >>> is_repository("someone/xiao"), is_repository("xiao"), is_repository("./xiao")
+        (True, False, False)
+    """
+    form = reference.count("/") == 1 and not reference.startswith((".", "/", "~"))
+    return form and not Path(reference).parent.is_dir() and _folder(reference) is None
 
 
 @cache

@@ -131,7 +131,7 @@ def where(source: RowSource, expression: str) -> ChosenRows:
     if not len(chosen):
         do = f"see its sessions: python inspect_dataset.py {source.name}"
         raise BadInput("--where", f"an expression that selects sessions of {source.name}", expression, do)
-    keys = set(zip(*(chosen[name].to_pylist() for name in tables.KEYS), strict=True))
+    keys = set(tables.keys_of(chosen))
     alone = None if source.is_merged else chosen["source_dataset"][0].as_py()  # rows of a data set do not name it
     held = [(row.source_dataset or alone, row.subject_id, row.session_id) in keys for row in source.names()]
     return ChosenRows(source, np.flatnonzero(held), chosen)

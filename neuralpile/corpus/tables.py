@@ -200,6 +200,11 @@ def where(sessions: pa.Table, expression: str) -> npt.NDArray[np.bool_]:
     return chosen
 
 
+def keys_of(sessions: pa.Table) -> list[tuple[str, str, str]]:
+    """Source data set, subject and session of each line of a table of sessions."""
+    return list(zip(*(sessions[name].to_pylist() for name in KEYS), strict=True))
+
+
 def known_of(name: str, info: DataSetInfo | None, subject_id: str, session_id: str) -> dict[str, Any]:
     """The columns of `SESSIONS` that follow from a session's names and from its data set.
 

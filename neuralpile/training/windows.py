@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from neuralpile import evaluation
-from neuralpile.corpus import chosen
+from neuralpile.corpus import chosen, tables
 from neuralpile.corpus.chosen import ChosenRows
 from neuralpile.corpus.manifest import info_named, info_of
 from neuralpile.corpus.rows import Names, RowSource, check_split
 from neuralpile.corpus.split import Part
 from neuralpile.corpus.store import LocalRows
 from neuralpile.errors import BadInput
-from neuralpile.open import open_data_set
+from neuralpile.open import is_repository, open_data_set
 from neuralpile.training.permutation import Integers, below, hashes, key_of, permute, subset
 
 Units = Literal["random", "block", "all"]
@@ -303,7 +303,7 @@ class Windows:
         else:
             sessions = self.data_set.sessions()
             column = sessions.column("animal" if mix_by == "animal" else "areas").to_pylist()
-            values = {key: _word(value) for key, value in zip(_keys(sessions), column, strict=True)}
+            values = {key: _word(value) for key, value in zip(tables.keys_of(sessions), column, strict=True)}
             names = [values.get(key, "unknown") for key in keys]
         groups, of_row = np.unique(names, return_inverse=True)
         return [str(group) for group in groups], of_row.astype(np.int64)
@@ -314,7 +314,7 @@ class Windows:
         summed = np.ones(len(numbers), np.int64)
         if bin_size is not None:
             sessions = self.data_set.sessions()
-            own = dict(zip(_keys(sessions), sessions.column("bin_size").to_pylist(), strict=True))
+            own = dict(zip(tables.keys_of(sessions), sessions.column("bin_size").to_pylist(), strict=True))
             sizes = np.array([own.get(self._key(i)) or BIN_SIZE for i in numbers.tolist()])
             summed = np.rint(bin_size / sizes).astype(np.int64)
             odd = np.flatnonzero((summed < 1) | ~np.isclose(summed * sizes, bin_size, rtol=1e-6))
@@ -481,15 +481,16 @@ class Windows:
 
 def _local(data_set: str | RowSource) -> RowSource:
     """A data set on this machine; one on the Hub is downloaded."""
-    rows = open_data_set(data_set) if isinstance(data_set, str) else data_set
-    if rows.folder is not None:
-        return rows
+    if not isinstance(data_set, str) and data_set.folder is not None:
+        return data_set
+    if isinstance(data_set, ChosenRows):
+        do = "give its name, and where= to Windows"
+        raise BadInput(data_set.name, "a data set", "chosen rows of one on the Hub", do)
+    if isinstance(data_set, str) and not is_repository(data_set):
+        return open_data_set(data_set)
     from neuralpile.hub import cache  # imports the Hub's clients, which takes two seconds
-    from neuralpile.hub.reader import HubRows
 
-    if not isinstance(rows, HubRows):
-        raise BadInput(rows.name, "a data set", "chosen rows of one on the Hub", "give its name, and where= to Windows")
-    return cache.downloaded(rows.name)
+    return cache.downloaded(data_set if isinstance(data_set, str) else data_set.name)
 
 
 def _shapes(rows: RowSource) -> npt.NDArray[np.int64]:
@@ -504,12 +505,6 @@ def _n_files(rows: RowSource) -> int:
     if isinstance(rows, ChosenRows):
         return _n_files(rows.source)
     return sum(len(files) for files in cast(LocalRows, rows).files.values())
-
-
-def _keys(sessions: Any) -> list[tuple[str, str, str]]:
-    """Source data set, subject and session of each line of a table of sessions."""
-    columns = (sessions.column(name).to_pylist() for name in ("source_dataset", "subject_id", "session_id"))
-    return list(zip(*columns, strict=True))
 
 
 def _word(value: Any) -> str:
