@@ -28,11 +28,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--skip_blank", action="store_true", help="leave the motif without spikes out of the figure")
     parser.add_argument("--out_dir", type=Path, default=Path("motifs"), help="folder for the table and the figures")
-    parser.add_argument(
-        "--memory", type=cli.n_bytes, help="memory to use at most: 2GB, 500MB (default: a quarter of the machine's)"
-    )
-    parser.add_argument("--jobs", type=cli.positive_int, default=cli.cores(), help="blocks of rows counted in parallel")
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="count on this Dask cluster: tcp://host:8786")
+    cli.add_resources(parser, "blocks of rows counted in parallel", "count")
     options.add_publishing(parser, "the table")
     given = parser.parse_args()
     if given.top > MOST_DRAWN:

@@ -32,11 +32,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--out_dir", type=Path, help="folder for the result (default: the name of the data set and -tokens, in build)"
     )
-    parser.add_argument(
-        "--memory", type=cli.n_bytes, metavar="2GB", help="memory to use at most (default: a quarter of the machine's)"
-    )
-    parser.add_argument("--jobs", type=cli.positive_int, default=cli.cores(), help="rows that are encoded in parallel")
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="work on this Dask cluster: tcp://host:8786")
+    cli.add_resources(parser, "rows that are encoded in parallel", "work")
     options.add_publishing(parser, "the result")
     given = parser.parse_args()
     if given.vocabulary > MOST_MOTIFS:

@@ -138,6 +138,23 @@ def choose(paths: Sequence[str], sessions: str | None = None, most: int | None =
     return chosen[:most]
 
 
+def add_resources(parser: argparse.ArgumentParser, in_parallel: str, work: str) -> None:
+    """Add --memory, --jobs and --scheduler to a script that works on blocks of rows.
+
+    Parameters:
+        parser: of the script.
+        in_parallel: what --jobs are.
+        work: what is done on a cluster, a verb.
+    """
+    parser.add_argument(
+        "--memory",
+        type=n_bytes,
+        help="memory to use at most: 2GB, 500MB (default: a quarter of the machine's)",
+    )
+    parser.add_argument("--jobs", type=positive_int, default=cores(), help=in_parallel)
+    parser.add_argument("--scheduler", metavar="ADDRESS", help=f"{work} on this Dask cluster: tcp://host:8786")
+
+
 def need(package: str, extra: str, where: object) -> None:
     """Check that a package of an optional extra of pyproject.toml is installed.
 
