@@ -14,21 +14,18 @@ from typing import Any, Literal, NamedTuple, Self, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
-from neuralpile import evaluation
-from neuralpile.corpus import chosen, tables
 from neuralpile.corpus.chosen import ChosenRows
-from neuralpile.corpus.manifest import info_named, info_of
-from neuralpile.corpus.rows import Names, RowSource, check_split
-from neuralpile.corpus.split import Part
+from neuralpile.corpus.rows import Names, RowSource
 from neuralpile.corpus.store import LocalRows
 from neuralpile.errors import BadInput
 from neuralpile.open import is_repository, open_data_set
+from neuralpile.training import selection
 from neuralpile.training.permutation import Integers, below, hashes, key_of, permute, subset
+from neuralpile.training.pool import Pool
 
 Units = Literal["random", "block", "all"]
 Layout = Literal["units", "time"]
 MixBy = Literal["source_dataset", "animal", "area"]
-BIN_SIZE = 0.02  # seconds, of rows whose data set does not state it: that of the published corpus
 VIEWED = 512  # files whose rows are kept as views at most: each is a file handle, of which systems give 1,024
 EPOCHS_KEPT = 4  # whose slots are in memory: 16 bytes a row each
 
@@ -171,7 +168,8 @@ class Windows:
         self._names = self.data_set.names()
         self._views: dict[int, npt.NDArray[np.uint8]] = {}  # of rows: to take one anew takes longer than a window
         self._keeps_views = _n_files(self.data_set) <= VIEWED
-        self._rows = self._shaped(self._chosen(split, where, exclude_evaluation), bin_size)
+        numbers = selection.select(self.data_set, self._names, split, where, exclude_evaluation)
+        self._rows = self._shaped(numbers, bin_size)
         self._groups, self._group = self._grouped(mix_by if weights or temperature is not None or cap else None)
         self._slots = self._windows_of_rows()
         self._quota = self._quotas(weights, temperature, cap)
@@ -255,72 +253,23 @@ class Windows:
         if weights and temperature is not None:
             raise BadInput("temperature", "weights or a temperature", "both", "give one of them")
 
-    def _chosen(self, split: str | None, where: str | None, exclude_evaluation: Sequence[str]) -> Integers:
-        """The numbers of the rows that windows are taken from."""
-        if split is None:
-            numbers = np.arange(len(self.data_set))
-        else:
-            check_split(self.data_set, split)
-            numbers = np.array(self.data_set.splits[split], np.int64)
-        keep = np.ones(len(numbers), bool)
-        if where is not None:
-            keep &= np.isin(numbers, chosen.where(self.data_set, where).numbers)
-        if exclude_evaluation:
-            known = evaluation.benchmarks()
-            for benchmark in exclude_evaluation:
-                if benchmark not in known:
-                    raise BadInput("exclude_evaluation", f"some of {', '.join(known)}", benchmark, "name one of these")
-            keep &= ~self._evaluated(exclude_evaluation)[numbers]
-        if not keep.any():
-            found = "none" if split is None else f"none in the split {split}"
-            raise BadInput(self.data_set.name, "rows to take windows from", found, "choose other rows")
-        return numbers[keep]
-
-    def _key(self, i: int) -> tuple[str, str, str]:
-        """Source data set, subject and session of a row."""
-        names = self._names[i]
-        return names.source_dataset or self.data_set.name, names.subject_id, names.session_id
-
-    def _evaluated(self, benchmarks: Sequence[str]) -> npt.NDArray[np.bool_]:
-        """Which rows of the data set, of all splits, are evaluation data of benchmarks, as a merge decides it."""
-        of_source: dict[str, list[int]] = {}
-        for i in range(len(self._names)):
-            of_source.setdefault(self._key(i)[0], []).append(i)
-        found = np.zeros(len(self._names), bool)
-        for source, rows in of_source.items():
-            info = info_named(source) if self.data_set.is_merged else info_of(self.data_set)
-            part = Part.of(source.rpartition("/")[2], [self._names[i] for i in rows], [0] * len(rows), info)
-            found[rows] = part.evaluated_by(benchmarks)
-        return found
-
     def _grouped(self, mix_by: MixBy | None) -> tuple[list[str], Integers]:
         """The names of the groups of the mixture, and the group of each row."""
         if mix_by is None:
             return ["all"], np.zeros(len(self._rows.number), np.int64)
-        keys = [self._key(i) for i in self._rows.number.tolist()]
+        rows = [self._names[i] for i in self._rows.number.tolist()]
         if mix_by == "source_dataset":
-            names = [source for source, _, _ in keys]
+            names = [row.source_dataset or self.data_set.name for row in rows]
         else:
-            sessions = self.data_set.sessions()
-            column = sessions.column("animal" if mix_by == "animal" else "areas").to_pylist()
-            values = {key: _word(value) for key, value in zip(tables.keys_of(sessions), column, strict=True)}
-            names = [values.get(key, "unknown") for key in keys]
+            column = "animal" if mix_by == "animal" else "areas"
+            names = [_word(value) for value in selection.of_sessions(self.data_set, rows, column)]
         groups, of_row = np.unique(names, return_inverse=True)
         return [str(group) for group in groups], of_row.astype(np.int64)
 
     def _shaped(self, numbers: Integers, bin_size: float | None) -> _Rows:
         """The rows that have units and bins, and their shapes."""
         n_units, n_bins = _shapes(self.data_set)[numbers].T
-        summed = np.ones(len(numbers), np.int64)
-        if bin_size is not None:
-            sessions = self.data_set.sessions()
-            own = dict(zip(tables.keys_of(sessions), sessions.column("bin_size").to_pylist(), strict=True))
-            sizes = np.array([own.get(self._key(i)) or BIN_SIZE for i in numbers.tolist()])
-            summed = np.rint(bin_size / sizes).astype(np.int64)
-            odd = np.flatnonzero((summed < 1) | ~np.isclose(summed * sizes, bin_size, rtol=1e-6))
-            if odd.size:
-                found = f"{bin_size:g} s, and rows of {sizes[odd[0]]:g} s in {self._key(int(numbers[odd[0]]))[0]}"
-                raise BadInput("bin_size", "a multiple of the rows' own bin size", found, "give another, or where=")
+        summed = selection.bins_summed(self.data_set, [self._names[i] for i in numbers.tolist()], bin_size)
         some = (n_units > 0) & (n_bins >= summed)
         if not some.any():
             raise BadInput(self.data_set.name, "rows with units and bins", "none", "choose other rows")
@@ -481,7 +430,7 @@ class Windows:
 
 def _local(data_set: str | RowSource) -> RowSource:
     """A data set on this machine; one on the Hub is downloaded."""
-    if not isinstance(data_set, str) and data_set.folder is not None:
+    if not isinstance(data_set, str) and (data_set.folder is not None or isinstance(data_set, Pool)):
         return data_set
     if isinstance(data_set, ChosenRows):
         do = "give its name, and where= to Windows"
@@ -494,16 +443,18 @@ def _local(data_set: str | RowSource) -> RowSource:
 
 
 def _shapes(rows: RowSource) -> npt.NDArray[np.int64]:
-    """Units and bins of each row of a data set on this machine: (rows, 2)."""
+    """Units and bins of each row of a data set on this machine, or in memory: (rows, 2)."""
     if isinstance(rows, ChosenRows):
         return _shapes(rows.source)[rows.numbers]
-    return cast(LocalRows, rows).shapes()
+    return cast(LocalRows | Pool, rows).shapes()
 
 
 def _n_files(rows: RowSource) -> int:
     """The number of files of a data set on this machine."""
     if isinstance(rows, ChosenRows):
         return _n_files(rows.source)
+    if isinstance(rows, Pool):
+        return 0
     return sum(len(files) for files in cast(LocalRows, rows).files.values())
 
 
