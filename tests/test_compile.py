@@ -70,11 +70,12 @@ IN_THREADS = """
 import threading, time
 import numba
 njit = numba.njit
+njit(lambda n: n + 1)(1)  # what numba does once
 def slowly(*functions, **options):
     if "cache" not in options:  # numba itself
         return njit(*functions, **options)
     def made(function):
-        time.sleep(0.3)
+        time.sleep(0.8 * (function.__name__ == "called"))
         return njit(nogil=True)(function)
     return made
 numba.njit = slowly
@@ -87,13 +88,14 @@ def call(delay):
         assert module.calls(1) == 2
     except Exception as error:
         failed.append(error)
-threads = [threading.Thread(target=call, args=(delay,)) for delay in (0, 0.2, 0.45)]
+threads = [threading.Thread(target=call, args=(delay,)) for delay in (0, 0.3, 0.6)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
 print(failed)
 """
 
 
+@pytest.mark.slow
 def test_threads_that_call_a_function_first_at_the_same_time_find_it_and_what_it_calls_compiled(tmp_path):
     (tmp_path / "module.py").write_text(MODULE)
     env = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
