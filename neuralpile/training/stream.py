@@ -19,7 +19,7 @@ class Stream:
 
     Attributes:
         windows: what the batches are made of.
-        batch_size: windows in a batch.
+        batch_size: windows in a batch; None where `windows` are packed, and say themselves.
         rank, world: which of how many processes this is.
         step: the number of the next batch.
         steps: where iterating ends; None for never.
@@ -31,10 +31,19 @@ class Stream:
     """
 
     def __init__(
-        self, windows: Windows, batch_size: int, rank: int = 0, world: int = 1, step: int = 0, steps: int | None = None
+        self,
+        windows: Windows,
+        batch_size: int | None = None,
+        rank: int = 0,
+        world: int = 1,
+        step: int = 0,
+        steps: int | None = None,
     ) -> None:
+        if (batch_size is None) == (windows.pack is None):
+            found = "neither" if batch_size is None else "both"
+            raise BadInput("batch_size", "the windows of a batch, or windows with pack=", found, "give one of them")
         for name, value, least in (("batch_size", batch_size, 1), ("step", step, 0), ("world", world, 1)):
-            if value < least:
+            if value is not None and value < least:
                 raise BadInput(name, f"a number of at least {least}", str(value), "give another")
         if not 0 <= rank < world:
             raise BadInput("rank", f"a number from 0 to below {world}", str(rank), "give the process's rank")
@@ -48,13 +57,21 @@ class Stream:
         return self.steps
 
     def positions(self, step: int) -> Integers:
-        """Where the windows of this process's batch are in the sequence of all windows of all epochs."""
+        """Where the windows of this process's batch are in the sequence of all windows of all epochs.
+
+        Raises:
+            BadInput: the windows are packed: which are in a batch depends on their units.
+        """
+        if self.batch_size is None:
+            raise BadInput("positions", "batches of a number of windows", "packed windows", "use the batches")
         return (step * self.world + self.rank) * self.batch_size + np.arange(self.batch_size)
 
     def __getitem__(self, step: int) -> Batch:
         """The batch of a step. Raises IndexError."""
         if step < 0 or (self.steps is not None and step >= self.steps):
             raise IndexError(step)
+        if self.batch_size is None:
+            return self.windows.packed(step * self.world + self.rank)
         return self.windows.at(self.positions(step))
 
     def __iter__(self) -> Iterator[Batch]:

@@ -14,21 +14,20 @@ from typing import Any, Literal, NamedTuple, Self, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
-from neuralpile import evaluation
-from neuralpile.corpus import chosen, tables
 from neuralpile.corpus.chosen import ChosenRows
-from neuralpile.corpus.manifest import info_named, info_of
-from neuralpile.corpus.rows import Names, RowSource, check_split
-from neuralpile.corpus.split import Part
+from neuralpile.corpus.rows import Names, RowSource
 from neuralpile.corpus.store import LocalRows
 from neuralpile.errors import BadInput
 from neuralpile.open import is_repository, open_data_set
+from neuralpile.training import selection
 from neuralpile.training.permutation import Integers, below, hashes, key_of, permute, subset
+from neuralpile.training.pool import Pool
 
 Units = Literal["random", "block", "all"]
 Layout = Literal["units", "time"]
 MixBy = Literal["source_dataset", "animal", "area"]
-BIN_SIZE = 0.02  # seconds, of rows whose data set does not state it: that of the published corpus
+N_UNITS = 256  # in a window at most, if nothing else is wanted: 95 % of the published corpus' rows have fewer
+SIMILAR = 0.8  # packed windows have at least this share of the units of the largest one beside them
 VIEWED = 512  # files whose rows are kept as views at most: each is a file handle, of which systems give 1,024
 EPOCHS_KEPT = 4  # whose slots are in memory: 16 bytes a row each
 
@@ -92,10 +91,22 @@ class _Rows(NamedTuple):
     summed: Integers  # own bins in one of these
 
 
+class _Pack(NamedTuple):
+    """Buckets of rows with similar numbers of units, whose windows are packed together."""
+
+    rows: Integers  # in the order of their buckets
+    units: Integers  # of the largest row of each bucket: what its batches are padded to
+    each: Integers  # windows in a batch of each
+    ends: Integers  # windows of an epoch before each, and in all
+    batch_ends: Integers  # batches before each, and in all
+
+
 class _Epoch(NamedTuple):
     """The slots of an epoch, in blocks of rows that are shuffled together."""
 
+    slots: Integers  # of each row
     ends: Integers  # slots before each row, and in all
+    packed_ends: Integers  # likewise, of the rows in the order of their buckets; empty without `pack`
     block_order: Integers  # the number of each block, in the order of the epoch
     block_ends: Integers  # slots before each of them, in this order, and in all
     block_start: Integers  # the first slot of each of them
@@ -112,6 +123,10 @@ class Windows:
         split: the windows are of this split; None for all rows.
         n_bins: bins in a window.
         n_units: units in a window at most; None for all of a row.
+        pack: instead, windows have all units of their row, and a batch has as many windows as fit into this number of
+            slots. A slot is one unit over the bins of a window: a batch of 21 windows, padded to 96 units, takes 2,016
+            slots. Windows that are packed together have similar numbers of units, at least 0.8 of the largest.
+            `packed` gives these batches, and `Stream` one after another; `describe` says what share of them is padding.
         seed: of everything that is random.
         shuffle: False for the order of the rows.
         jitter: windows start anywhere, at other places in each epoch. False for windows that lie side by side from the
@@ -146,7 +161,8 @@ class Windows:
         split: str | None = "train",
         *,
         n_bins: int = 100,
-        n_units: int | None = 256,
+        n_units: int | None = N_UNITS,
+        pack: int | None = None,
         seed: int = 0,
         shuffle: bool = True,
         jitter: bool = True,
@@ -163,20 +179,24 @@ class Windows:
         locality: int | None = None,
     ) -> None:
         self.data_set = _local(data_set)
-        self.n_bins, self.n_units, self.seed = n_bins, n_units, seed
+        self.n_bins, self.n_units, self.pack, self.seed = n_bins, n_units if pack is None else None, pack, seed
         self.shuffle, self.jitter, self.layout, self.locality = shuffle, jitter, layout, locality
         self.units: Units = units or ("random" if jitter else "all")
-        self._check_options(temperature, weights)
+        self._check_options(temperature, weights, n_units)
         self.dtype = np.dtype(dtype or (np.uint8 if bin_size is None else np.uint16))
         self._names = self.data_set.names()
         self._views: dict[int, npt.NDArray[np.uint8]] = {}  # of rows: to take one anew takes longer than a window
         self._keeps_views = _n_files(self.data_set) <= VIEWED
-        self._rows = self._shaped(self._chosen(split, where, exclude_evaluation), bin_size)
+        numbers = selection.select(self.data_set, self._names, split, where, exclude_evaluation)
+        self._rows = self._shaped(numbers, bin_size)
         self._groups, self._group = self._grouped(mix_by if weights or temperature is not None or cap else None)
         self._slots = self._windows_of_rows()
-        self._quota = self._quotas(weights, temperature, cap)
+        self._bucket, tops = _buckets(self._rows.n_units, pack)
+        self._cell = self._group * len(tops) + self._bucket  # rows that share a number of windows
+        self._quota = self._divided(self._quotas(weights, temperature, cap), len(tops))
+        self._packed = None if pack is None else _packed(self._bucket, tops, pack, self._quota.sum(axis=0))
         self._epoch, self._rank, self._world = 0, 0, 1
-        if len(self._groups) > 1:
+        if len(self._groups) > 1 or self._packed is not None:
             print(f"windows of an epoch: {self.describe()}", file=sys.stderr)
 
     def __len__(self) -> int:
@@ -210,6 +230,50 @@ class Windows:
         """Windows by their places in the stream of all epochs, whatever this process's part of it: see `Stream`."""
         return self._batch(self._places(np.asarray(positions, np.int64)))
 
+    @property
+    def n_packed(self) -> int:
+        """Batches of an epoch that `packed` gives; 0 without `pack`."""
+        return 0 if self._packed is None else int(self._packed.batch_ends[-1])
+
+    def packed(self, number: int) -> Batch:
+        """Windows with similar numbers of units, in at most `pack` slots; padded to one of few numbers of units.
+
+        Each window of an epoch is in one of its `n_packed` batches. Their order depends on the seed and the epoch.
+
+        Parameters:
+            number: which batch, of all epochs one after another, whatever this process's part of them: see `Stream`.
+
+        Raises:
+            BadInput: the windows were opened without `pack`.
+        """
+        if self._packed is None:
+            raise _not_packed()
+        if number < 0:
+            raise IndexError(number)
+        epoch, batch = divmod(number, self.n_packed)
+        if self.shuffle:
+            key = key_of(self.seed, epoch, "packed")
+            batch = int(permute(np.array([batch]), np.array([self.n_packed]), np.array([key]))[0])
+        pack, slots = self._packed, self._made(epoch)
+        bucket = int(np.searchsorted(pack.batch_ends, batch, side="right")) - 1
+        first, size = int(pack.ends[bucket]), int(pack.ends[bucket + 1] - pack.ends[bucket])
+        each = int(pack.each[bucket])
+        start = (batch - int(pack.batch_ends[bucket])) * each
+        numbers = np.arange(start, min(start + each, size))
+        if self.shuffle:
+            keys = hashes(key_of(self.seed, epoch, "order"), np.full(len(numbers), bucket))
+            numbers = permute(numbers, np.full(len(numbers), size), keys)
+        at = np.searchsorted(slots.packed_ends, first + numbers, side="right") - 1
+        places = self._placed(epoch, pack.rows[at], first + numbers - slots.packed_ends[at])
+        return self._batch(places, int(pack.units[bucket]))
+
+    def padding(self) -> float:
+        """The share of the slots of an epoch's packed batches that is padding. Raises BadInput as `packed`."""
+        if self._packed is None:
+            raise _not_packed()
+        held = self._made(self._epoch).slots
+        return 1 - float((held * self._rows.n_units).sum() / (held * self._packed.units[self._bucket]).sum())
+
     def epoch(self, k: int) -> Self:
         """The windows of another epoch: other places, another order, the same rows and shares."""
         other = copy.copy(self)
@@ -232,19 +296,22 @@ class Windows:
     def shares(self) -> dict[str, float]:
         """The share of each group in the windows of an epoch."""
         total = max(1, self._in_all)
-        return {group: int(n) / total for group, n in zip(self._groups, self._quota, strict=True)}
+        return {group: int(n) / total for group, n in zip(self._groups, self._quota.sum(axis=1), strict=True)}
 
     def describe(self) -> str:
-        """Windows in an epoch, and the share of each group, in words."""
+        """Windows in an epoch, the share of each group, and what packing takes, in words."""
         shares = ", ".join(f"{group} {share:.1%}" for group, share in self.shares().items())
-        return f"{self._in_all:,}" + (f" ({shares})" if len(self._groups) > 1 else "")
+        packed = f", packed in {self.n_packed:,} batches, {self.padding():.1%} padding" if self._packed else ""
+        return f"{self._in_all:,}" + (f" ({shares})" if len(self._groups) > 1 else "") + packed
 
     @property
     def _in_all(self) -> int:
         return int(self._quota.sum())
 
-    def _check_options(self, temperature: float | None, weights: Mapping[str, float] | None) -> None:
-        counted = {"n_bins": self.n_bins, "n_units": self.n_units, "locality": self.locality}
+    def _check_options(
+        self, temperature: float | None, weights: Mapping[str, float] | None, n_units: int | None
+    ) -> None:
+        counted = {"n_bins": self.n_bins, "n_units": n_units, "pack": self.pack, "locality": self.locality}
         for name, value in counted.items():
             if value is not None and value < 1:
                 raise BadInput(name, "a number of at least 1", str(value), "give another")
@@ -254,73 +321,28 @@ class Windows:
                 raise BadInput(name, f"one of {', '.join(known)}", str(word), "give one of these")
         if weights and temperature is not None:
             raise BadInput("temperature", "weights or a temperature", "both", "give one of them")
-
-    def _chosen(self, split: str | None, where: str | None, exclude_evaluation: Sequence[str]) -> Integers:
-        """The numbers of the rows that windows are taken from."""
-        if split is None:
-            numbers = np.arange(len(self.data_set))
-        else:
-            check_split(self.data_set, split)
-            numbers = np.array(self.data_set.splits[split], np.int64)
-        keep = np.ones(len(numbers), bool)
-        if where is not None:
-            keep &= np.isin(numbers, chosen.where(self.data_set, where).numbers)
-        if exclude_evaluation:
-            known = evaluation.benchmarks()
-            for benchmark in exclude_evaluation:
-                if benchmark not in known:
-                    raise BadInput("exclude_evaluation", f"some of {', '.join(known)}", benchmark, "name one of these")
-            keep &= ~self._evaluated(exclude_evaluation)[numbers]
-        if not keep.any():
-            found = "none" if split is None else f"none in the split {split}"
-            raise BadInput(self.data_set.name, "rows to take windows from", found, "choose other rows")
-        return numbers[keep]
-
-    def _key(self, i: int) -> tuple[str, str, str]:
-        """Source data set, subject and session of a row."""
-        names = self._names[i]
-        return names.source_dataset or self.data_set.name, names.subject_id, names.session_id
-
-    def _evaluated(self, benchmarks: Sequence[str]) -> npt.NDArray[np.bool_]:
-        """Which rows of the data set, of all splits, are evaluation data of benchmarks, as a merge decides it."""
-        of_source: dict[str, list[int]] = {}
-        for i in range(len(self._names)):
-            of_source.setdefault(self._key(i)[0], []).append(i)
-        found = np.zeros(len(self._names), bool)
-        for source, rows in of_source.items():
-            info = info_named(source) if self.data_set.is_merged else info_of(self.data_set)
-            part = Part.of(source.rpartition("/")[2], [self._names[i] for i in rows], [0] * len(rows), info)
-            found[rows] = part.evaluated_by(benchmarks)
-        return found
+        if self.pack is not None and n_units not in (None, N_UNITS):
+            raise BadInput("n_units", "the units of a window or pack", "both", "give one of them")
+        if self.pack is not None and self.locality is not None:
+            raise BadInput("locality", "rows that are neighbours or pack", "both", "give one of them")
 
     def _grouped(self, mix_by: MixBy | None) -> tuple[list[str], Integers]:
         """The names of the groups of the mixture, and the group of each row."""
         if mix_by is None:
             return ["all"], np.zeros(len(self._rows.number), np.int64)
-        keys = [self._key(i) for i in self._rows.number.tolist()]
+        rows = [self._names[i] for i in self._rows.number.tolist()]
         if mix_by == "source_dataset":
-            names = [source for source, _, _ in keys]
+            names = [row.source_dataset or self.data_set.name for row in rows]
         else:
-            sessions = self.data_set.sessions()
-            column = sessions.column("animal" if mix_by == "animal" else "areas").to_pylist()
-            values = {key: _word(value) for key, value in zip(tables.keys_of(sessions), column, strict=True)}
-            names = [values.get(key, "unknown") for key in keys]
+            column = "animal" if mix_by == "animal" else "areas"
+            names = [_word(value) for value in selection.of_sessions(self.data_set, rows, column)]
         groups, of_row = np.unique(names, return_inverse=True)
         return [str(group) for group in groups], of_row.astype(np.int64)
 
     def _shaped(self, numbers: Integers, bin_size: float | None) -> _Rows:
         """The rows that have units and bins, and their shapes."""
         n_units, n_bins = _shapes(self.data_set)[numbers].T
-        summed = np.ones(len(numbers), np.int64)
-        if bin_size is not None:
-            sessions = self.data_set.sessions()
-            own = dict(zip(tables.keys_of(sessions), sessions.column("bin_size").to_pylist(), strict=True))
-            sizes = np.array([own.get(self._key(i)) or BIN_SIZE for i in numbers.tolist()])
-            summed = np.rint(bin_size / sizes).astype(np.int64)
-            odd = np.flatnonzero((summed < 1) | ~np.isclose(summed * sizes, bin_size, rtol=1e-6))
-            if odd.size:
-                found = f"{bin_size:g} s, and rows of {sizes[odd[0]]:g} s in {self._key(int(numbers[odd[0]]))[0]}"
-                raise BadInput("bin_size", "a multiple of the rows' own bin size", found, "give another, or where=")
+        summed = selection.bins_summed(self.data_set, [self._names[i] for i in numbers.tolist()], bin_size)
         some = (n_units > 0) & (n_bins >= summed)
         if not some.any():
             raise BadInput(self.data_set.name, "rows with units and bins", "none", "choose other rows")
@@ -357,6 +379,12 @@ class Windows:
             quota = np.minimum(quota, np.maximum(cap // np.maximum(of_window, 1), 1).astype(np.int64))
         return quota
 
+    def _divided(self, quota: Integers, n_buckets: int) -> Integers:
+        """Windows of each group in each bucket, (groups, buckets), in proportion to what the buckets hold."""
+        held = np.bincount(self._cell, self._slots, len(quota) * n_buckets).reshape(len(quota), n_buckets)
+        share = held / np.maximum(held.sum(axis=1, keepdims=True), 1)
+        return np.stack([_rounded(its * int(n), int(n)) for its, n in zip(share, quota, strict=True)])
+
     def _positions(self, numbers: Integers) -> Integers:
         """Places in the stream of all epochs, of numbers of this process's part of one."""
         epochs, within = np.divmod(numbers, len(self))
@@ -373,19 +401,21 @@ class Windows:
     def _slots_of_epoch(self, epoch: int) -> _Epoch:
         """How many windows each row has in an epoch, and the order of the blocks of rows."""
         slots = np.empty_like(self._slots)
-        for group, quota in enumerate(self._quota.tolist()):
-            rows = np.flatnonzero(self._group == group)
+        for cell in np.unique(self._cell).tolist():
+            rows = np.flatnonzero(self._cell == cell)
             held = np.cumsum([0, *self._slots[rows]], dtype=np.int64)
-            # Where a group has more or fewer windows than its rows hold, which rows have them changes with the epoch.
-            phase = int(key_of(self.seed, epoch, "rows", group)) % int(held[-1])
-            slots[rows] = np.diff((held * quota + phase) // held[-1])
+            # Where a cell has more or fewer windows than its rows hold, which rows have them changes with the epoch.
+            phase = int(key_of(self.seed, epoch, "rows", cell)) % int(held[-1])
+            slots[rows] = np.diff((held * int(self._quota.flat[cell]) + phase) // held[-1])
         ends = np.cumsum([0, *slots], dtype=np.int64)
         step = self.locality if self.locality and self.shuffle else len(slots)
         first = np.arange(0, len(slots), step)
         sizes = ends[np.minimum(first + step, len(slots))] - ends[first]
         key = key_of(self.seed, epoch, "blocks")
         order = permute(np.arange(len(first)), np.full(len(first), len(first)), np.full(len(first), key))
-        return _Epoch(ends, order, np.cumsum([0, *sizes[order]], dtype=np.int64), ends[first][order])
+        packed_ends = np.cumsum([0, *(slots[self._packed.rows] if self._packed else ())], dtype=np.int64)
+        block_ends = np.cumsum([0, *sizes[order]], dtype=np.int64)
+        return _Epoch(slots, ends, packed_ends, order, block_ends, ends[first][order])
 
     def _places(self, positions: Integers) -> _Places:
         """Where the windows at these places of the stream are."""
@@ -407,7 +437,11 @@ class Windows:
             keys = hashes(key_of(self.seed, epoch, "order"), slots.block_order[block])
             numbers = slots.block_start[block] + permute(numbers - slots.block_ends[block], sizes, keys)
         row = np.searchsorted(slots.ends, numbers, side="right") - 1
-        slot, n_slots = numbers - slots.ends[row], slots.ends[row + 1] - slots.ends[row]
+        return self._placed(epoch, row, numbers - slots.ends[row])
+
+    def _placed(self, epoch: int, row: Integers, slot: Integers) -> _Places:
+        """Where the windows of these slots of rows are."""
+        n_slots = self._made(epoch).slots[row]
         parts, n_bins = self._parts(row), self._rows.n_bins[row]
         when, part = np.divmod(slot, parts)
         strata = -(-n_slots // parts)
@@ -461,8 +495,9 @@ class Windows:
                 self._views[number] = found
         return found
 
-    def _batch(self, places: _Places) -> Batch:
-        n, most = len(places.row), self.n_units or int(places.n_units.max(initial=0))
+    def _batch(self, places: _Places, most: int | None = None) -> Batch:
+        """The windows at these places, padded to `most` units, or to those of the largest."""
+        n, most = len(places.row), most or self.n_units or int(places.n_units.max(initial=0))
         counts = np.zeros((n, most, self.n_bins) if self.layout == "units" else (n, self.n_bins, most), self.dtype)
         mask, bin_mask = np.zeros((n, most), bool), np.zeros((n, self.n_bins), bool)
         units = np.full((n, most), -1, np.int64)
@@ -479,9 +514,41 @@ class Windows:
         return Batch(counts, mask, bin_mask, units, places.start, self._rows.number[places.row])
 
 
+def _buckets(n_units: Integers, pack: int | None) -> tuple[Integers, Integers]:
+    """The bucket of each row, and the units of the largest row of each bucket; one bucket without `pack`.
+
+    Raises:
+        BadInput: a row has more units than fit into a batch.
+    """
+    counts, of_row = np.unique(-n_units, return_inverse=True)  # from the largest
+    if pack is None:
+        return np.zeros_like(n_units), -counts[:1]
+    if pack < (most := -int(counts[0])):
+        do = f"give as many, or where='n_units <= {pack}'"
+        raise BadInput("pack", f"at least {most:,} slots, the units of the largest row", f"{pack:,}", do)
+    tops: list[int] = []
+    bucket = []
+    for count in (-counts).tolist():
+        if not tops or count < SIMILAR * tops[-1]:
+            tops.append(count)
+        bucket.append(len(tops) - 1)
+    return np.array(bucket)[of_row], np.array(tops)
+
+
+def _not_packed() -> BadInput:
+    return BadInput("pack", "windows that were opened with the slots of a batch", "none", "give Windows pack=2048")
+
+
+def _packed(bucket: Integers, tops: Integers, pack: int, windows: Integers) -> _Pack:
+    """How buckets are packed. `windows` are those of each bucket in an epoch."""
+    each = pack // tops
+    ends = np.cumsum([0, *windows], dtype=np.int64)
+    return _Pack(np.argsort(bucket, kind="stable"), tops, each, ends, np.cumsum([0, *-(-windows // each)]))
+
+
 def _local(data_set: str | RowSource) -> RowSource:
     """A data set on this machine; one on the Hub is downloaded."""
-    if not isinstance(data_set, str) and data_set.folder is not None:
+    if not isinstance(data_set, str) and (data_set.folder is not None or isinstance(data_set, Pool)):
         return data_set
     if isinstance(data_set, ChosenRows):
         do = "give its name, and where= to Windows"
@@ -494,16 +561,18 @@ def _local(data_set: str | RowSource) -> RowSource:
 
 
 def _shapes(rows: RowSource) -> npt.NDArray[np.int64]:
-    """Units and bins of each row of a data set on this machine: (rows, 2)."""
+    """Units and bins of each row of a data set on this machine, or in memory: (rows, 2)."""
     if isinstance(rows, ChosenRows):
         return _shapes(rows.source)[rows.numbers]
-    return cast(LocalRows, rows).shapes()
+    return cast(LocalRows | Pool, rows).shapes()
 
 
 def _n_files(rows: RowSource) -> int:
     """The number of files of a data set on this machine."""
     if isinstance(rows, ChosenRows):
         return _n_files(rows.source)
+    if isinstance(rows, Pool):
+        return 0
     return sum(len(files) for files in cast(LocalRows, rows).files.values())
 
 

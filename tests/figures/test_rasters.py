@@ -455,7 +455,7 @@ def test_the_command_draws_a_window(script, tmp_path):
     assert (tmp_path / "m1-a.png").is_file()
     done = script(SCRIPT, "--repo_name", "m1-a", "--start", "10", "--out_dir", tmp_path)
     assert done.returncode == 2
-    assert "--start: expected a time within the 1 rows, found rows that end before 10 s" in done.stderr
+    assert "--start: expected a time within a row, found rows that end before 10 s" in done.stderr
 
 
 def test_seconds_beyond_all_numbers_are_the_end_of_the_row():

@@ -1,5 +1,7 @@
 """Small data sets of given counts."""
 
+import numpy as np
+
 from neuralpile.corpus import arrow, rows
 from neuralpile.corpus.rows import Row
 from neuralpile.open import open_data_set
@@ -11,3 +13,9 @@ def write_rows_of(folder, matrices, digest="0" * 64):
     arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
     arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, digest)
     return open_data_set(str(folder))
+
+
+def numbered(n_units, n_bins, of):
+    """Counts that tell where they are from: row, unit and bin decide the count."""
+    units, bins = np.mgrid[:n_units, :n_bins]
+    return ((of * 37 + units * 11 + bins * 3) % 251).astype(np.uint8)

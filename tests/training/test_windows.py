@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from helpers.small_corpora import write_rows_of
+from helpers.small_corpora import numbered, write_rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,12 +18,6 @@ from neuralpile.training import Stream, Windows
 from neuralpile.training.permutation import below, hashes, key_of, permute, subset
 
 SHAPES = [(3, 40), (7, 25), (1, 9), (5, 130), (12, 60)]
-
-
-def numbered(n_units, n_bins, of):
-    """Counts that tell where they are from: row, unit and bin decide the count."""
-    units, bins = np.mgrid[:n_units, :n_bins]
-    return ((of * 37 + units * 11 + bins * 3) % 251).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
