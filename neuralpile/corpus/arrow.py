@@ -7,7 +7,7 @@ and `dataset_dict.json` of Hugging Face `datasets` (`Dataset.save_to_disk`), whi
 import json
 import mmap
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from neuralpile.corpus.manifest import MANIFEST as MANIFEST
-from neuralpile.corpus.rows import COUNTS, Names, Row, to_record_batch, values_of
+from neuralpile.corpus.rows import COUNTS, Names, Row, consecutive, to_record_batch, values_of
 from neuralpile.files import whole_file, write_text
 
 METADATA = b"neuralpile"  # key of what is kept in the schema of an Arrow file
@@ -78,6 +78,44 @@ def write_rows(
                 writer.write_batch(to_record_batch(row).cast(schema))
         if modified_ns is not None:
             os.utime(partial, ns=(modified_ns, modified_ns))
+
+
+def write_shards(
+    folder: Path,
+    tokens: Sequence[int],
+    limit: int,
+    read: Callable[[range], Iterable[Row]],
+    schema: pa.Schema,
+    digest: str,
+    split: str,
+    advance: Callable[[int], object],
+) -> None:
+    """Write rows to Arrow files of about `limit` tokens, and make these a data set, as `finish` does.
+
+    Files that are there, of a run that was killed, are kept.
+
+    Parameters:
+        folder: the data set's.
+        tokens: of each row.
+        limit: tokens in a file, a row more at most.
+        read: gives a range of the rows.
+        schema, digest, split: as for `finish`.
+        advance: is called with the number of tokens of each row that is there.
+    """
+    files: list[Path] = []
+
+    def told(rows: Iterable[Row]) -> Iterator[Row]:
+        for row in rows:
+            yield row
+            advance(row.counts.size)
+
+    for part in consecutive(tokens, limit) or [range(0)]:
+        files.append(folder / f"data-{len(files):05d}.arrow")
+        if files[-1].exists():
+            advance(sum(tokens[part.start : part.stop]))
+        else:
+            write_rows(files[-1], told(read(part)), schema)
+    finish(folder, files, schema, digest, split)
 
 
 def read_metadata(path: Path) -> dict[str, Any] | None:

@@ -58,6 +58,7 @@ UNITS = pa.schema(
     [
         *((name, pa.string()) for name in KEYS),
         ("unit", pa.int64()),  # which row of the counts
+        ("order", pa.int64()),  # of rows that were reordered: which row of the counts it was; else null
         *((name, pa.string() if kind is str else pa.float64()) for name, kind in UNIT_COLUMNS.items()),
         ("n_spikes", pa.int64()),
         ("rate", pa.float64()),  # Hz, over the whole session
@@ -156,7 +157,10 @@ def parse(content: bytes, schema: pa.Schema, where: str) -> pa.Table:
         BadInput: the file is damaged, or another table.
     """
     try:
-        return parquet.ParquetFile(pa.BufferReader(content)).read().select(schema.names).cast(schema)
+        found = parquet.ParquetFile(pa.BufferReader(content)).read()
+        if "order" in schema.names and "order" not in found.column_names:  # as neuralpile wrote it before there was one
+            found = found.append_column(schema.field("order"), pa.nulls(len(found), pa.int64()))
+        return found.select(schema.names).cast(schema)
     except (pa.ArrowException, OSError, KeyError) as error:
         expected = f"a table of {', '.join(schema.names)}"
         raise BadInput(where, expected, str(error), "build or merge again") from None
@@ -265,6 +269,12 @@ def stored(source: RowSource) -> Tables | None:
     """The tables of a data set, if it was built with tables."""
     units = source.units()
     return None if units is None else Tables(source.sessions(), units)
+
+
+def own_name(source: RowSource) -> str:
+    """What the tables of a data set that is not merged call it, whatever its folder is called."""
+    own = stored(source)
+    return own.sessions["source_dataset"][0].as_py() if own and len(own.sessions) else source.name
 
 
 def of(source: RowSource) -> Tables:
