@@ -26,7 +26,7 @@ from neuralpile.corpus.arrow import SPLITS
 from neuralpile.corpus.manifest import MANIFEST, CorpusManifest
 from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Row, RowSource, consecutive, to_record_batch
 from neuralpile.errors import BadInput
-from neuralpile.files import PARTIAL
+from neuralpile.files import PARTIAL, room_for
 from neuralpile.hub import card
 from neuralpile.hub.repository import DATA, Repository
 
@@ -313,7 +313,8 @@ def _staging(build: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             try:
-                yield folder
+                with room_for(folder):
+                    yield folder
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
     except Timeout:

@@ -7,8 +7,9 @@ Nothing is drawn one after another, so any process can compute any window, and a
 
 import copy
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple, Self, cast, get_args
 
 import numpy as np
@@ -29,6 +30,7 @@ MixBy = Literal["source_dataset", "animal", "area"]
 N_UNITS = 256  # in a window at most, if nothing else is wanted: 95 % of the published corpus' rows have fewer
 SIMILAR = 0.8  # packed windows have at least this share of the units of the largest one beside them
 VIEWED = 512  # files whose rows are kept as views at most: each is a file handle, of which systems give 1,024
+TOGETHER = 1_024  # windows whose places are computed together
 EPOCHS_KEPT = 4  # whose slots are in memory: 16 bytes a row each
 
 
@@ -207,13 +209,17 @@ class Windows:
         """Window `i` of the epoch. Raises IndexError."""
         if not -len(self) <= i < len(self):
             raise IndexError(i)
-        places = self._places(self._positions(np.array([i % len(self)])))
-        counts, units = self._cut(places, 0)
-        number = int(self._rows.number[places.row[0]])
-        names = self._names[number]
-        counts = np.ascontiguousarray(counts.T) if self.layout == "time" else counts
-        source = names.source_dataset or self.data_set.name
-        return Window(counts.astype(self.dtype, copy=False), units, int(places.start[0]), number, names, source)
+        return self._window(self._places(self._positions(np.array([i % len(self)]))), 0)
+
+    def __iter__(self) -> Iterator[Window]:
+        return self.iterate()
+
+    def iterate(self, first: int = 0) -> Iterator[Window]:
+        """The windows of the epoch in their order, from one number on; faster than one by one."""
+        for begin, end in pairwise([*range(first, len(self), TOGETHER), len(self)]):
+            places = self._places(self._positions(np.arange(begin, end)))
+            for k in range(end - begin):
+                yield self._window(places, k)
 
     def __getitems__(self, numbers: Sequence[int]) -> Batch:
         """What PyTorch's `DataLoader` calls for a batch; give it `collate_fn=lambda batch: batch`, or use `Stream`."""
@@ -307,6 +313,14 @@ class Windows:
     @property
     def _in_all(self) -> int:
         return int(self._quota.sum())
+
+    def _window(self, places: _Places, k: int) -> Window:
+        counts, units = self._cut(places, k)
+        counts = np.ascontiguousarray(counts.T) if self.layout == "time" else counts
+        number = int(self._rows.number[places.row[k]])
+        names = self._names[number]
+        source = names.source_dataset or self.data_set.name
+        return Window(counts.astype(self.dtype, copy=False), units, int(places.start[k]), number, names, source)
 
     def _check_options(
         self, temperature: float | None, weights: Mapping[str, float] | None, n_units: int | None
@@ -548,7 +562,7 @@ def _packed(bucket: Integers, tops: Integers, pack: int, windows: Integers) -> _
 
 def _local(data_set: str | RowSource) -> RowSource:
     """A data set on this machine; one on the Hub is downloaded."""
-    if not isinstance(data_set, str) and (data_set.folder is not None or isinstance(data_set, Pool)):
+    if not isinstance(data_set, str) and (isinstance(data_set, Pool) or data_set.folder is not None):
         return data_set
     if isinstance(data_set, ChosenRows):
         do = "give its name, and where= to Windows"
