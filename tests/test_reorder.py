@@ -19,10 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from neuralpile import catalog, figure_files
 from neuralpile.corpus import arrow, merge, ordered, rows, tables
 from neuralpile.corpus.rows import Row
 from neuralpile.corpus.split import SplitOptions
 from neuralpile.errors import BadInput
+from neuralpile.figures import rasters, view
 from neuralpile.open import open_data_set
 from neuralpile.training import reordered
 
@@ -251,6 +253,97 @@ def test_a_reordered_data_set_is_published_with_its_orders(corpus, build, tmp_pa
     assert units.equals(parquet.read_table(folder / "units.parquet"))
     assert "reordered" in json.loads(published["manifest.json"])
     assert "reorder_units.py --repo_name two" in published["README.md"].decode()
+
+
+# --- orders that are applied while rows are read ---
+
+
+@pytest.mark.parametrize("where", [None, "n_units > 7"])
+@pytest.mark.parametrize("split", [None, "train", "test"])
+def test_rows_in_an_order_are_those_of_the_reordered_data_set(reorder, build, monkeypatch, split, where):
+    reorder("--by", "rate")
+    monkeypatch.setattr(catalog, "BUILD", build)
+    expected = open_data_set("two-by-rate", split, where)
+    for order in ("rate", str(build / "two-by-rate"), str(build / "two-by-rate" / "orders.parquet")):
+        found = open_data_set("two", split, where, order)
+        assert found.names() == expected.names()
+        assert found.tokens() == expected.tokens()
+        assert found.splits == expected.splits
+        assert all(np.array_equal(a.counts, b.counts) for a, b in zip(found, expected, strict=True))
+        assert found.units().equals(expected.units())
+        assert found.sessions().equals(expected.sessions())
+        key = found.names()[0]
+        for one, other in zip(
+            found.session("y", "sub", "a") if where is None else [found.row(0)],
+            expected.session("y", "sub", "a") if where is None else [expected.row(0)],
+            strict=True,
+        ):
+            assert np.array_equal(one.counts, other.counts)
+        assert key.session_id == expected.row(0).session_id
+
+
+@pytest.mark.parametrize("by", ["similarity", "area"])
+def test_motifs_of_rows_in_an_order_are_those_of_the_reordered_data_set(reorder, build, tmp_path, by):
+    reorder("--by", by)
+    shape = ("--p_n", 3, "--p_t", 2)
+    for name, options in {
+        "there": ("--repo_name", f"two-by-{by}"),
+        "here": ("--repo_name", "two", "--order", by),
+        "folder": ("--repo_name", "two", "--order", build / f"two-by-{by}"),
+        "none": ("--repo_name", "two"),
+    }.items():
+        done = run(build, "extract_motifs.py", *shape, *options, "--out_dir", tmp_path / name)
+        assert done.returncode == 0, done.stderr
+    there, here, of_folder, unordered = (
+        parquet.read_table(next((tmp_path / name).glob("*.parquet"))) for name in ("there", "here", "folder", "none")
+    )
+    assert here.equals(there)
+    assert of_folder.equals(there)
+    assert not unordered.equals(there)
+
+
+def test_orders_of_other_rows_are_refused(reorder, build, tmp_path, monkeypatch):
+    monkeypatch.setattr(catalog, "BUILD", build)
+    with pytest.raises(BadInput, match=r"run: python reorder_units\.py --by rate --orders_only --repo_name .*two"):
+        open_data_set("two", order="rate")
+    reorder("--by", "rate", "--orders_only", "--where", "source_dataset = 'y'")
+    with pytest.raises(BadInput, match="x, sub, a: expected an order of its units"):
+        open_data_set("two", order=str(build / "two-by-rate"))
+    chosen = open_data_set("two", where="source_dataset = 'y'", order=str(build / "two-by-rate"))
+    assert {name.source_dataset for name in chosen.names()} == {"y"}
+    write_corpus(build / "two", 8)  # other rows: orders in the default folder are of what was there
+    with pytest.raises(BadInput, match="expected orders of these rows"):
+        open_data_set("two", order="rate")
+    with pytest.raises(BadInput, match=r"orders\.parquet: expected orders of units"):
+        open_data_set("two", order=str(tmp_path))
+
+
+def test_an_order_of_other_units_than_a_row_has_is_refused(corpus, build):
+    session = ordered.Orders(orders_of([1, 0]), {})
+    ordered.write(build / "orders.parquet", session)
+    source = open_data_set(str(build / "two"), where="session_id = 'c'")
+    table = session.table.set_column(2, "session_id", pa.array(["c"]))
+    ordered.write(build / "orders.parquet", ordered.Orders(table, {}))
+    with pytest.raises(BadInput, match="x, sub, c: expected an order of 8 units, found none"):
+        ordered.rows(source, build / "orders.parquet").row(0)
+
+
+def test_rasters_by_similarity_are_in_the_orders_of_sessions_where_these_are_made(reorder, build, monkeypatch):
+    monkeypatch.setattr(catalog, "BUILD", build)
+    opened, wanted = open_data_set("two"), view.View(seconds=float("inf"), sort="similarity")
+    drawn = []
+    monkeypatch.setattr(rasters, "draw_rows", lambda shown, *_: drawn.append(shown))
+    monkeypatch.setattr(figure_files, "save", lambda *_: None)
+    rasters.draw(opened, 9, 0, build, wanted)
+    reorder("--orders_only")
+    rasters.draw(opened, 9, 0, build, wanted)
+    lines = orders_in(build / "two-by-similarity")
+    before, after = drawn
+    for part in after:
+        line = lines[part.row.source_dataset, part.row.subject_id, part.row.session_id]
+        assert part.order.tolist() == line["order"]
+        assert "of the session" in part.label
+    assert any(a.order.tolist() != b.order.tolist() for a, b in zip(before, after, strict=True))
 
 
 # --- the file of orders ---

@@ -137,6 +137,11 @@ def whole(source: RowSource) -> RowSource:
     return found
 
 
+def unordered(source: RowSource) -> RowSource:
+    """The same rows with their units as they are stored: what does not depend on the order is read there."""
+    return source.source if isinstance(source, OrderedRows) else source
+
+
 def made(source: RowSource, by: str) -> Orders | None:
     """The orders that reorder_units.py made of all rows of a data set in its default folder; None if there are none."""
     path = default_folder(source.name, by) / FILE
@@ -169,6 +174,11 @@ def rows(source: RowSource, order: str | Path) -> "OrderedRows":
         where = ", ".join(min(missing))
         raise BadInput(where, "an order of its units", "none", "run reorder_units.py for these rows, or choose others")
     return found
+
+
+def resolved(order: str | None) -> str | None:
+    """An order as `rows` takes it, for another process: the name of a measure, or an absolute path."""
+    return order if order is None or order in MEASURES else str(Path(order).resolve())
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,15 @@ class Pool:
         """A row that is in memory."""
         return self.held[i]
 
+    @property
+    def n_files(self) -> int:
+        """Number of files: none, as the rows are in memory."""
+        return 0
+
+    def in_any_order(self) -> "Pool":
+        """The same rows: those in memory can be read in any order."""
+        return self
+
     def shapes(self) -> npt.NDArray[np.int64]:
         """Units and bins of each row of the data set: (rows, 2); 0 for those that are not in memory."""
         found = np.zeros((len(self), 2), np.int64)

@@ -7,16 +7,17 @@ Nothing is drawn one after another, so any process can compute any window, and a
 
 import copy
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple, Self, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from neuralpile.corpus.chosen import ChosenRows
-from neuralpile.corpus.rows import Names, RowSource
-from neuralpile.corpus.store import LocalRows
+from neuralpile.corpus.ordered import OrderedRows
+from neuralpile.corpus.rows import LocalSource, Names, RowSource
 from neuralpile.errors import BadInput
 from neuralpile.open import is_repository, open_data_set
 from neuralpile.training import selection
@@ -29,6 +30,7 @@ MixBy = Literal["source_dataset", "animal", "area"]
 N_UNITS = 256  # in a window at most, if nothing else is wanted: 95 % of the published corpus' rows have fewer
 SIMILAR = 0.8  # packed windows have at least this share of the units of the largest one beside them
 VIEWED = 512  # files whose rows are kept as views at most: each is a file handle, of which systems give 1,024
+TOGETHER = 1_024  # windows whose places are computed together
 EPOCHS_KEPT = 4  # whose slots are in memory: 16 bytes a row each
 
 
@@ -178,15 +180,17 @@ class Windows:
         bin_size: float | None = None,
         locality: int | None = None,
     ) -> None:
-        self.data_set = _local(data_set)
+        self._source = _local(data_set)
+        self.data_set: RowSource = self._source
         self.n_bins, self.n_units, self.pack, self.seed = n_bins, n_units if pack is None else None, pack, seed
         self.shuffle, self.jitter, self.layout, self.locality = shuffle, jitter, layout, locality
         self.units: Units = units or ("random" if jitter else "all")
         self._check_options(temperature, weights, n_units)
         self.dtype = np.dtype(dtype or (np.uint8 if bin_size is None else np.uint16))
         self._names = self.data_set.names()
+        self._in_parts = self._source.in_any_order()
         self._views: dict[int, npt.NDArray[np.uint8]] = {}  # of rows: to take one anew takes longer than a window
-        self._keeps_views = _n_files(self.data_set) <= VIEWED
+        self._keeps_views = self._source.n_files <= VIEWED
         numbers = selection.select(self.data_set, self._names, split, where, exclude_evaluation)
         self._rows = self._shaped(numbers, bin_size)
         self._groups, self._group = self._grouped(mix_by if weights or temperature is not None or cap else None)
@@ -207,13 +211,17 @@ class Windows:
         """Window `i` of the epoch. Raises IndexError."""
         if not -len(self) <= i < len(self):
             raise IndexError(i)
-        places = self._places(self._positions(np.array([i % len(self)])))
-        counts, units = self._cut(places, 0)
-        number = int(self._rows.number[places.row[0]])
-        names = self._names[number]
-        counts = np.ascontiguousarray(counts.T) if self.layout == "time" else counts
-        source = names.source_dataset or self.data_set.name
-        return Window(counts.astype(self.dtype, copy=False), units, int(places.start[0]), number, names, source)
+        return self._window(self._places(self._positions(np.array([i % len(self)]))), 0)
+
+    def __iter__(self) -> Iterator[Window]:
+        return self.iterate()
+
+    def iterate(self, first: int = 0) -> Iterator[Window]:
+        """The windows of the epoch in their order, from one number on; faster than one by one."""
+        for begin, end in pairwise([*range(first, len(self), TOGETHER), len(self)]):
+            places = self._places(self._positions(np.arange(begin, end)))
+            for k in range(end - begin):
+                yield self._window(places, k)
 
     def __getitems__(self, numbers: Sequence[int]) -> Batch:
         """What PyTorch's `DataLoader` calls for a batch; give it `collate_fn=lambda batch: batch`, or use `Stream`."""
@@ -308,6 +316,14 @@ class Windows:
     def _in_all(self) -> int:
         return int(self._quota.sum())
 
+    def _window(self, places: _Places, k: int) -> Window:
+        counts, units = self._cut(places, k)
+        counts = np.ascontiguousarray(counts.T) if self.layout == "time" else counts
+        number = int(self._rows.number[places.row[k]])
+        names = self._names[number]
+        source = names.source_dataset or self.data_set.name
+        return Window(counts.astype(self.dtype, copy=False), units, int(places.start[k]), number, names, source)
+
     def _check_options(
         self, temperature: float | None, weights: Mapping[str, float] | None, n_units: int | None
     ) -> None:
@@ -341,7 +357,7 @@ class Windows:
 
     def _shaped(self, numbers: Integers, bin_size: float | None) -> _Rows:
         """The rows that have units and bins, and their shapes."""
-        n_units, n_bins = _shapes(self.data_set)[numbers].T
+        n_units, n_bins = self._source.shapes()[numbers].T
         summed = selection.bins_summed(self.data_set, [self._names[i] for i in numbers.tolist()], bin_size)
         some = (n_units > 0) & (n_bins >= summed)
         if not some.any():
@@ -490,7 +506,7 @@ class Windows:
         """The counts of a row, a view of its file; pages that were read can be taken back by the system."""
         found = self._views.get(number)
         if found is None:
-            found = self.data_set.row(number).counts
+            found = self._in_parts.row(number).counts
             if self._keeps_views:
                 self._views[number] = found
         return found
@@ -546,34 +562,21 @@ def _packed(bucket: Integers, tops: Integers, pack: int, windows: Integers) -> _
     return _Pack(np.argsort(bucket, kind="stable"), tops, each, ends, np.cumsum([0, *-(-windows // each)]))
 
 
-def _local(data_set: str | RowSource) -> RowSource:
+def _local(data_set: str | RowSource) -> LocalSource:
     """A data set on this machine; one on the Hub is downloaded."""
-    if not isinstance(data_set, str) and (data_set.folder is not None or isinstance(data_set, Pool)):
-        return data_set
+    if isinstance(data_set, OrderedRows):
+        do = "write the rows in this order with reorder_units.py, and give their folder"
+        raise BadInput(data_set.name, "rows as they are stored", "rows in another order of units", do)
+    if not isinstance(data_set, str) and (isinstance(data_set, Pool) or data_set.folder is not None):
+        return cast(LocalSource, data_set)
     if isinstance(data_set, ChosenRows):
         do = "give its name, and where= to Windows"
         raise BadInput(data_set.name, "a data set", "chosen rows of one on the Hub", do)
     if isinstance(data_set, str) and not is_repository(data_set):
-        return open_data_set(data_set)
+        return cast(LocalSource, open_data_set(data_set))
     from neuralpile.hub import cache  # imports the Hub's clients, which takes two seconds
 
     return cache.downloaded(data_set if isinstance(data_set, str) else data_set.name)
-
-
-def _shapes(rows: RowSource) -> npt.NDArray[np.int64]:
-    """Units and bins of each row of a data set on this machine, or in memory: (rows, 2)."""
-    if isinstance(rows, ChosenRows):
-        return _shapes(rows.source)[rows.numbers]
-    return cast(LocalRows | Pool, rows).shapes()
-
-
-def _n_files(rows: RowSource) -> int:
-    """The number of files of a data set on this machine."""
-    if isinstance(rows, ChosenRows):
-        return _n_files(rows.source)
-    if isinstance(rows, Pool):
-        return 0
-    return sum(len(files) for files in cast(LocalRows, rows).files.values())
 
 
 def _word(value: Any) -> str:
