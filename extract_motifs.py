@@ -19,6 +19,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--p_t", type=cli.positive_int, required=True, help="bins of a patch")
     cli.add_reference(parser, catalog.PILE)
     cli.add_where(parser)
+    parser.add_argument(
+        "--order",
+        metavar="ORDER",
+        help="units in the order that reorder_units.py made: similarity, rate, area, or the folder of its result",
+    )
     parser.add_argument("--top", type=cli.positive_int, default=16, help="motifs in the figure")
     parser.add_argument(
         "--rank_by",
@@ -41,11 +46,12 @@ def main() -> int:
     given = parse()
     memory = limits.within_limit(given.memory or cli.machine_memory() // 4)
     matplotlib_folder.choose()
+    from neuralpile.corpus import ordered
     from neuralpile.motifs import cluster, extract, run, summary  # takes a second, which --help need not wait for
     from neuralpile.open import open_data_set
 
     hub = options.hub(given)
-    opened = partial(open_data_set, where=given.where)
+    opened = partial(open_data_set, where=given.where, order=ordered.resolved(given.order))
     data_set = opened(given.repo_name)
     count: run.Count = partial(extract.extract, data_set, jobs=given.jobs)
     if given.scheduler:

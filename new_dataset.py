@@ -58,7 +58,8 @@ def main() -> int:
     path = os.pathsep.join(filter(None, [str(catalog.ROOT), os.environ.get("PYTHONPATH")]))
     status = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=False).returncode
     if status:
-        print(f"the first session could not be built; correct {shown} and run it again", file=sys.stderr)
+        wrong = "the first session could not be built: correct what the line above names, then run"
+        print(wrong, shlex.join(["python", shown, "--max_files", "1"]), file=sys.stderr)
         return 1
     from neuralpile.figures import checks  # after the build: these import matplotlib and datasets
     from neuralpile.open import open_data_set

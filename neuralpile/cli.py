@@ -16,6 +16,7 @@ from typing import SupportsIndex
 
 from neuralpile import interrupt
 from neuralpile.errors import BadInput, printable
+from neuralpile.files import FULL
 
 
 def parser(description: str, example: str) -> argparse.ArgumentParser:
@@ -197,6 +198,15 @@ def percent(part: float, whole: float = 1.0) -> str:
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text}%"
 
 
+def _in_words(error: OSError) -> BadInput:
+    """The line about an error of the system that nothing closer to it has named."""
+    found = os.strerror(error.errno) if error.errno else str(error) or "an error of the system"
+    if error.errno in FULL:
+        return BadInput(error.filename or "standard output", "room to write it", found, FULL[error.errno])
+    do = "check the path, its permissions and the disk"
+    return BadInput(error.filename or "a file or a connection", "to use it", found, do)
+
+
 def run(main: Callable[[], int]) -> None:
     """Run a script's main function and exit with its status.
 
@@ -217,8 +227,7 @@ def run(main: Callable[[], int]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     except OSError as error:
-        line = " ".join(str(error).split())
-        print(f"error: {printable(line)}; check the path, its permissions and the free space", file=sys.stderr)
+        print(f"error: {_in_words(error)}", file=sys.stderr)
         status = 2
     except MemoryError as error:
         print(f"error: not enough memory: {printable(error)}", file=sys.stderr)

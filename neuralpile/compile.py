@@ -53,16 +53,26 @@ class _Compiled(Generic[P, R]):
     def _make(self) -> Callable[P, R]:
         with self._lock:
             if self._made is None:
-                import numba
-
-                try:
-                    self._made = numba.njit(cache=True, nogil=True)(self._function)
-                except RuntimeError:  # numba found no folder that it can write to
-                    self._made = numba.njit(nogil=True)(self._function)
-                # What this function calls must be numba's as well.
                 names: dict[str, Any] = self._function.__globals__
-                for name, value in list(names.items()):
-                    if isinstance(value, _Compiled):
-                        names[name] = value._make()
+                named = {name: value for name, value in list(names.items()) if isinstance(value, _Compiled)}
+                own = [self, *(value for value in named.values() if value._function.__globals__ is names)]
+                for value in named.values():
+                    if value not in own:  # of another module: what it calls is numba's first
+                        value._make()
+                made = {id(value): value._made or _numba(value._function) for value in [*named.values(), self]}
+                # What a function calls must be numba's when another thread finds it: all names change at once.
+                names.update({name: made[id(value)] for name, value in named.items()})
+                for value in own:
+                    value._made = made[id(value)]
             assert self._made is not None
             return self._made
+
+
+def _numba(function: Callable[..., Any]) -> Any:
+    """The function as numba compiles it on its first call."""
+    import numba
+
+    try:
+        return numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # numba found no folder that it can write to
+        return numba.njit(nogil=True)(function)

@@ -32,6 +32,10 @@ class BadInput(Exception):
         return printable(" ".join(text.split()))  # one line, whatever a library's message contains
 
 
+class DiskFull(BadInput):
+    """There is no room to write a file. Nothing else can be written either."""
+
+
 class Mismatch(Exception):
     """A value is not what it must be. Raised where the file and the remedy are not known; callers add them.
 

@@ -9,12 +9,29 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, DiskFull
 
 PARTIAL = ".partial"  # suffix of files and folders that are not finished
 JOB = ".job"  # in an unfinished folder: what it is being filled with
 # Some network and FUSE file systems refuse fsync, most of them for folders only: fsync(2), "fd does not support it"
 NO_FSYNC = (errno.EINVAL, errno.ENOTSUP)
+FULL = {  # what to do about a write that failed for want of room
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room: your quota is used up",
+    errno.EFBIG: "make room on the disk, or raise the limit on the size of files (ulimit -f)",
+}
+
+
+@contextmanager
+def room_for(path: Path) -> Iterator[None]:
+    """Name the file or folder that a full disk kept this block from writing. Raises DiskFull."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        do = f"{FULL[error.errno]}; then run the same command again"
+        raise DiskFull(path, "room to write it", os.strerror(error.errno), do) from None
 
 
 @contextmanager
@@ -24,17 +41,21 @@ def whole_file(path: Path) -> Iterator[Path]:
     Gives a temporary path beside `path` to write to. When the block ends without an error, the file is flushed to disk
     and renamed. No two processes share a temporary path, so a process that outlives a killed run cannot spoil the next
     run's file.
+
+    Raises:
+        DiskFull: there is no room for it.
     """
     path = path.resolve()
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
-    try:
-        yield partial
-        _to_disk(partial)
-        partial.replace(path)
-        _to_disk(path.parent)
-    finally:
-        partial.unlink(missing_ok=True)
+    with room_for(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+            _to_disk(partial)
+            partial.replace(path)
+            _to_disk(path.parent)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -47,11 +68,13 @@ def whole_folder(path: Path, job: str = "") -> Iterator[Path]:
 
     Raises:
         BadInput: another process is filling the folder.
+        DiskFull: there is no room for it.
     """
     path = path.resolve()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(path):
-        yield from _fill(path, job)
+    with room_for(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(path):
+            yield from _fill(path, job)
 
 
 def remove_replaced(path: Path) -> None:

@@ -6,14 +6,16 @@ from functools import cache
 from pathlib import Path
 
 from neuralpile import catalog
-from neuralpile.corpus import chosen, store
+from neuralpile.corpus import chosen, ordered, store
 from neuralpile.corpus.rows import RowSource
 from neuralpile.errors import BadInput, printable
 
 REPORT = "report.json"  # what a build holds, and which files could not be built; written by `build.record`
 
 
-def open_data_set(reference: str, split: str | None = None, where: str | None = None) -> RowSource:
+def open_data_set(
+    reference: str, split: str | None = None, where: str | None = None, order: str | None = None
+) -> RowSource:
     """Open a data set or a merged corpus, on this machine or on the Hub.
 
     If some sessions of a local build could not be built, a warning is printed once.
@@ -23,13 +25,15 @@ def open_data_set(reference: str, split: str | None = None, where: str | None = 
         split: only the rows of this split, such as `train`; by default those of all splits.
         where: only the rows of sessions that this expression selects, in SQL over the columns of the table of sessions
             and `area`: `area = 'M1' and n_units >= 64`. See `corpus.tables.where`.
+        order: units in the order that reorder_units.py made: `similarity`, `rate` or `area`, or the folder of its
+            result. See `corpus.ordered.rows`.
 
     Returns:
         Its rows. `row(i)` gives one of them, iterating gives all, `session(…)` those of a session in order of time.
 
     Raises:
         BadInput: there is no such data set or split, it is not finished, or it has no spike counts; the expression is
-            none, or selects nothing.
+            none, or selects nothing; or there is no such order.
 
     Example:
         >>> open_data_set("no-such-data-set")
@@ -40,7 +44,8 @@ def open_data_set(reference: str, split: str | None = None, where: str | None = 
     if rows.folder:
         _warn_of_failed(rows.folder)
     chosen_rows = rows if where is None else chosen.where(rows, where)
-    return chosen_rows if split is None else chosen_rows.only(split)
+    of_split = chosen_rows if split is None else chosen_rows.only(split)
+    return of_split if order is None else ordered.rows(of_split, order)
 
 
 def _opened(reference: str) -> RowSource:

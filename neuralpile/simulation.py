@@ -367,11 +367,7 @@ def _main(folder: Path, sessions: Mapping[str, tuple[int, float]], simulate: Cal
         identifier = f"{name} {path.stem} seed {given.seed}"
         kept = is_written(path, identifier)
         if not kept:
-            try:
-                simulate(path, n_units, seconds, [given.seed, *f"{name} {path.stem}".encode()], identifier)
-            except OSError as error:
-                do = "make room there, or give another --data_dir"
-                raise BadInput(path, "a file that can be written", error.strerror or str(error), do) from None
+            simulate(path, n_units, seconds, [given.seed, *f"{name} {path.stem}".encode()], identifier)
             written += 1
         n_bytes = path.stat().st_size
         size += n_bytes

@@ -38,7 +38,8 @@ def test_what_an_encoding_does_not_have_is_written_as_escapes(encoding):
             "BadInput('a\\x1b[2J.nwb', 'spikes', 'none', 'look')",
             r"error: a\x1b[2J.nwb: expected spikes, found none",
         ),
-        ("OSError(28, 'No space left on device', 'b\\x1bc')", "error: [Errno 28] No space left on device: 'b"),
+        ("OSError(28, 'No space left on device', 'b\\x1bc')", r"error: b\x1bc: expected room to write it, found No"),
+        ("OSError(13, 'Permission denied', 'b')", "error: b: expected to use it, found Permission denied; check"),
         ("MemoryError('8 GB')", "error: not enough memory: 8 GB"),
     ],
 )

@@ -53,3 +53,51 @@ def test_functions_compile_where_neither_the_code_nor_the_home_folder_can_be_wri
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "[[1, 1, 1]]\n"
     assert not list(tmp_path.rglob("*.nbi"))
+
+
+MODULE = """
+from neuralpile.compile import compiled
+
+@compiled
+def called(n: int) -> int:
+    return n + 1
+
+@compiled
+def calls(n: int) -> int:
+    return called(n)
+"""
+IN_THREADS = """
+import threading, time
+import numba
+njit = numba.njit
+njit(lambda n: n + 1)(1)  # what numba does once
+def slowly(*functions, **options):
+    if "cache" not in options:  # numba itself
+        return njit(*functions, **options)
+    def made(function):
+        time.sleep(0.8 * (function.__name__ == "called"))
+        return njit(nogil=True)(function)
+    return made
+numba.njit = slowly
+import module
+failed, together = [], threading.Barrier(3)
+def call(delay):
+    together.wait()
+    time.sleep(delay)
+    try:
+        assert module.calls(1) == 2
+    except Exception as error:
+        failed.append(error)
+threads = [threading.Thread(target=call, args=(delay,)) for delay in (0, 0.3, 0.6)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(failed)
+"""
+
+
+@pytest.mark.slow
+def test_threads_that_call_a_function_first_at_the_same_time_find_it_and_what_it_calls_compiled(tmp_path):
+    (tmp_path / "module.py").write_text(MODULE)
+    env = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
+    done = subprocess.run([sys.executable, "-c", IN_THREADS], env=env, capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr

@@ -332,7 +332,7 @@ def test_a_full_disk_ends_a_download_in_one_line(name, tmp_path):
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
     )
     assert run.returncode == 2
-    assert re.match(r"error: \S+\.nwb: expected a file that can be written, found File too large; make", run.stderr)
+    assert re.match(r"error: \S+\.nwb: expected room to write it, found File too large; make", run.stderr)
     assert run.stderr.count("\n") == 1
     assert files(tmp_path) == []
 

@@ -17,6 +17,7 @@ import requests
 
 from neuralpile.acquire.archives import RemoteFile
 from neuralpile.errors import BadInput
+from neuralpile.files import FULL
 from neuralpile.http_client import WEB_PAGE, HttpClient, Stopped, TemporaryFailure, host_of, web_page
 
 PART = ".part"  # suffix of a file that is on its way
@@ -86,10 +87,7 @@ def check_space(folder: Path, n_bytes: int) -> None:
 
 def cannot_write(path: str, error: OSError) -> BadInput:
     """The error for a file that cannot be written."""
-    do = {
-        errno.ENOSPC: "make room on the disk",
-        errno.EDQUOT: "make room: your quota is used up",
-        errno.EFBIG: "make room on the disk, or raise the limit on the size of files",
+    remedies = FULL | {
         errno.EACCES: "check the permissions of its folder",
         errno.EPERM: "check the permissions of its folder",
         errno.EROFS: "use another --data_dir",
@@ -97,7 +95,8 @@ def cannot_write(path: str, error: OSError) -> BadInput:
         errno.EEXIST: "move the file away that has the name of a folder",
         errno.EISDIR: "move the folder away that has the name of the file",
         errno.ENAMETOOLONG: "use a --data_dir with a shorter path",
-    }.get(error.errno or 0, "check the disk")
+    }
+    do = remedies.get(error.errno or 0, "check the disk")
     return BadInput(path, "to write it", error.strerror or "an error", f"{do}; then run the same command again")
 
 

@@ -24,7 +24,7 @@ from neuralpile.build.session import Task, code_digest
 from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus import rows
 from neuralpile.corpus.manifest import MANIFEST, Manifest
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, DiskFull
 from neuralpile.recordings.hdf5 import Recording
 from neuralpile.spikes.session import Options
 
@@ -56,6 +56,7 @@ def build(
 
     Raises:
         BadInput: another build is at work in the folder, no session has rows, or `strict` and a bad recording.
+        DiskFull: there is no room for the rows. What is built is kept.
     """
     out_dir = out_dir.absolute()  # workers may have another working directory
     with _locked(out_dir, data_set.name):
@@ -72,7 +73,7 @@ def build(
                 for task, result in results:
                     if isinstance(result, SessionFacts):
                         done[task.path] = result
-                    elif strict:
+                    elif strict or isinstance(result, DiskFull):
                         raise result
                     else:
                         failed[task.path] = str(result)

@@ -1,11 +1,10 @@
 """The tables of sessions and units of a build, from what is kept with the rows of its sessions."""
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import msgspec
 import pyarrow as pa
 
 from neuralpile.build.record import SessionFacts
@@ -28,22 +27,36 @@ def of_build(
         checksums: of the recordings, by their paths in the data set.
     """
     lines: list[dict[str, Any]] = []
-    units = [tables.UNITS.empty_table()]
+    units: list[dict[str, Any]] = []
     for facts, path in sessions:
         width = facts.bin_size or bin_size
         lines.append(tables.known_of(info.name, info, facts.subject_id, facts.session_id) | _counted(facts, width))
         lines[-1]["digest"] = checksums.get(facts.file)
         kept = (arrow.read_metadata(path) or {}).get("units", {})
-        units.append(_units(info.name, facts, kept, width))
+        units += _units(info.name, facts, kept, width)
         if areas := [area for area in dict.fromkeys(kept.get("area", [])) if area is not None]:
             lines[-1]["areas"] = areas
-    return pa.Table.from_pylist(lines, tables.SESSIONS), pa.concat_tables(units).combine_chunks()
+    return _table(lines, tables.SESSIONS), _table(units, tables.UNITS)
+
+
+def _table(lines: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """A table of these lines, at least one.
+
+    They go through JSON, because pyarrow imports pandas before it looks at a Python list, which takes as long as
+    building a small session.
+    """
+    from pyarrow import json
+
+    content = msgspec.json.Encoder().encode_lines(lines)
+    whole = json.ReadOptions(use_threads=False, block_size=len(content))
+    as_stated = json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
+    return json.read_json(pa.BufferReader(content), whole, as_stated)
 
 
 def _counted(facts: SessionFacts, bin_size: float) -> dict[str, Any]:
     """The columns of a session that are counted, or stated by its recording."""
     return {
-        "start_time": facts.start_time and datetime.fromisoformat(facts.start_time),
+        "start_time": facts.start_time,
         "bin_size": bin_size,
         "n_units": facts.units,
         "n_bins": facts.bins,
@@ -56,17 +69,10 @@ def _counted(facts: SessionFacts, bin_size: float) -> dict[str, Any]:
     }
 
 
-def _units(name: str, facts: SessionFacts, kept: Mapping[str, list[Any]], bin_size: float) -> pa.Table:
+def _units(name: str, facts: SessionFacts, kept: Mapping[str, list[Any]], bin_size: float) -> Iterator[dict[str, Any]]:
     """The lines of a session's units. `kept` is what the session's Arrow file has of them, as columns."""
-    n_spikes = np.array(kept["n_spikes"], np.int64)
-    columns: dict[str, Any] = {
-        "source_dataset": [name] * facts.units,
-        "subject_id": [facts.subject_id] * facts.units,
-        "session_id": [facts.session_id] * facts.units,
-        "unit": np.arange(facts.units),
-        **kept,
-        "n_spikes": n_spikes,
-        "rate": n_spikes / (facts.bins * bin_size),
-        "alive": n_spikes > 0,
-    }
-    return pa.table([columns.get(field.name, [None] * facts.units) for field in tables.UNITS], schema=tables.UNITS)
+    names = {"source_dataset": name, "subject_id": facts.subject_id, "session_id": facts.session_id}
+    seconds = facts.bins * bin_size
+    for unit, values in enumerate(zip(*kept.values(), strict=True)):
+        line = names | {"unit": unit} | dict(zip(kept, values, strict=True))
+        yield line | {"rate": line["n_spikes"] / seconds, "alive": line["n_spikes"] > 0}

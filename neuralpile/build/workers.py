@@ -183,9 +183,9 @@ def _attempt(read: Read, task: Task) -> Result:
     try:
         return build_session(read, task)
     except BadInput as error:
-        return BadInput(str(error.where), error.expected, error.found, error.do)
+        return type(error)(str(error.where), error.expected, error.found, error.do)
     except OSError as error:
-        do = "check the file, the disk's free space and permissions; then run again"
+        do = "check the file and the permissions; then run again"
         return BadInput(str(task.source), "to read it and to write its rows", str(error), do)
     except MemoryError as error:
         found, do = str(error) or "too little", "use fewer --jobs, or a larger --bin_size"

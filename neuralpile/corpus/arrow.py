@@ -5,21 +5,34 @@ and `dataset_dict.json` of Hugging Face `datasets` (`Dataset.save_to_disk`), whi
 """
 
 import json
+import mmap
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+from pyarrow import parquet
 
 from neuralpile.corpus.manifest import MANIFEST as MANIFEST
-from neuralpile.corpus.rows import Row, to_record_batch
+from neuralpile.corpus.rows import COUNTS, Names, Row, consecutive, to_record_batch, values_of
 from neuralpile.files import whole_file, write_text
 
 METADATA = b"neuralpile"  # key of what is kept in the schema of an Arrow file
 INFO = "dataset_info.json"
 SPLITS = "dataset_dict.json"  # names the splits of a data set that has several
 STATE = "state.json"  # names the data files; without it, the data set is not finished
+INDEX = "index.parquet"  # names and sizes of the rows, and where they are: a data set opens without reading its rows
+OUTLINE = pa.schema(
+    [
+        ("offset", pa.int64()),  # in the file, of the record batch that the row is in, in bytes
+        ("units", pa.int64()),
+        ("tokens", pa.int64()),
+        *((name, pa.string()) for name in Names._fields),
+    ]
+)
 
 
 def parse_manifest(content: bytes) -> dict[str, Any] | None:
@@ -67,6 +80,44 @@ def write_rows(
             os.utime(partial, ns=(modified_ns, modified_ns))
 
 
+def write_shards(
+    folder: Path,
+    tokens: Sequence[int],
+    limit: int,
+    read: Callable[[range], Iterable[Row]],
+    schema: pa.Schema,
+    digest: str,
+    split: str,
+    advance: Callable[[int], object],
+) -> None:
+    """Write rows to Arrow files of about `limit` tokens, and make these a data set, as `finish` does.
+
+    Files that are there, of a run that was killed, are kept.
+
+    Parameters:
+        folder: the data set's.
+        tokens: of each row.
+        limit: tokens in a file, a row more at most.
+        read: gives a range of the rows.
+        schema, digest, split: as for `finish`.
+        advance: is called with the number of tokens of each row that is there.
+    """
+    files: list[Path] = []
+
+    def told(rows: Iterable[Row]) -> Iterator[Row]:
+        for row in rows:
+            yield row
+            advance(row.counts.size)
+
+    for part in consecutive(tokens, limit) or [range(0)]:
+        files.append(folder / f"data-{len(files):05d}.arrow")
+        if files[-1].exists():
+            advance(sum(tokens[part.start : part.stop]))
+        else:
+            write_rows(files[-1], told(read(part)), schema)
+    finish(folder, files, schema, digest, split)
+
+
 def read_metadata(path: Path) -> dict[str, Any] | None:
     """The metadata that `write_rows` kept in an Arrow file; None if there is no such file, or no such metadata."""
     try:
@@ -81,7 +132,8 @@ def finish(folder: Path, files: Sequence[Path], schema: pa.Schema, digest: str, 
     """Make Arrow files of a folder a data set for `datasets.load_from_disk`. The same rows give the same bytes.
 
     Beside what `datasets` writes, `state.json` has the rows and bytes of each file. With these a data set is opened
-    without opening its files, and a file that was damaged since is noticed.
+    without opening its files, and a file that was damaged since is noticed. `index.parquet` has the names and sizes of
+    the rows, and where they are.
 
     Parameters:
         folder: the data set's.
@@ -92,10 +144,14 @@ def finish(folder: Path, files: Sequence[Path], schema: pa.Schema, digest: str, 
     """
     info = {"citation": "", "description": "", "features": _features(schema), "homepage": "", "license": ""}
     write_text(folder / INFO, json.dumps(info, indent=2))
+    counted = [_count_rows(file) for file in files]
+    (folder / INDEX).unlink(missing_ok=True)
+    if schema.field(0).type == COUNTS:
+        counted = _write_index(folder / INDEX, files, digest[:16])
     state: dict[str, Any] = {
         "_data_files": [
-            {"filename": file.relative_to(folder).as_posix(), "rows": _count_rows(file), "bytes": file.stat().st_size}
-            for file in files
+            {"filename": file.relative_to(folder).as_posix(), "rows": rows, "bytes": file.stat().st_size}
+            for file, rows in zip(files, counted, strict=True)
         ],
         "_fingerprint": digest[:16],
         "_format_columns": None,
@@ -105,6 +161,69 @@ def finish(folder: Path, files: Sequence[Path], schema: pa.Schema, digest: str, 
         "_split": split,
     }
     write_text(folder / STATE, json.dumps(state, indent=2, sort_keys=True))
+
+
+def mapped(path: Path, in_order: bool = True) -> mmap.mmap:
+    """A file in memory; if it is not read in order, the system reads only the pages that are used.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is empty.
+    """
+    with path.open("rb") as file:
+        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    if not in_order and hasattr(pages, "madvise"):
+        pages.madvise(mmap.MADV_RANDOM)
+    return pages
+
+
+def outline(path: Path) -> pa.Table:
+    """Names and sizes of the rows of an Arrow file, and where they are, of the schema `OUTLINE`.
+
+    Of the counts, only the offsets are read. Raises pyarrow's errors, OSError and ValueError: the file is damaged.
+    """
+    source = pa.BufferReader(pa.py_buffer(mapped(path, in_order=False)))
+    reader = pa.ipc.open_stream(source)
+    parts: dict[str, list[Any]] = {name: [] for name in OUTLINE.names}
+    offset = source.tell()
+    for batch in reader:
+        batch.validate(full=True)
+        counts = batch.column("spike_counts")
+        of_units, of_rows = values_of(counts.values.offsets), values_of(counts.offsets)
+        parts["offset"].append(np.full(len(batch), offset, np.int64))
+        parts["units"].append(np.diff(of_rows).astype(np.int64))
+        parts["tokens"].append(np.diff(of_units[of_rows]).astype(np.int64))
+        for name in Names._fields:
+            absent = name not in batch.schema.names
+            parts[name] += [None] * len(batch) if absent else batch.column(name).to_pylist()
+        offset = source.tell()
+    arrays = [
+        pa.array(its, pa.string()) if name in Names._fields else pa.array(_joined(its)) for name, its in parts.items()
+    ]
+    return pa.table(arrays, schema=OUTLINE)
+
+
+def _joined(parts: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def _write_index(path: Path, files: Sequence[Path], fingerprint: str) -> list[int]:
+    """Write the outlines of files, one after another. Returns the number of rows of each."""
+    outlines = [outline(file) for file in files]
+    table = pa.concat_tables([OUTLINE.empty_table(), *outlines]).replace_schema_metadata({METADATA: fingerprint})
+    with whole_file(path) as partial:
+        parquet.write_table(table.combine_chunks(), partial, compression="zstd", write_page_checksum=True)
+    return [len(its) for its in outlines]
+
+
+def read_index(folder: Path, fingerprint: str) -> pa.Table | None:
+    """The outlines of the files of a data set, one after another; None if it has none that belongs to its rows."""
+    try:
+        content = pa.BufferReader((folder / INDEX).read_bytes())
+        found = parquet.ParquetFile(content, page_checksum_verification=True).read()
+        stated = (found.schema.metadata or {}).get(METADATA)
+        return found.cast(OUTLINE) if stated == fingerprint.encode() else None
+    except (OSError, pa.ArrowException, ValueError):
+        return None
 
 
 def _features(schema: pa.Schema) -> dict[str, Any]:

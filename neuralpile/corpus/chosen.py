@@ -2,17 +2,17 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from neuralpile.corpus import tables
-from neuralpile.corpus.rows import Names, Row, RowSource, check_split, find_session, sessions_of
+from neuralpile.corpus.rows import LocalSource, Names, Row, RowSource, check_split, find_session, sessions_of
 from neuralpile.errors import BadInput
 
 
@@ -69,6 +69,23 @@ class ChosenRows:
         """Tokens in each row."""
         tokens = self.source.tokens()
         return [tokens[i] for i in self.numbers.tolist()]
+
+    def shapes(self) -> npt.NDArray[np.int64]:
+        """Units and bins of each row of a data set on this machine: (rows, 2)."""
+        return self._local.shapes()[self.numbers]
+
+    @property
+    def n_files(self) -> int:
+        """Number of files of a data set on this machine."""
+        return self._local.n_files
+
+    def in_any_order(self) -> "ChosenRows":
+        """The same rows of a data set on this machine, for readers of parts of rows in any order."""
+        return replace(self, source=self._local.in_any_order())
+
+    @property
+    def _local(self) -> LocalSource:
+        return cast(LocalSource, self.source)
 
     def row(self, i: int) -> Row:
         """Row `i`, counted over all splits in order. Raises BadInput if it holds no spike counts."""

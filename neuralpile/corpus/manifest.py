@@ -104,6 +104,7 @@ class CorpusManifest:
             evaluation data.
         evaluation: tokens of the training split that are evaluation data, by benchmark; 0 for those that it is free
             of, by the list `data/evaluation.toml`. None in corpora of versions before 0.3.0.
+        reordered: how reorder_units.py made the orders of the units; None where it did not.
     """
 
     version: str
@@ -111,6 +112,7 @@ class CorpusManifest:
     components: dict[str, Component]
     rules: str = ""
     evaluation: dict[str, int] | None = None
+    reordered: dict[str, Any] | None = None
 
     @classmethod
     def read(cls, folder: Path) -> "CorpusManifest | None":

@@ -158,25 +158,15 @@ def _check_named(parts: Sequence[Part], options: SplitOptions) -> None:
 def _write(order: _Order, folder: Path, job: str, splits: Sequence[str]) -> None:
     """Write the shards of all splits that are not there yet."""
     with _bar("merge", int(order.sizes[order.order].sum())) as bar:
-
-        def made(numbers: npt.NDArray[np.int64]) -> Iterator[Row]:
-            for number in numbers.tolist():
-                row = order.row(number)
-                yield row
-                bar.update(row.counts.size)
-
         for i, name in enumerate(splits):
-            files: list[Path] = []
             its = order.order[order.assigned[order.order] == i]
-            for part in rows.consecutive(order.sizes[its].tolist(), SHARD) or [range(0)]:
-                shard = its[part.start : part.stop]
-                files.append(folder / name / f"data-{len(files):05d}.arrow")
-                if files[-1].exists():  # of a run that was killed
-                    bar.update(int(order.sizes[shard].sum()))
-                else:
-                    arrow.write_rows(files[-1], made(shard), MERGED_SCHEMA)
+
+            def read(part: range, its: npt.NDArray[np.int64] = its) -> Iterator[Row]:
+                return map(order.row, its[part.start : part.stop].tolist())
+
             digest = hashlib.sha256(f"{job} {name}".encode()).hexdigest()
-            arrow.finish(folder / name, files, MERGED_SCHEMA, digest, name)
+            sizes = order.sizes[its].tolist()
+            arrow.write_shards(folder / name, sizes, SHARD, read, MERGED_SCHEMA, digest, name, bar.update)
 
 
 def _fetched(component: RowSource, folder: Path) -> RowSource:
@@ -186,24 +176,16 @@ def _fetched(component: RowSource, folder: Path) -> RowSource:
     """
     if component.folder is not None:
         return component
-    files: list[Path] = []
-    sizes = np.array(component.tokens(), np.int64)
-    with _bar(f"fetch {component.name}", int(sizes.sum())) as bar:
+    sizes = component.tokens()
+    digest = hashlib.sha256(component.fingerprint.encode()).hexdigest()
 
-        def read(numbers: Sequence[int]) -> Iterator[Row]:
-            for row in component.read(numbers):
-                yield row._replace(source_dataset=None)
-                bar.update(row.counts.size)
+    def read(part: range) -> Iterator[Row]:
+        return (row._replace(source_dataset=None) for row in component.read(part))
 
-        for shard in rows.consecutive(sizes.tolist(), SHARD) or [range(0)]:
-            files.append(folder / f"data-{len(files):05d}.arrow")
-            if files[-1].exists():  # of a run that was killed
-                bar.update(int(sizes[shard.start : shard.stop].sum()))
-            else:
-                arrow.write_rows(files[-1], read(shard), SCHEMA)
+    with _bar(f"fetch {component.name}", sum(sizes)) as bar:
+        arrow.write_shards(folder, sizes, SHARD, read, SCHEMA, digest, "train", bar.update)
     if (own := tables.stored(component)) is not None:
         tables.write(folder, *own)
-    arrow.finish(folder, files, SCHEMA, hashlib.sha256(component.fingerprint.encode()).hexdigest())
     return replace(open_folder(folder), name=component.name)
 
 
@@ -223,7 +205,7 @@ def _rules(infos: Sequence[DataSetInfo | None]) -> str:
 def _done(out_dir: Path, options: SplitOptions, fingerprints: dict[str, str], rules: str) -> dict[str, Sides] | None:
     """What is in each split of the corpus in a folder, if it is finished and the one that is asked for."""
     manifest = CorpusManifest.read(out_dir) if _opened(out_dir) is not None else None
-    if manifest is None:
+    if manifest is None or manifest.reordered is not None:
         return None
     found = {name: made.rows for name, made in manifest.components.items()}
     wanted = json.loads(json.dumps(options.stated()))  # tuples are lists in a manifest

@@ -114,6 +114,20 @@ class RowSource(Protocol):
         """Its table of units (`tables.UNITS`), of all splits; None if it was built without."""
 
 
+class LocalSource(RowSource, Protocol):
+    """Rows that are on this machine, of which parts can be read in any order."""
+
+    def shapes(self) -> npt.NDArray[np.int64]:
+        """Units and bins of each row: (rows, 2)."""
+
+    @property
+    def n_files(self) -> int:
+        """Number of files: each can take a file handle."""
+
+    def in_any_order(self) -> "LocalSource":
+        """The same rows; of those whose counts are views of a file, only the pages that are used are read."""
+
+
 def check_schema(schema: pa.Schema) -> None:
     """Check that a schema has the columns of rows; it can have others too.
 
@@ -260,6 +274,13 @@ def to_record_batch(row: Row) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([spike_counts, *strings], schema=schema)
 
 
+def values_of(array: pa.Array) -> npt.NDArray[Any]:
+    """An Arrow array of numbers without nulls, as a view: `to_numpy` imports pandas, which takes half a second."""
+    dtype = np.dtype(array.type.to_pandas_dtype())
+    content = array.buffers()[1]
+    return np.frombuffer(content, dtype, len(array), array.offset * dtype.itemsize) if content else np.empty(0, dtype)
+
+
 def from_table(table: pa.Table) -> Row:
     """The row in an Arrow table of one row, as `from_batch` gives it."""
     return from_batch(table.to_batches()[0], 0)
@@ -280,7 +301,7 @@ def from_batch(batch: pa.RecordBatch, i: int) -> Row:
         )
     first, last = column.offsets[i].as_py(), column.offsets[i + 1].as_py()
     units = column.values.slice(first, last - first)
-    offsets = units.offsets.to_numpy()
+    offsets = values_of(units.offsets)
     values = units.values.slice(offsets[0], offsets[-1] - offsets[0])
     if units.null_count or values.null_count:
         raise Mismatch("spike_counts of every unit in every bin", "null")
@@ -294,5 +315,5 @@ def from_batch(batch: pa.RecordBatch, i: int) -> Row:
             names[name] = batch.column(name)[i].as_py()
             if names[name] is None:
                 raise Mismatch(f"a {name} of every row", "null")
-    counts = values.to_numpy().reshape(len(units), n_bins)
+    counts = values_of(values).reshape(len(units), n_bins)
     return Row(counts, **names)

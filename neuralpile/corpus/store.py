@@ -5,7 +5,6 @@ memory, a row's counts are a view of the map, and pages that were read are dropp
 """
 
 import mmap
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -22,8 +21,8 @@ import pyarrow as pa
 
 from neuralpile import catalog
 from neuralpile.cli import plural
-from neuralpile.corpus import tables
-from neuralpile.corpus.arrow import MANIFEST, SPLITS, STATE, is_finished, parse_manifest
+from neuralpile.corpus import arrow, tables
+from neuralpile.corpus.arrow import MANIFEST, SPLITS, STATE, is_finished, parse_manifest, read_index
 from neuralpile.corpus.rows import (
     MERGED_SCHEMA,
     SCHEMA,
@@ -35,18 +34,18 @@ from neuralpile.corpus.rows import (
     from_batch,
     names_of,
     sessions_of,
+    values_of,
 )
 from neuralpile.errors import BadInput, Mismatch
 
 MAPPED = 64_000_000  # bytes that are read before they are dropped from this process's memory
 OPEN = 128  # files that are open at a time; systems let a process open 256 or more
 KEPT = 4_096  # views of rows that are kept, of about 1 kB each
-TOGETHER = 1_000  # record batches whose names are read together
 
 T = TypeVar("T")
 
-# What pyarrow raises for damaged files; UnicodeDecodeError for names of columns.
-DAMAGE = (pa.ArrowException, OSError, EOFError, UnicodeDecodeError)
+# What pyarrow raises for damaged files; ValueError for names of columns that are not UTF-8, and for empty files.
+DAMAGE = (pa.ArrowException, OSError, EOFError, ValueError)
 AGAIN = "run its preprocess.py or merge_datasets.py again"
 
 
@@ -73,22 +72,19 @@ class _Splits(msgspec.Struct):
     splits: list[str]
 
 
-class _Index(NamedTuple):
-    """Where the record batches of an Arrow file are."""
+@dataclass
+class _Index:
+    """The outlines of the rows of a split (`arrow.OUTLINE`), as its folder keeps them."""
 
-    offsets: npt.NDArray[np.int64]  # in bytes
-    ends: npt.NDArray[np.int64]  # rows before each record batch, and in all
+    folder: Path
+    fingerprint: str
+    rows: int | None  # of all files together; None where `state.json` does not say
 
-
-def _index(path: Path) -> _Index:
-    """Find the record batches of an Arrow file; their rows are not read. Raises pyarrow's errors and OSError."""
-    with pa.memory_map(os.fsencode(path)) as source:
-        reader = pa.ipc.open_stream(source, options=pa.ipc.IpcReadOptions(included_fields=[]))
-        offsets, ends = [source.tell()], [0]
-        for batch in reader:
-            offsets.append(source.tell())
-            ends.append(ends[-1] + batch.num_rows)
-    return _Index(np.array(offsets[:-1], np.int64), np.array(ends, np.int64))
+    @cached_property
+    def outlines(self) -> pa.Table | None:
+        """One after another; None if there are none, or of other rows."""
+        found = read_index(self.folder, self.fingerprint)
+        return found if found is not None and len(found) == self.rows else None
 
 
 @dataclass
@@ -97,13 +93,15 @@ class _File:
 
     path: Path
     stated: int | None  # its number of rows by `state.json`
+    kept: _Index | None = None  # the outlines of its split, where its folder keeps them
+    first: int = 0  # the number of its first row in the split
 
     @cached_property
     def schema(self) -> pa.Schema:
         """Its columns. Raises BadInput: it is damaged, or they are not those of rows."""
         try:
-            with pa.memory_map(os.fsencode(self.path)) as source:
-                schema = pa.ipc.open_stream(source).schema.remove_metadata()
+            pages = arrow.mapped(self.path, in_order=False)
+            schema = pa.ipc.open_stream(pa.BufferReader(pa.py_buffer(pages))).schema.remove_metadata()
             check_schema(schema)
         except Mismatch as error:
             raise error.at(self.path, "take a data set made by this project") from None
@@ -112,55 +110,68 @@ class _File:
         return next((known for known in (SCHEMA, MERGED_SCHEMA) if known == schema), schema)  # 20,000 files share one
 
     @cached_property
-    def index(self) -> _Index:
-        """Where its record batches are. Raises BadInput: it is damaged, or has more or fewer rows than stated."""
+    def outline(self) -> pa.Table:
+        """Names and sizes of its rows, and where they are: `arrow.OUTLINE`.
+
+        Raises:
+            BadInput: it is damaged, or has more or fewer rows than stated.
+        """
+        if self.kept is not None and self.kept.outlines is not None:
+            return self.kept.outlines.slice(self.first, self.stated)
+        self.schema  # noqa: B018 - the columns are checked
         try:
-            index = _index(self.path)
+            found = arrow.outline(self.path)
         except DAMAGE as error:
             raise BadInput(self.path, "a whole Arrow file", str(error), AGAIN) from None
-        found = int(index.ends[-1])
-        if self.stated not in (None, found):
-            raise BadInput(self.path, f"{plural(self.stated, 'row')}, as {STATE} says", f"{found:,}", AGAIN)
-        return index
+        if self.stated not in (None, len(found)):
+            raise BadInput(self.path, f"{plural(self.stated, 'row')}, as {STATE} says", f"{len(found):,}", AGAIN)
+        return found
+
+    @cached_property
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """Where in the file the record batch of each row is."""
+        return self.numbers("offset")
+
+    def check(self, i: int, row: Row) -> None:
+        """Raise BadInput if a row is not the one that its outline is of."""
+        stated = self.outline.slice(i, 1).to_pylist()[0]
+        found = (*row.counts.shape, *(getattr(row, name) for name in Names._fields))
+        units = stated["units"]
+        expected = (units, stated["tokens"] // max(units, 1), *(stated[name] for name in Names._fields))
+        if found != expected:
+            raise BadInput(self.path, f"row {i} to be {expected}", f"{found}", AGAIN)
+
+    def numbers(self, column: str) -> npt.NDArray[np.int64]:
+        """A column of numbers of its outline."""
+        return values_of(self.outline[column].combine_chunks())
 
     @property
     def rows(self) -> int:
         """Number of rows."""
-        return int(self.index.ends[-1]) if self.stated is None else self.stated
-
-    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Its record batches with only these columns, in order. Raises BadInput: it is damaged."""
-        fields = [self.schema.get_field_index(column) for column in columns]
-        try:
-            with pa.memory_map(os.fsencode(self.path)) as source:
-                reader = pa.ipc.open_stream(source, options=pa.ipc.IpcReadOptions(included_fields=sorted(fields)))
-                for batch in reader:
-                    batch.validate(full=True)
-                    yield batch
-        except DAMAGE as error:
-            raise BadInput(self.path, "a whole Arrow file", str(error), AGAIN) from None
+        return len(self.outline) if self.stated is None else self.stated
 
 
 class _Map:
     """An Arrow file that is mapped into memory, and the rows that were taken from it."""
 
-    def __init__(self, path: Path) -> None:
-        with path.open("rb") as file:
-            self.pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    def __init__(self, path: Path, in_order: bool) -> None:
+        self.pages = arrow.mapped(path, in_order)
         self.content = pa.py_buffer(self.pages)
         self.rows: dict[int, Row] = {}
 
     def row(self, file: _File, i: int) -> Row:
         """Row `i` of the file. Raises BadInput and Mismatch."""
-        place = int(np.searchsorted(file.index.ends, i, side="right")) - 1
+        offset = file.offsets[i]
         try:
             source = pa.BufferReader(self.content)
-            source.seek(int(file.index.offsets[place]))
+            source.seek(int(offset))
             batch = pa.ipc.read_record_batch(pa.ipc.read_message(source), file.schema)
             batch.validate(full=True)  # offsets that lead outside of the values would end the process
         except DAMAGE as error:
             raise BadInput(file.path, "a whole Arrow file", str(error), AGAIN) from None
-        return from_batch(batch, i - int(file.index.ends[place]))
+        row = from_batch(batch, i - int(np.searchsorted(file.offsets, offset)))
+        file.check(i, row)
+        return row
 
     def release(self) -> None:
         """Drop what was read from this process's memory. The page cache keeps it, and views stay valid."""
@@ -174,9 +185,14 @@ class _Maps:
     Pages of a mapped file that were read count as this process's memory, and clusters end jobs for it. Maps and views
     are kept: to map a file anew and to check it takes longer than to take a row that is kept.
     A map that is closed lives on while views of its rows do.
+
+    Parameters:
+        in_order: rows are read whole, and those that follow, too. If not, only the pages of a row that are used are
+            read from the disk, and none are dropped.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, in_order: bool = True) -> None:
+        self._in_order = in_order
         self._open: OrderedDict[Path, _Map] = OrderedDict()
         self._read = self._kept = 0
         self._lock = threading.Lock()
@@ -186,7 +202,7 @@ class _Maps:
         with self._lock:
             if self._read > MAPPED:
                 self._release()
-            mapped = self._open.pop(file.path, None) or _opened(file.path)
+            mapped = self._open.pop(file.path, None) or _opened(file.path, self._in_order)
             self._open[file.path] = mapped
             if len(self._open) > OPEN:
                 self._kept -= len(self._open.popitem(last=False)[1].rows)
@@ -194,7 +210,7 @@ class _Maps:
             if row is None:
                 row = mapped.row(file, i)._replace(split=split)
                 self._keep(mapped, i, row)
-            self._read += row.counts.size
+            self._read += row.counts.size if self._in_order else 0
         return row
 
     def release(self) -> None:
@@ -216,15 +232,15 @@ class _Maps:
         self._kept += 1
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}
+        return {"in_order": self._in_order}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__()  # type: ignore[misc]
+        self.__init__(**state)  # type: ignore[misc]
 
 
-def _opened(path: Path) -> _Map:
+def _opened(path: Path, in_order: bool) -> _Map:
     try:
-        return _Map(path)
+        return _Map(path, in_order)
     except (OSError, ValueError) as error:  # of an empty file
         raise BadInput(path, "a whole Arrow file", str(error), AGAIN) from None
 
@@ -276,16 +292,26 @@ class LocalRows:
 
     def names(self) -> list[Names]:
         """What the rows are called, in order. Their counts are not read."""
-        return [names for _, file in self._all for table in _tables(file) for names in names_of(table)]
+        return [names for _, file in self._all for names in names_of(file.outline)]
 
     def tokens(self) -> list[int]:
         """Tokens in each row. Of the counts, only the offsets are read."""
-        return [n for _, file in self._all for batch in file.batches(["spike_counts"]) for n in _tokens(batch)]
+        return [n for _, file in self._all for n in file.numbers("tokens").tolist()]
 
     def shapes(self) -> npt.NDArray[np.int64]:
         """Units and bins of each row: (rows, 2). Of the counts, only the offsets are read."""
-        parts = [_shapes(batch) for _, file in self._all for batch in file.batches(["spike_counts"])]
+        both = [(file.numbers("units"), file.numbers("tokens")) for _, file in self._all]
+        parts = [np.stack([units, tokens // np.maximum(units, 1)], axis=1) for units, tokens in both]
         return np.concatenate(parts) if parts else np.empty((0, 2), np.int64)
+
+    @property
+    def n_files(self) -> int:
+        """Number of Arrow files."""
+        return len(self._all)
+
+    def in_any_order(self) -> "LocalRows":
+        """The same rows, for readers of parts of rows in any order: only the pages that are used are read."""
+        return replace(self, _maps=_Maps(in_order=False))
 
     def manifest(self) -> dict[str, Any] | None:
         """What it was made of, as its `manifest.json` says; None if it has none that can be read."""
@@ -361,29 +387,6 @@ class LocalRows:
         self._maps.release()
 
 
-def _tables(file: _File) -> Iterator[pa.Table]:
-    """The names of the rows of a file, of many record batches at a time."""
-    batches: list[pa.RecordBatch] = []
-    for batch in file.batches([name for name in Names._fields if name in file.schema.names]):
-        batches.append(batch)
-        if len(batches) == TOGETHER:
-            yield pa.Table.from_batches(batches)
-            batches = []
-    if batches:
-        yield pa.Table.from_batches(batches)
-
-
-def _tokens(batch: pa.RecordBatch) -> list[int]:
-    column = batch.column("spike_counts")
-    inner = column.values.offsets.to_numpy()
-    return [int(n) for n in np.diff(inner[column.offsets.to_numpy()])]
-
-
-def _shapes(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
-    n_units = np.diff(batch.column("spike_counts").offsets.to_numpy()).astype(np.int64)
-    return np.stack([n_units, np.array(_tokens(batch), np.int64) // np.maximum(n_units, 1)], axis=1)
-
-
 def open_folder(folder: Path) -> LocalRows:
     """Open the data set in a folder.
 
@@ -400,10 +403,8 @@ def open_folder(folder: Path) -> LocalRows:
     except FileNotFoundError:
         found = "none, or one whose build has not finished"
         raise BadInput(folder, "a finished data set", found, AGAIN) from None
-    files = {
-        split: [_found(folder / split if (folder / SPLITS).is_file() else folder, file) for file in state.data_files]
-        for split, state in states.items()
-    }
+    whole = not (folder / SPLITS).is_file()
+    files = {split: _files(folder if whole else folder / split, state) for split, state in states.items()}
     for first in (file for its in files.values() for file in its[:1]):
         first.schema  # noqa: B018 - the columns are checked
     fingerprint = " ".join(state.fingerprint for state in states.values())
@@ -423,6 +424,16 @@ def _decoded(path: Path, kind: type[T]) -> T:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(path, "the file that `datasets` writes", str(error), AGAIN) from None
+
+
+def _files(folder: Path, state: _State) -> list[_File]:
+    """The data files of a split."""
+    rows = [file.rows for file in state.data_files]
+    known = [n for n in rows if n is not None]
+    kept = _Index(folder, state.fingerprint, sum(known) if len(known) == len(rows) else None)
+    firsts = accumulate((n or 0 for n in rows), initial=0)
+    found = [_found(folder, file) for file in state.data_files]
+    return [replace(file, kept=kept, first=first) for file, first in zip(found, firsts, strict=False)]
 
 
 def _found(folder: Path, stated: _DataFile) -> _File:

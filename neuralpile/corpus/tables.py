@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import parquet
 
 from neuralpile import evaluation
@@ -58,6 +57,7 @@ UNITS = pa.schema(
     [
         *((name, pa.string()) for name in KEYS),
         ("unit", pa.int64()),  # which row of the counts
+        ("order", pa.int64()),  # of rows that were reordered: which row of the counts it was; else null
         *((name, pa.string() if kind is str else pa.float64()) for name, kind in UNIT_COLUMNS.items()),
         ("n_spikes", pa.int64()),
         ("rate", pa.float64()),  # Hz, over the whole session
@@ -100,8 +100,8 @@ def write_parts(folder: Path, parts: Iterable[Tables]) -> None:
         parquet.ParquetWriter(units_out, UNITS, compression="zstd", compression_level=LEVEL) as units_writer,
     ):
         for part in parts:
-            sessions_writer.write_table(part.sessions.cast(SESSIONS).combine_chunks())
-            units_writer.write_table(part.units.cast(UNITS).combine_chunks())
+            sessions_writer.write_table(part.sessions.combine_chunks())
+            units_writer.write_table(part.units.combine_chunks())
 
 
 def delete(folder: Path) -> None:
@@ -156,7 +156,11 @@ def parse(content: bytes, schema: pa.Schema, where: str) -> pa.Table:
         BadInput: the file is damaged, or another table.
     """
     try:
-        return parquet.ParquetFile(pa.BufferReader(content)).read().select(schema.names).cast(schema)
+        found = parquet.ParquetFile(pa.BufferReader(content)).read()
+        if "order" in schema.names and "order" not in found.column_names:  # as neuralpile wrote it before there was one
+            found = found.append_column(schema.field("order"), pa.nulls(len(found), pa.int64()))
+        found = found.select(schema.names)
+        return found if found.schema.equals(schema) else found.cast(schema)  # a cast loads pyarrow.compute
     except (pa.ArrowException, OSError, KeyError) as error:
         expected = f"a table of {', '.join(schema.names)}"
         raise BadInput(where, expected, str(error), "build or merge again") from None
@@ -267,6 +271,12 @@ def stored(source: RowSource) -> Tables | None:
     return None if units is None else Tables(source.sessions(), units)
 
 
+def own_name(source: RowSource) -> str:
+    """What the tables of a data set that is not merged call it, whatever its folder is called."""
+    own = stored(source)
+    return own.sessions["source_dataset"][0].as_py() if own and len(own.sessions) else source.name
+
+
 def of(source: RowSource) -> Tables:
     """The tables of a data set: those that it was built with, or else sessions from its rows, and no units."""
     return stored(source) or Tables(source.sessions(), UNITS.empty_table())
@@ -295,6 +305,8 @@ def of_component(name: str, own: Tables, chosen: Sequence[tuple[Names, str]]) ->
 
 def of_sessions(units: pa.Table, sessions: pa.Table) -> pa.Array:
     """Which lines of a table of units are of sessions in a table of sessions: boolean (units,)."""
+    import pyarrow.compute as pc
+
     both = [pc.binary_join_element_wise(*(table[name] for name in KEYS), SEPARATOR) for table in (units, sessions)]
     return pc.is_in(both[0], both[1].combine_chunks())
 
@@ -328,6 +340,8 @@ def differences(
     Returns:
         The differences in words.
     """
+    import pyarrow.compute as pc
+
     there = stored(corpus)
     if there is None:
         return [f"no tables {SESSIONS_FILE} and {UNITS_FILE}"]

@@ -22,6 +22,8 @@ from tqdm import tqdm
 
 from neuralpile import figure_files
 from neuralpile.cli import plural
+from neuralpile.corpus import ordered
+from neuralpile.corpus.ordered import OrderedRows
 from neuralpile.corpus.rows import Row, RowSource
 from neuralpile.errors import BadInput
 from neuralpile.figures.areas import Areas, blocks, colours, legend
@@ -62,7 +64,12 @@ class Shown(NamedTuple):
 
 
 def view(
-    data_set: RowSource, row: Row, wanted: View, starts: SegmentStarts | None = None, units: pa.Table | None = None
+    data_set: RowSource,
+    row: Row,
+    wanted: View,
+    starts: SegmentStarts | None = None,
+    units: pa.Table | None = None,
+    in_order: OrderedRows | None = None,
 ) -> Shown | None:
     """Return what is drawn of a row; None if the row ends before the window.
 
@@ -72,6 +79,7 @@ def view(
         wanted: which part of it, in which order.
         starts: where segments of the data set begin; many rows should share one.
         units: the data set's table of units, if it has one; for the order by area.
+        in_order: the data set in the orders that reorder_units.py made; for the order by similarity.
 
     Raises:
         BadInput: a window in seconds is wanted, and the width of bins is not known.
@@ -93,6 +101,8 @@ def view(
     label, order, areas = "units", None, None
     if wanted.sort == "rate":
         label, order = "units, the most active first", by_rate(sums(counts, 1).sum(axis=1))
+    elif wanted.sort == "similarity" and in_order is not None:
+        label, order = "units, similar ones of the session as neighbours", in_order.order(row, len(counts))
     elif wanted.sort == "similarity":
         label, order = "units, similar ones as neighbours", by_similarity(activity([counts]))
     elif wanted.sort == "area":
@@ -105,7 +115,7 @@ def _by_area(units: pa.Table | None) -> tuple[str, NDArray[np.int64] | None, Are
     """Return the label of the units, their order by area, and their areas in this order; none if no area is known."""
     areas = [] if units is None else units.column("area").to_pylist()
     if not any(areas):
-        return "units, of areas that are not known", None, None
+        return "units, of areas that are not stated", None, None
     order = by_area(areas)
     return "units, by area", order, [areas[unit] for unit in order]
 
@@ -133,8 +143,8 @@ def draw(data_set: RowSource, n_examples: int, seed: int, out_dir: Path, wanted:
     if n_shown < len(data_set):
         drawn = f"{n_shown:,} of {plural(len(data_set), 'row')}, drawn with seed {seed}"
     bar = tqdm(at, unit="row", desc=f"draw {data_set.name}", disable=None, leave=False)
-    starts, units = SegmentStarts(data_set), _units(data_set, wanted)
-    shown = [shown for i in bar if (shown := view(data_set, data_set.row(int(i)), wanted, starts, units))]
+    starts, known = SegmentStarts(data_set), _known(data_set, wanted)
+    shown = [shown for i in bar if (shown := view(data_set, data_set.row(int(i)), wanted, starts, *known))]
     if not shown:
         found = f"rows that end before {wanted.start:g} s"
         raise BadInput("--start", "a time within a row", found, "take an earlier one, or another --seed")
@@ -155,9 +165,9 @@ def draw_overview(data_sets: Sequence[RowSource], seed: int, out_dir: Path, want
     rng = np.random.default_rng(seed)
     shown: list[Shown] = []
     for data_set in data_sets:
-        units = _units(data_set, wanted)
+        known = _known(data_set, wanted)
         rows = (data_set.row(int(i)) for i in rng.permutation(len(data_set)))
-        parts = (part for row in rows if (part := view(data_set, row, wanted, units=units)))
+        parts = (part for row in rows if (part := view(data_set, row, wanted, None, *known)))
         named = (_with_source(part, data_set.name) for part in parts)
         shown += islice(named, 1)
     if not shown:
@@ -168,9 +178,11 @@ def draw_overview(data_sets: Sequence[RowSource], seed: int, out_dir: Path, want
     return path
 
 
-def _units(data_set: RowSource, wanted: View) -> pa.Table | None:
-    """Return the data set's table of units, if what is wanted needs it."""
-    return data_set.units() if wanted.sort == "area" else None
+def _known(data_set: RowSource, wanted: View) -> tuple[pa.Table | None, OrderedRows | None]:
+    """Return the data set's table of units and its rows in order, if what is wanted needs them and they are there."""
+    orders = ordered.made(data_set, wanted.sort) if wanted.sort == "similarity" else None
+    units = data_set.units() if wanted.sort == "area" else None
+    return units, None if orders is None else OrderedRows(data_set, orders)
 
 
 def _with_source(part: Shown, name: str) -> Shown:

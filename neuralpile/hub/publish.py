@@ -21,12 +21,12 @@ from tqdm import tqdm
 from neuralpile import cli
 from neuralpile.catalog import DataSetInfo
 from neuralpile.cli import plural
-from neuralpile.corpus import tables
+from neuralpile.corpus import ordered, tables
 from neuralpile.corpus.arrow import SPLITS
 from neuralpile.corpus.manifest import MANIFEST, CorpusManifest
 from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Row, RowSource, consecutive, to_record_batch
 from neuralpile.errors import BadInput
-from neuralpile.files import PARTIAL
+from neuralpile.files import PARTIAL, room_for
 from neuralpile.hub import card
 from neuralpile.hub.repository import DATA, Repository
 
@@ -71,9 +71,7 @@ def push(
         tables.write(staging / "tables", *known_of_units)
         held = card.TABLES if len(known_of_units.units) else card.TABLES[:1]  # `load_dataset` refuses an empty table
         files |= {f"{DATA}{name}.parquet": staging / "tables" / f"{name}.parquet" for name in held}
-        manifest = folder / MANIFEST
-        if manifest.is_file():
-            files[MANIFEST] = manifest
+        files |= {name: folder / name for name in (MANIFEST, ordered.FILE) if (folder / name).is_file()}
         names = {name for facts in splits.values() for name in facts.parts}
         known = card.describe(names, data_set.manifest()) if described is None else described
         listed = MANIFEST if MANIFEST in files else None
@@ -315,7 +313,8 @@ def _staging(build: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             try:
-                yield folder
+                with room_for(folder):
+                    yield folder
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
     except Timeout:

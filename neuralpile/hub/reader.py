@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, groupby
 from operator import itemgetter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import datasets
 import pyarrow as pa
@@ -85,6 +85,13 @@ class HubRows:
     whole: "HubRows | None" = field(default=None, repr=False)
     _kept: OrderedDict[int, Future[list[Row]]] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs; it has no lock, and nothing that is kept."""
+        return self.__dict__ | {"_kept": OrderedDict(), "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"_lock": threading.Lock()})
 
     def __len__(self) -> int:
         """Number of rows, over all splits."""

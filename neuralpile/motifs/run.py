@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from neuralpile import figure_files
 from neuralpile.cli import plural
+from neuralpile.corpus.ordered import unordered
 from neuralpile.corpus.rows import RowSource
 from neuralpile.errors import BadInput
 from neuralpile.motifs import figures, independent, parquet, summary
@@ -144,7 +145,7 @@ def checked_tokens(data_set: RowSource, p_n: int, p_t: int) -> list[int]:
         fits = sum(tokens) >= p_n * p_t
         found = f"rows of {sum(tokens):,} tokens together"
     else:
-        shapes = [row.counts.shape for row in data_set]
+        shapes = [row.counts.shape for row in unordered(data_set)]
         tokens = [n_units * n_bins for n_units, n_bins in shapes]
         fits = any(n_units >= p_n and n_bins >= p_t for n_units, n_bins in shapes)
         most_units, most_bins = (max(lengths) for lengths in zip(*shapes, strict=True))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neuralpile.files import whole_file
+from neuralpile.files import room_for, whole_file
 from neuralpile.motifs import kernels
 from neuralpile.motifs.kernels import Table, Words
 
@@ -54,7 +54,7 @@ class TableFile:
 def write(table: Table, path: Path) -> TableFile:
     """Write a table to a file, whole or not at all."""
     with whole_file(path) as partial:
-        _rows(table).tofile(partial)
+        partial.write_bytes(_rows(table).data)
     return TableFile(path, table.keys.shape[1])
 
 
@@ -135,7 +135,7 @@ def by_frequency(tables: Iterable[Table], folder: Path, memory: int, digits: int
         digits: binary digits of the frequency that decide in which file a patch is.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as made:
+    with room_for(folder), tempfile.TemporaryDirectory(dir=folder) as made:
         files: dict[int, TableFile] = {}
         for table in map(kernels.most_frequent_first, tables):
             rest = np.maximum(np.frexp(table.frequencies)[1] - digits, 0)
@@ -145,7 +145,7 @@ def by_frequency(tables: Iterable[Table], folder: Path, memory: int, digits: int
                 number = int(classes[start])
                 file = files.setdefault(number, TableFile(Path(made) / f"{number}", table.keys.shape[1]))
                 with file.path.open("ab") as out:
-                    _rows(Table(table.keys[start:stop], table.frequencies[start:stop])).tofile(out)
+                    out.write(_rows(Table(table.keys[start:stop], table.frequencies[start:stop])).data)
         for number in sorted(files, reverse=True):
             file = files[number]
             n, step = len(file), max(1, memory // (file.row_bytes * COPIES))

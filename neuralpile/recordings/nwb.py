@@ -272,6 +272,7 @@ def count_units(
         session = trains.count(found, options, subject_of(path), names.session(path), levels)
     except Mismatch as error:
         raise error.at(path, "check the unit of the spike times") from None
+    del found  # the spike times are larger than all that follows
     session.notes[:0] = read_warning(path)
     if options.mask_unobserved:
         kept = binning.observed_bins(session.counts.shape[1], options.bin_size, observed(path))

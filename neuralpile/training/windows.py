@@ -7,31 +7,31 @@ Nothing is drawn one after another, so any process can compute any window, and a
 
 import copy
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple, Self, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from neuralpile import evaluation
-from neuralpile.corpus import chosen, tables
+from neuralpile.corpus import ordered
 from neuralpile.corpus.chosen import ChosenRows
-from neuralpile.corpus.manifest import info_named, info_of
-from neuralpile.corpus.rows import Names, RowSource, check_split
-from neuralpile.corpus.split import Part
-from neuralpile.corpus.store import LocalRows
+from neuralpile.corpus.ordered import OrderedRows
+from neuralpile.corpus.rows import LocalSource, Names, RowSource
 from neuralpile.errors import BadInput
 from neuralpile.open import is_repository, open_data_set
+from neuralpile.training import selection
 from neuralpile.training.permutation import Integers, below, hashes, key_of, permute, subset
+from neuralpile.training.pool import Pool
 
 Units = Literal["random", "block", "all"]
 Layout = Literal["units", "time"]
 MixBy = Literal["source_dataset", "animal", "area"]
-BIN_SIZE = 0.02  # seconds, of rows whose data set does not state it: that of the published corpus
 N_UNITS = 256  # in a window at most, if nothing else is wanted: 95 % of the published corpus' rows have fewer
 SIMILAR = 0.8  # packed windows have at least this share of the units of the largest one beside them
 VIEWED = 512  # files whose rows are kept as views at most: each is a file handle, of which systems give 1,024
+TOGETHER = 1_024  # windows whose places are computed together
 EPOCHS_KEPT = 4  # whose slots are in memory: 16 bytes a row each
 
 
@@ -144,6 +144,8 @@ class Windows:
         exclude_evaluation: benchmarks (`nlb`, `falcon`, …) whose evaluation data are left out.
         layout: `units` for (units, bins), `time` for (bins, units).
         dtype: of the counts; by default uint8, and uint16 where bins are summed. Sums saturate.
+        order: units in the order that reorder_units.py made: `similarity`, `rate` or `area`, or the folder of its
+            result. Windows are then those of the rows that it writes; `units` are places in this order.
         bin_size: seconds, a multiple of the rows' own bin size, whose bins are summed; what is left over at the end
             of a row is dropped.
         locality: only this many rows, neighbours on disk, are shuffled together, and then the next: windows that are
@@ -178,19 +180,31 @@ class Windows:
         exclude_evaluation: Sequence[str] = (),
         layout: Layout = "units",
         dtype: npt.DTypeLike | None = None,
+        order: str | None = None,
         bin_size: float | None = None,
         locality: int | None = None,
     ) -> None:
-        self.data_set = _local(data_set)
+        self._source = _local(data_set.source if isinstance(data_set, OrderedRows) else data_set)
+        self._in_order: OrderedRows | None = None
+        if order is not None:
+            self._in_order = ordered.rows(self._source, order)
+        elif isinstance(data_set, OrderedRows):
+            self._in_order = OrderedRows(self._source, data_set.orders)
+        self.data_set: RowSource = self._in_order or self._source
         self.n_bins, self.n_units, self.pack, self.seed = n_bins, n_units if pack is None else None, pack, seed
         self.shuffle, self.jitter, self.layout, self.locality = shuffle, jitter, layout, locality
         self.units: Units = units or ("random" if jitter else "all")
         self._check_options(temperature, weights, n_units)
         self.dtype = np.dtype(dtype or (np.uint8 if bin_size is None else np.uint16))
         self._names = self.data_set.names()
+        self._in_parts = self._source.in_any_order()
         self._views: dict[int, npt.NDArray[np.uint8]] = {}  # of rows: to take one anew takes longer than a window
-        self._keeps_views = _n_files(self.data_set) <= VIEWED
-        self._rows = self._shaped(self._chosen(split, where, exclude_evaluation), bin_size)
+        self._keeps_views = self._source.n_files <= VIEWED
+        numbers = selection.select(self.data_set, self._names, split, where, exclude_evaluation)
+        self._rows = self._shaped(numbers, bin_size)
+        if self._in_order is not None:  # a row without an order is reported now, not in a later window
+            for number, n_units in zip(self._rows.number.tolist(), self._rows.n_units.tolist(), strict=True):
+                self._in_order.order(self._names[number], n_units)
         self._groups, self._group = self._grouped(mix_by if weights or temperature is not None or cap else None)
         self._slots = self._windows_of_rows()
         self._bucket, tops = _buckets(self._rows.n_units, pack)
@@ -209,13 +223,17 @@ class Windows:
         """Window `i` of the epoch. Raises IndexError."""
         if not -len(self) <= i < len(self):
             raise IndexError(i)
-        places = self._places(self._positions(np.array([i % len(self)])))
-        counts, units = self._cut(places, 0)
-        number = int(self._rows.number[places.row[0]])
-        names = self._names[number]
-        counts = np.ascontiguousarray(counts.T) if self.layout == "time" else counts
-        source = names.source_dataset or self.data_set.name
-        return Window(counts.astype(self.dtype, copy=False), units, int(places.start[0]), number, names, source)
+        return self._window(self._places(self._positions(np.array([i % len(self)]))), 0)
+
+    def __iter__(self) -> Iterator[Window]:
+        return self.iterate()
+
+    def iterate(self, first: int = 0) -> Iterator[Window]:
+        """The windows of the epoch in their order, from one number on; faster than one by one."""
+        for begin, end in pairwise([*range(first, len(self), TOGETHER), len(self)]):
+            places = self._places(self._positions(np.arange(begin, end)))
+            for k in range(end - begin):
+                yield self._window(places, k)
 
     def __getitems__(self, numbers: Sequence[int]) -> Batch:
         """What PyTorch's `DataLoader` calls for a batch; give it `collate_fn=lambda batch: batch`, or use `Stream`."""
@@ -310,6 +328,14 @@ class Windows:
     def _in_all(self) -> int:
         return int(self._quota.sum())
 
+    def _window(self, places: _Places, k: int) -> Window:
+        counts, units = self._cut(places, k)
+        counts = np.ascontiguousarray(counts.T) if self.layout == "time" else counts
+        number = int(self._rows.number[places.row[k]])
+        names = self._names[number]
+        source = names.source_dataset or self.data_set.name
+        return Window(counts.astype(self.dtype, copy=False), units, int(places.start[k]), number, names, source)
+
     def _check_options(
         self, temperature: float | None, weights: Mapping[str, float] | None, n_units: int | None
     ) -> None:
@@ -328,72 +354,23 @@ class Windows:
         if self.pack is not None and self.locality is not None:
             raise BadInput("locality", "rows that are neighbours or pack", "both", "give one of them")
 
-    def _chosen(self, split: str | None, where: str | None, exclude_evaluation: Sequence[str]) -> Integers:
-        """The numbers of the rows that windows are taken from."""
-        if split is None:
-            numbers = np.arange(len(self.data_set))
-        else:
-            check_split(self.data_set, split)
-            numbers = np.array(self.data_set.splits[split], np.int64)
-        keep = np.ones(len(numbers), bool)
-        if where is not None:
-            keep &= np.isin(numbers, chosen.where(self.data_set, where).numbers)
-        if exclude_evaluation:
-            known = evaluation.benchmarks()
-            for benchmark in exclude_evaluation:
-                if benchmark not in known:
-                    raise BadInput("exclude_evaluation", f"some of {', '.join(known)}", benchmark, "name one of these")
-            keep &= ~self._evaluated(exclude_evaluation)[numbers]
-        if not keep.any():
-            found = "none" if split is None else f"none in the split {split}"
-            raise BadInput(self.data_set.name, "rows to take windows from", found, "choose other rows")
-        return numbers[keep]
-
-    def _key(self, i: int) -> tuple[str, str, str]:
-        """Source data set, subject and session of a row."""
-        names = self._names[i]
-        return names.source_dataset or self.data_set.name, names.subject_id, names.session_id
-
-    def _evaluated(self, benchmarks: Sequence[str]) -> npt.NDArray[np.bool_]:
-        """Which rows of the data set, of all splits, are evaluation data of benchmarks, as a merge decides it."""
-        of_source: dict[str, list[int]] = {}
-        for i in range(len(self._names)):
-            of_source.setdefault(self._key(i)[0], []).append(i)
-        found = np.zeros(len(self._names), bool)
-        for source, rows in of_source.items():
-            info = info_named(source) if self.data_set.is_merged else info_of(self.data_set)
-            part = Part.of(source.rpartition("/")[2], [self._names[i] for i in rows], [0] * len(rows), info)
-            found[rows] = part.evaluated_by(benchmarks)
-        return found
-
     def _grouped(self, mix_by: MixBy | None) -> tuple[list[str], Integers]:
         """The names of the groups of the mixture, and the group of each row."""
         if mix_by is None:
             return ["all"], np.zeros(len(self._rows.number), np.int64)
-        keys = [self._key(i) for i in self._rows.number.tolist()]
+        rows = [self._names[i] for i in self._rows.number.tolist()]
         if mix_by == "source_dataset":
-            names = [source for source, _, _ in keys]
+            names = [row.source_dataset or self.data_set.name for row in rows]
         else:
-            sessions = self.data_set.sessions()
-            column = sessions.column("animal" if mix_by == "animal" else "areas").to_pylist()
-            values = {key: _word(value) for key, value in zip(tables.keys_of(sessions), column, strict=True)}
-            names = [values.get(key, "unknown") for key in keys]
+            column = "animal" if mix_by == "animal" else "areas"
+            names = [_word(value) for value in selection.of_sessions(self.data_set, rows, column)]
         groups, of_row = np.unique(names, return_inverse=True)
         return [str(group) for group in groups], of_row.astype(np.int64)
 
     def _shaped(self, numbers: Integers, bin_size: float | None) -> _Rows:
         """The rows that have units and bins, and their shapes."""
-        n_units, n_bins = _shapes(self.data_set)[numbers].T
-        summed = np.ones(len(numbers), np.int64)
-        if bin_size is not None:
-            sessions = self.data_set.sessions()
-            own = dict(zip(tables.keys_of(sessions), sessions.column("bin_size").to_pylist(), strict=True))
-            sizes = np.array([own.get(self._key(i)) or BIN_SIZE for i in numbers.tolist()])
-            summed = np.rint(bin_size / sizes).astype(np.int64)
-            odd = np.flatnonzero((summed < 1) | ~np.isclose(summed * sizes, bin_size, rtol=1e-6))
-            if odd.size:
-                found = f"{bin_size:g} s, and rows of {sizes[odd[0]]:g} s in {self._key(int(numbers[odd[0]]))[0]}"
-                raise BadInput("bin_size", "a multiple of the rows' own bin size", found, "give another, or where=")
+        n_units, n_bins = self._source.shapes()[numbers].T
+        summed = selection.bins_summed(self.data_set, [self._names[i] for i in numbers.tolist()], bin_size)
         some = (n_units > 0) & (n_bins >= summed)
         if not some.any():
             raise BadInput(self.data_set.name, "rows with units and bins", "none", "choose other rows")
@@ -525,12 +502,12 @@ class Windows:
         n_units, n_bins, summed = (int(values[row]) for values in self._rows[1:])
         counts = self._counts(int(self._rows.number[row]))
         length = min(self.n_bins, n_bins - start // summed) * summed
-        if n_taken < n_units and self.units == "random":
-            units = subset(n_taken, n_units, places.key[k])
-            cut: npt.NDArray[Any] = counts[units, start : start + length]
-        else:
-            units = np.arange(first, first + n_taken)
-            cut = counts[first : first + n_taken, start : start + length]
+        random = n_taken < n_units and self.units == "random"
+        units = subset(n_taken, n_units, places.key[k]) if random else np.arange(first, first + n_taken)
+        lines: Integers | slice = units if random else slice(first, first + n_taken)  # a slice is copied faster
+        if self._in_order is not None:
+            lines = self._in_order.order(self._names[int(self._rows.number[row])], n_units)[units]
+        cut: npt.NDArray[Any] = counts[lines, start : start + length]
         if summed > 1:
             cut = cut.reshape(n_taken, -1, summed).sum(axis=2, dtype=np.int64)
             if self.dtype.kind in "iu":
@@ -541,7 +518,7 @@ class Windows:
         """The counts of a row, a view of its file; pages that were read can be taken back by the system."""
         found = self._views.get(number)
         if found is None:
-            found = self.data_set.row(number).counts
+            found = self._in_parts.row(number).counts
             if self._keeps_views:
                 self._views[number] = found
         return found
@@ -597,32 +574,18 @@ def _packed(bucket: Integers, tops: Integers, pack: int, windows: Integers) -> _
     return _Pack(np.argsort(bucket, kind="stable"), tops, each, ends, np.cumsum([0, *-(-windows // each)]))
 
 
-def _local(data_set: str | RowSource) -> RowSource:
+def _local(data_set: str | RowSource) -> LocalSource:
     """A data set on this machine; one on the Hub is downloaded."""
-    if not isinstance(data_set, str) and data_set.folder is not None:
-        return data_set
+    if not isinstance(data_set, str) and (isinstance(data_set, Pool) or data_set.folder is not None):
+        return cast(LocalSource, data_set)
     if isinstance(data_set, ChosenRows):
         do = "give its name, and where= to Windows"
         raise BadInput(data_set.name, "a data set", "chosen rows of one on the Hub", do)
     if isinstance(data_set, str) and not is_repository(data_set):
-        return open_data_set(data_set)
+        return cast(LocalSource, open_data_set(data_set))
     from neuralpile.hub import cache  # imports the Hub's clients, which takes two seconds
 
     return cache.downloaded(data_set if isinstance(data_set, str) else data_set.name)
-
-
-def _shapes(rows: RowSource) -> npt.NDArray[np.int64]:
-    """Units and bins of each row of a data set on this machine: (rows, 2)."""
-    if isinstance(rows, ChosenRows):
-        return _shapes(rows.source)[rows.numbers]
-    return cast(LocalRows, rows).shapes()
-
-
-def _n_files(rows: RowSource) -> int:
-    """The number of files of a data set on this machine."""
-    if isinstance(rows, ChosenRows):
-        return _n_files(rows.source)
-    return sum(len(files) for files in cast(LocalRows, rows).files.values())
 
 
 def _word(value: Any) -> str:

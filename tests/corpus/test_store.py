@@ -120,9 +120,10 @@ def test_record_batches_are_found_when_they_are_read_and_once(tmp_path, monkeypa
     for i, file in enumerate(files):
         arrow.write_rows(file, [Row(np.full((2, 3), i, np.uint8), "s", f"{i}", "segment_0")], rows.SCHEMA)
     arrow.finish(tmp_path, files, rows.SCHEMA, "0" * 64)
+    (tmp_path / arrow.INDEX).unlink()  # as in what other programs save
     indexed = []
-    index = store._index
-    monkeypatch.setattr(store, "_index", lambda path: indexed.append(path.name) or index(path))
+    outline = arrow.outline
+    monkeypatch.setattr(arrow, "outline", lambda path: indexed.append(path.name) or outline(path))
     data_set = open_data_set(str(tmp_path))
     assert len(data_set) == 40
     assert data_set.splits == {"train": range(40)}
@@ -132,6 +133,43 @@ def test_record_batches_are_found_when_they_are_read_and_once(tmp_path, monkeypa
     assert data_set.tokens() == [6] * 40
     assert [name.session_id for name in data_set.names()] == [f"{i}" for i in range(40)]
     assert indexed == [file.name for file in files]
+
+
+def test_a_data_set_with_an_index_opens_without_reading_its_rows(tmp_path, monkeypatch):
+    shapes = [(2, 3), (1, 7), (4, 5)]
+    write(tmp_path / "x", [np.full(shape, i, np.uint8) for i, shape in enumerate(shapes)])
+    names = [rows.Names("sub-A", f"ses-{i}", "segment_0") for i in range(3)]
+    expected = names, [6, 7, 20], [list(shape) for shape in shapes]
+    scanned = open_data_set(str(tmp_path / "x"))
+    (tmp_path / "x" / arrow.INDEX).rename(tmp_path / "kept")
+    assert (scanned.names(), scanned.tokens(), scanned.shapes().tolist()) == expected
+    (tmp_path / "kept").rename(tmp_path / "x" / arrow.INDEX)
+    monkeypatch.delattr(arrow, "outline")
+    read = open_data_set(str(tmp_path / "x"))
+    assert (read.names(), read.tokens(), read.shapes().tolist()) == expected
+    assert [row.counts.shape for row in read.in_any_order()] == shapes
+
+
+def test_an_index_of_other_rows_is_not_used(tmp_path):
+    for name, value in (("x", 1), ("y", 2)):
+        arrow.write_rows(
+            tmp_path / name / "a.arrow", [Row(np.full((2, 3), value, np.uint8), name, "1", "segment_0")], rows.SCHEMA
+        )
+        arrow.finish(tmp_path / name, [tmp_path / name / "a.arrow"], rows.SCHEMA, f"{value}" * 64)
+    (tmp_path / "y" / arrow.INDEX).replace(tmp_path / "x" / arrow.INDEX)
+    assert [names.subject_id for names in open_data_set(str(tmp_path / "x")).names()] == ["x"]
+
+
+def test_a_row_that_is_not_the_one_of_the_index_is_refused_in_one_line(tmp_path):
+    folder = tmp_path / "x"
+    write(folder, [np.ones((2, 3), np.uint8)])
+    content = (folder / "a.arrow").read_bytes()
+    changed = content.replace(b"segment_0", b"segment_9")
+    assert changed != content
+    (folder / "a.arrow").write_bytes(changed)
+    with pytest.raises(BadInput, match=r"row 0 to be .*segment_0.* found .*segment_9") as error:
+        open_data_set(str(folder)).row(0)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="no /proc on this machine")

@@ -17,6 +17,7 @@ import json
 import re
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -55,6 +56,14 @@ class Seen:
     sent: int = 0  # bytes of the body
 
 
+class Server(ThreadingHTTPServer):
+    """A server that says nothing of clients that close their connections early."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @dataclass
 class LoopbackArchives:
     """The servers, started on entry and stopped on exit. `files` may change at any time: path -> content."""
@@ -85,7 +94,7 @@ class LoopbackArchives:
         self.git: object = None
         self.servers = []
         for kind in (Api, Storage):
-            server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (kind,), {"archives": self}))
+            server = Server(("127.0.0.1", 0), type("Handler", (kind,), {"archives": self}))
             server.daemon_threads = True
             threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
             self.servers.append(server)

@@ -7,10 +7,11 @@ from urllib.parse import quote, urljoin
 import msgspec
 import requests
 
+from neuralpile import http_client
 from neuralpile.acquire.archives import RemoteFile
 from neuralpile.catalog import DataSetInfo
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.http_client import SILENT_SECONDS, USER_AGENT, HttpClient, check_token, lost, malformed, status_text
+from neuralpile.http_client import USER_AGENT, HttpClient, check_token, lost, malformed, status_text
 
 BASE = os.environ.get("NEURALPILE_DRYAD_API", "https://datadryad.org").rstrip("/")
 PAGE = 100  # entries, the most that Dryad gives at once
@@ -96,7 +97,9 @@ def _new_token(client: str, secret: str) -> str:
     url, headers = f"{BASE}/oauth/token", {"User-Agent": USER_AGENT}
     try:
         # no redirects: the secret is for this address
-        answer = requests.post(url, data=form, headers=headers, timeout=SILENT_SECONDS, allow_redirects=False)
+        answer = requests.post(
+            url, data=form, headers=headers, timeout=http_client.SILENT_SECONDS, allow_redirects=False
+        )
         if answer.status_code == 200:
             return msgspec.json.decode(answer.content, type=_Token).access_token
         found = status_text(answer.status_code)

@@ -17,12 +17,12 @@ from urllib.parse import quote
 
 import urllib3
 
+from neuralpile import http_client
 from neuralpile.acquire.archives import RemoteFile
 from neuralpile.catalog import DataSetInfo
 from neuralpile.errors import BadInput
 from neuralpile.http_client import (
     MOST_BYTES,
-    SILENT_SECONDS,
     USER_AGENT,
     HttpClient,
     TemporaryFailure,
@@ -97,7 +97,9 @@ def _head(data_set: DataSetInfo) -> list[tuple[bytes, bytes]]:
 
     url = f"{BASE}/{data_set.id}.git"
     # dulwich itself waits for ever, and urllib3 retries four times what we retry anyway
-    pool: Any = default_urllib3_manager(StackedConfig.default(), _Bounded, _BoundedProxy, url, SILENT_SECONDS)
+    pool: Any = default_urllib3_manager(
+        StackedConfig.default(), _Bounded, _BoundedProxy, url, http_client.SILENT_SECONDS
+    )
     pool.connection_pool_kw["retries"] = urllib3.Retry(None, connect=0, read=0, redirect=3, other=0)
     pool.headers = {**pool.headers, "User-agent": f"git/dulwich {USER_AGENT}"}
     folder = Path(tempfile.mkdtemp(prefix="neuralpile-"))

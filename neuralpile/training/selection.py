@@ -1,0 +1,91 @@
+"""Which rows of a data set windows are taken from, and how many of a row's bins make one bin of a window."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neuralpile import evaluation
+from neuralpile.corpus import chosen, tables
+from neuralpile.corpus.manifest import info_named, info_of
+from neuralpile.corpus.rows import Names, RowSource, check_split
+from neuralpile.corpus.split import Part
+from neuralpile.errors import BadInput
+from neuralpile.training.permutation import Integers
+
+BIN_SIZE = 0.02  # seconds, of rows whose data set does not state it: that of the published corpus
+
+
+def select(
+    data_set: RowSource, names: Sequence[Names], split: str | None, where: str | None, exclude_evaluation: Sequence[str]
+) -> Integers:
+    """The numbers of the rows that windows are taken from, ascending.
+
+    Parameters:
+        data_set: the data set.
+        names: of all its rows.
+        split: only rows of this one; None for those of all.
+        where: only rows of sessions for which this expression over the table of sessions is true.
+        exclude_evaluation: benchmarks whose evaluation data are left out.
+
+    Raises:
+        BadInput: there is no such split or benchmark, the expression is none, or no row is left.
+    """
+    if split is None:
+        numbers = np.arange(len(data_set))
+    else:
+        check_split(data_set, split)
+        numbers = np.array(data_set.splits[split], np.int64)
+    keep = np.ones(len(numbers), bool)
+    if where is not None:
+        keep &= np.isin(numbers, chosen.where(data_set, where).numbers)
+    if exclude_evaluation:
+        known = evaluation.benchmarks()
+        for benchmark in exclude_evaluation:
+            if benchmark not in known:
+                raise BadInput("exclude_evaluation", f"some of {', '.join(known)}", benchmark, "name one of these")
+        keep &= ~_evaluated(data_set, names, exclude_evaluation)[numbers]
+    if not keep.any():
+        found = "none" if split is None else f"none in the split {split}"
+        raise BadInput(data_set.name, "rows to take windows from", found, "choose other rows")
+    return numbers[keep]
+
+
+def of_sessions(data_set: RowSource, names: Sequence[Names], column: str) -> list[Any]:
+    """The values of a column of the table of sessions, for rows of these names; None where it has no such session."""
+    sessions = data_set.sessions()
+    keys = tables.keys_of(sessions)
+    values = dict(zip(keys, sessions.column(column).to_pylist(), strict=True))
+    alone = keys[0][0] if keys else ""  # rows of a data set that is not merged do not name it
+    return [values.get((name.source_dataset or alone, name.subject_id, name.session_id)) for name in names]
+
+
+def bins_summed(data_set: RowSource, names: Sequence[Names], bin_size: float | None) -> Integers:
+    """How many of its own bins make a bin of this size, for each row of these names; 1 where no size is given.
+
+    Raises:
+        BadInput: the size is no multiple of a row's own.
+    """
+    if bin_size is None:
+        return np.ones(len(names), np.int64)
+    sizes = np.array([own or BIN_SIZE for own in of_sessions(data_set, names, "bin_size")])
+    summed = np.rint(bin_size / sizes).astype(np.int64)
+    odd = np.flatnonzero((summed < 1) | ~np.isclose(summed * sizes, bin_size, rtol=1e-6))
+    if odd.size:
+        found = f"{bin_size:g} s, and rows of {sizes[odd[0]]:g} s in {names[odd[0]].source_dataset or data_set.name}"
+        raise BadInput("bin_size", "a multiple of the rows' own bin size", found, "give another, or where=")
+    return summed
+
+
+def _evaluated(data_set: RowSource, names: Sequence[Names], benchmarks: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which rows of the data set, of all splits, are evaluation data of benchmarks, as a merge decides it."""
+    of_source: dict[str, list[int]] = {}
+    for i, name in enumerate(names):
+        of_source.setdefault(name.source_dataset or data_set.name, []).append(i)
+    found = np.zeros(len(names), bool)
+    for source, rows in of_source.items():
+        info = info_named(source) if data_set.is_merged else info_of(data_set)
+        part = Part.of(source.rpartition("/")[2], [names[i] for i in rows], [0] * len(rows), info)
+        found[rows] = part.evaluated_by(benchmarks)
+    return found

@@ -1,0 +1,20 @@
+"""Which rows windows are taken from, and what the table of sessions says of them."""
+
+import numpy as np
+from helpers.small_corpora import write_rows_of
+
+from neuralpile.corpus import tables
+from neuralpile.open import open_data_set
+from neuralpile.training import selection
+
+
+def test_sessions_of_a_data_set_are_found_under_whatever_name_it_was_opened(tmp_path):
+    """The table names the data set that was built; its folder, or its repository on the Hub, can have another name."""
+    rows = write_rows_of(tmp_path / "x", [np.ones((2, 9), np.uint8)])
+    sessions = tables.of_rows(rows)
+    sessions = sessions.set_column(sessions.column_names.index("bin_size"), "bin_size", [[0.01]])
+    tables.write(rows.folder, sessions, tables.UNITS.empty_table())
+    (tmp_path / "x").rename(tmp_path / "renamed")
+    renamed = open_data_set(str(tmp_path / "renamed"))
+    assert selection.of_sessions(renamed, renamed.names(), "bin_size") == [0.01]
+    assert selection.bins_summed(renamed, renamed.names(), 0.06).tolist() == [6]
