@@ -1,6 +1,10 @@
 """The library behind neuralpile's scripts: public primate spiking recordings to one corpus for machine learning."""
 
-from neuralpile import interrupt
+from neuralpile import environment
+
+environment.check()
+
+from neuralpile import interrupt  # noqa: E402 - a Python that is too old cannot import more
 
 __version__ = "0.2.0"
 

@@ -10,6 +10,7 @@ from helpers import ROOT
 # Publishing and opening stand below build, because every preprocess.py can publish what it built.
 FLOORS = [
     *(
+        "environment",
         "interrupt",
         "errors",
         "files",

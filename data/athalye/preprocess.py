@@ -4,7 +4,7 @@ The files hold counts. Monkey J's come at 200 Hz and are summed by fours. Monkey
 lasts 20 ms, so they stay in bins of 1/60 s, as published. `--bin_size 0.05` gives both the same bins.
 """
 
-import numpy as np
+import numpy as np  # not found? run: . .venv/bin/activate
 
 from neuralpile import build
 from neuralpile.errors import BadInput

@@ -6,7 +6,7 @@ are recovered from the lattice that z-scored whole numbers form. Trials follow o
 
 from pathlib import Path
 
-import h5py
+import h5py  # not found? run: . .venv/bin/activate
 import numpy as np
 
 from neuralpile import build

@@ -4,7 +4,7 @@ Spike times of each unit are counted in bins from 0 s to the last spike of the s
 The data set also holds raw recordings: only files with a units table are sessions (`measured` in dataset.toml).
 """
 
-from neuralpile import build
+from neuralpile import build  # not found? run: . .venv/bin/activate
 from neuralpile.recordings import nwb
 
 if __name__ == "__main__":

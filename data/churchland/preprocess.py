@@ -5,7 +5,7 @@ restarts within some sessions: later trials then overlap earlier ones in time, a
 With `--epochs`, the trials between two restarts are an epoch, and epochs follow one another.
 """
 
-import numpy as np
+import numpy as np  # not found? run: . .venv/bin/activate
 
 from neuralpile import build
 from neuralpile.cli import plural

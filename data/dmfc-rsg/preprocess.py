@@ -4,7 +4,7 @@ Spike times of each unit are counted in bins from 0 s to the last spike of the s
 `--mask_unobserved` cuts out the bins that the file says were not observed.
 """
 
-from neuralpile import build
+from neuralpile import build  # not found? run: . .venv/bin/activate
 from neuralpile.recordings import nwb
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 Spike times of each channel are counted in bins from 0 s to the last spike of the session.
 """
 
-from neuralpile import build
+from neuralpile import build  # not found? run: . .venv/bin/activate
 from neuralpile.recordings import nwb
 
 if __name__ == "__main__":

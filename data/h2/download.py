@@ -1,6 +1,6 @@
 """Fetch the recordings of h2 from DANDI 000950: dataset.toml says which version and files."""
 
-from neuralpile.acquire import download
+from neuralpile.acquire import download  # not found? run: . .venv/bin/activate
 
 if __name__ == "__main__":
     download.main(__file__)

@@ -4,7 +4,7 @@ The files hold counts in bins of 20 ms, which are taken as they are: trials foll
 between them.
 """
 
-from neuralpile import build
+from neuralpile import build  # not found? run: . .venv/bin/activate
 from neuralpile.recordings import nwb
 
 if __name__ == "__main__":

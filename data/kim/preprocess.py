@@ -6,7 +6,7 @@ as published; `--min_quality` leaves out units whose `is_sua` is 0.
 
 from functools import partial
 
-from neuralpile import build
+from neuralpile import build  # not found? run: . .venv/bin/activate
 from neuralpile.recordings import nwb
 
 QUALITY = nwb.Quality("is_sua", ("0", "1"))

@@ -6,7 +6,7 @@ last spike of the session.
 
 from pathlib import Path
 
-import numpy as np
+import numpy as np  # not found? run: . .venv/bin/activate
 
 from neuralpile import build
 from neuralpile.cli import plural

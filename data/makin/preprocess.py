@@ -6,7 +6,7 @@ at the first spike of the session, not at 0 s.
 
 from pathlib import Path
 
-import numpy as np
+import numpy as np  # not found? run: . .venv/bin/activate
 
 from neuralpile import build
 from neuralpile.errors import BadInput, Mismatch

@@ -7,7 +7,7 @@ recording.
 
 from functools import partial
 
-import numpy as np
+import numpy as np  # not found? run: . .venv/bin/activate
 
 from neuralpile import build
 from neuralpile.recordings import nwb

@@ -6,7 +6,7 @@ as published; `--min_quality` leaves out units of a lower quality.
 
 from functools import partial
 
-from neuralpile import build
+from neuralpile import build  # not found? run: . .venv/bin/activate
 from neuralpile.recordings import nwb
 
 QUALITY = nwb.Quality("quality", ("noise", "mua", "good"))

@@ -8,7 +8,7 @@ each with its bins in order. The files have 58 GB, so they are read in parts.
 import re
 from pathlib import Path
 
-import h5py
+import h5py  # not found? run: . .venv/bin/activate
 import numpy as np
 
 from neuralpile import build

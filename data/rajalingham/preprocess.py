@@ -6,7 +6,7 @@ neurons that were not recorded together. A count is the average, rounded; condit
 
 from pathlib import Path
 
-import numpy as np
+import numpy as np  # not found? run: . .venv/bin/activate
 
 from neuralpile import build
 from neuralpile.cli import plural

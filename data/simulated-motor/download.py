@@ -8,7 +8,7 @@ with a units table.
 
 from pathlib import Path
 
-import numpy as np
+import numpy as np  # not found? run: . .venv/bin/activate
 
 from neuralpile import simulation
 

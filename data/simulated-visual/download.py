@@ -7,7 +7,7 @@ burst 100 ms later. Every file is an NWB file in the layout of Xiao et al. (DAND
 
 from pathlib import Path
 
-from neuralpile import simulation
+from neuralpile import simulation  # not found? run: . .venv/bin/activate
 
 SESSIONS = {  # file: units, seconds; the odd milliseconds fill no bin of 20 ms
     "sub-simC/sub-simC_ses-1.nwb": (96, 120.013),

@@ -3,7 +3,7 @@
 The 1 ms bins of each unit are summed to bins of `--bin_size`.
 """
 
-from neuralpile import build
+from neuralpile import build  # not found? run: . .venv/bin/activate
 from neuralpile.recordings import nwb
 
 if __name__ == "__main__":

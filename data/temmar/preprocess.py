@@ -4,7 +4,7 @@ The files hold threshold crossings in bins of 20 ms, which are taken as they are
 without what was between them.
 """
 
-from neuralpile import build
+from neuralpile import build  # not found? run: . .venv/bin/activate
 from neuralpile.recordings import nwb
 
 # Files of an early upload have the second place.

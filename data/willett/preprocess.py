@@ -6,7 +6,7 @@ taken as they are. The blocks of a file follow one another without what was betw
 
 from pathlib import Path
 
-from neuralpile import build
+from neuralpile import build  # not found? run: . .venv/bin/activate
 from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings import matlab
 from neuralpile.spikes import binning

@@ -1,6 +1,6 @@
 """Fetch the recordings of wojcik from Dryad 10.5061/dryad.c2fqz61kb: dataset.toml says which version and files."""
 
-from neuralpile.acquire import download
+from neuralpile.acquire import download  # not found? run: . .venv/bin/activate
 
 if __name__ == "__main__":
     download.main(__file__)

@@ -8,7 +8,7 @@ import hashlib
 import re
 from pathlib import Path
 
-import numpy as np
+import numpy as np  # not found? run: . .venv/bin/activate
 
 from neuralpile import build
 from neuralpile.cli import plural
