@@ -180,12 +180,14 @@ def draw_maps(given: argparse.Namespace) -> int:
 def draw_summaries(given: argparse.Namespace) -> int:
     """Draw summaries, and print what is in the data sets and what looks wrong. Return the exit status."""
     from neuralpile import figure_files
-    from neuralpile.figures import checks, contents, summary
+    from neuralpile.corpus.contents import contents
+    from neuralpile.figures import checks, summary
+    from neuralpile.figures.words import words
 
     def draw(data_set: "RowSource") -> Figure:
         checked = checks.check(data_set, given.seed)
         path = (given.out_dir or Path("rasters")) / figure_files.name(data_set.name, f"_summary.{given.format}")
-        about = contents.words(contents.contents(data_set.sessions(), data_set.units()))
+        about = words(contents(data_set.sessions(), data_set.units()))
         figure_files.save(summary.draw(checked, about), path)
         return Figure(data_set.name, checked.checked, checked.rows, path, checked.flags, about)
 

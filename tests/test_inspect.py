@@ -21,6 +21,7 @@ SESSIONS = [
 NAMES = (
     *("source_dataset", "subject_id", "session_id", "animal", "areas", "tokens", "evaluation", "restricted", "split"),
 )
+BOTH = ["test+train", "train"]  # splits
 UNITS = [  # session, area, rate
     (0, "M1", 2.0),
     (0, "M1", 0.0),
@@ -56,28 +57,28 @@ def found(build, table, *options):
     return [tuple(line.values()) for line in json.loads(done.stdout)]
 
 
-def test_units_are_counted_by_area_and_else_by_the_areas_of_the_session(build):
+def test_units_are_counted_by_area(build):
+    """That of h1 states no area, and its session has two."""
     assert found(build, "areas") == [
-        ("M1", "m2", 1, 2, 1, 1.0),
-        ("M1 or S1", "h1", 1, 1, 1, 1.0),
-        ("PMd", "temmar", 1, 1, 1, 4.0),
-        ("not known", "mine", 1, 1, 1, 3.0),
+        ("M1", ["m2"], 1, 2, 1, 960, 1.0),
+        ("PMd", ["temmar"], 1, 1, 1, 9_600_000, 4.0),
+        ("not stated", ["h1", "mine"], 2, 2, 2, 362, 2.0),
     ]
 
 
 def test_animals_of_several_data_sets_come_first(build):
     assert found(build, "animals") == [
-        ("chestek-n", "m2, temmar", "sub-Monkey-N, sub-MonkeyN-held-in-calib", None, 2, 9_600_960, "test+train, train"),
-        ("pitt", "h1", "sub-HumanPitt", None, 1, 352, "test"),
-        ("not known", "mine", "x|y", None, 1, 10, "train"),
+        ("chestek-n", ["m2", "temmar"], ["sub-Monkey-N", "sub-MonkeyN-held-in-calib"], None, 2, 9_600_960, BOTH),
+        ("pitt", ["h1"], ["sub-HumanPitt"], None, 1, 352, ["test"]),
+        ("not stated", ["mine"], ["x|y"], None, 1, 10, ["train"]),
     ]
 
 
 def test_evaluation_data_and_restricted_data_sets(build):
     assert found(build, "evaluation") == [
-        ("falcon:train", "h1", 1, 352, "test"),
-        ("falcon:train", "m2", 1, 960, "train"),
-        ("nlb:test~", "h1", 1, 352, "test"),
+        ("falcon:train", "h1", 1, 352, ["test"]),
+        ("falcon:train", "m2", 1, 960, ["train"]),
+        ("nlb:test~", "h1", 1, 352, ["test"]),
     ]
     assert found(build, "restricted") == [("h1", "DUA", 1, 352)]
 
@@ -110,10 +111,11 @@ def test_where_chooses_what_is_shown(build):
 
 def test_a_build_without_a_table_of_units_says_so(build):
     tables.delete(build)
-    done = inspect(build, "--table", "areas")
+    done = inspect(build, "--table", "units")
     assert done.returncode == 2
     assert "some: expected a table of units, found none: it was built without" in done.stderr
     assert "sub-0" in inspect(build).stdout
+    assert "not stated" in inspect(build, "--table", "areas").stdout  # of sessions
 
 
 def test_the_script_offers_what_the_library_has():

@@ -1,4 +1,4 @@
-"""What tables of sessions and of units say, in short: units by area, animals across data sets, evaluation data."""
+"""What is known of a data set as text: its tables of sessions and units, and what they add up to."""
 
 import csv
 import io
@@ -8,64 +8,34 @@ from typing import Any
 
 import pyarrow as pa
 
+from neuralpile.corpus.contents import Contents, contents
 from neuralpile.corpus.rows import RowSource
 from neuralpile.errors import BadInput, printable
 
-TABLES = ("sessions", "units", "areas", "animals", "evaluation", "restricted")
+TABLES = ("sessions", "units", *Contents._fields)
 FORMATS = ("text", "markdown", "csv", "json")
 # Of the table of sessions, what fits beside each other on a terminal; CSV and JSON have all columns.
 SHOWN = (
     *("source_dataset", "subject_id", "session_id", "animal", "areas", "start_time", "n_units", "silent_units"),
     *("tokens", "evaluation", "split"),
 )
-# Of a unit whose area is not known, the areas of its session are shown.
-QUERIES = {
-    "areas": """
-        SELECT coalesce(u.area, array_to_string(s.areas, ' or '), 'not known') AS area,
-            string_agg(DISTINCT u.source_dataset, ', ' ORDER BY u.source_dataset) AS data_sets,
-            count(DISTINCT (u.source_dataset, u.subject_id, u.session_id)) AS sessions,
-            count(*) AS units, count(*) FILTER (u.alive) AS alive, round(avg(u.rate), 2) AS mean_rate
-        FROM units u LEFT JOIN (SELECT DISTINCT ON (source_dataset, subject_id, session_id) * FROM sessions) s
-            USING (source_dataset, subject_id, session_id)
-        GROUP BY 1 ORDER BY units DESC, 1""",
-    "animals": """
-        SELECT coalesce(animal, 'not known') AS animal,
-            string_agg(DISTINCT source_dataset, ', ' ORDER BY source_dataset) AS data_sets,
-            string_agg(DISTINCT subject_id, ', ' ORDER BY subject_id) AS subjects, max(species) AS species,
-            count(*) AS sessions, sum(tokens)::BIGINT AS tokens,
-            string_agg(DISTINCT split, ', ' ORDER BY split) AS splits
-        FROM sessions GROUP BY 1 ORDER BY count(DISTINCT source_dataset) DESC, tokens DESC, 1""",
-    "evaluation": """
-        SELECT used AS benchmark, source_dataset, count(*) AS sessions, sum(tokens)::BIGINT AS tokens,
-            string_agg(DISTINCT split, ', ' ORDER BY split) AS splits
-        FROM (SELECT unnest(evaluation) AS used, * FROM sessions) GROUP BY 1, 2 ORDER BY 1, 2""",
-    "restricted": """
-        SELECT source_dataset, licence, count(*) AS sessions, sum(tokens)::BIGINT AS tokens
-        FROM sessions WHERE restricted GROUP BY 1, 2 ORDER BY 1""",
-}
 
 
 def table(data_set: RowSource, which: str) -> pa.Table:
     """One of `TABLES` of a data set.
 
     Raises:
-        BadInput: it has no table of units, and one is needed.
+        BadInput: it has no table of units, and that is wanted.
     """
     if which == "sessions":
         return data_set.sessions()
     units = data_set.units()
-    if units is None and which in ("units", "areas"):
+    if which != "units":
+        return getattr(contents(data_set.sessions(), units), which)
+    if units is None:
         do = "build it again, or see its sessions with --table sessions"
         raise BadInput(data_set.name, "a table of units", "none: it was built without", do)
-    if which == "units":
-        return units
-    import duckdb
-
-    with duckdb.connect() as connection:
-        connection.register("sessions", data_set.sessions())
-        if units is not None:
-            connection.register("units", units)
-        return connection.sql(QUERIES[which]).to_arrow_table()
+    return units
 
 
 def shown(found: pa.Table, form: str) -> str:

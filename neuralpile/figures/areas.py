@@ -14,14 +14,14 @@ from typing import NamedTuple
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 OTHER, UNKNOWN = "#555555", "#DDDDDD"
 
-Areas = Sequence[str | None]  # of units; None where it is not known
+Areas = Sequence[str | None]  # of units; None where it is not stated
 
 
 class Block(NamedTuple):
     """Neighbouring units of one area.
 
     Attributes:
-        area: its name; None where it is not known.
+        area: its name; None where it is not stated.
         start: the line of the first unit.
         stop: the line after the last.
     """
@@ -68,9 +68,9 @@ def legend(chosen: dict[str | None, str]) -> dict[str, str]:
 
     Example:
         >>> legend({"M1": "#0072B2", "PMd": "#555555", "S1": "#555555", None: "#DDDDDD"})
-        {'M1': '#0072B2', '2 other areas': '#555555', 'area not known': '#DDDDDD'}
+        {'M1': '#0072B2', '2 other areas': '#555555', 'area not stated': '#DDDDDD'}
     """
     shown = {area: colour for area, colour in chosen.items() if area is not None and colour != OTHER}
     n_others = sum(colour == OTHER for colour in chosen.values())
     others = {f"{n_others} other areas" if n_others > 1 else "1 other area": OTHER} if n_others else {}
-    return shown | others | ({"area not known": UNKNOWN} if None in chosen else {})
+    return shown | others | ({"area not stated": UNKNOWN} if None in chosen else {})

@@ -35,6 +35,19 @@ class Tally:
         return self.published + self.shared
 
 
+def total(tallies: Iterable[tuple[str, Tally]]) -> dict[str, Tally]:
+    """Add up tallies of one name, in the order in which names come first.
+
+    Example:
+        >>> total([("M1", Tally(960)), ("M1", Tally(built=40))])
+        {'M1': Tally(published=960, shared=0, built=40, units=0)}
+    """
+    found: dict[str, Tally] = {}
+    for name, tally in tallies:
+        found[name] = found.get(name, Tally()) + tally
+    return found
+
+
 class Scale(NamedTuple):
     """A logarithmic scale of tokens, from 10 ** first to 10 ** last."""
 

@@ -7,7 +7,7 @@ and simulated ones have no published numbers and are compared with none.
 import base64
 import hashlib
 import io
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,9 +25,10 @@ from neuralpile.build.record import REPORT, Report
 from neuralpile.catalog import DataSetInfo
 from neuralpile.cli import percent, plural
 from neuralpile.corpus import arrow
+from neuralpile.corpus.contents import NOT_STATED, Contents, contents
 from neuralpile.figures import bars, checks, rasters, summary
-from neuralpile.figures.bars import Tally
-from neuralpile.figures.contents import Amount, Contents, contents, total, words
+from neuralpile.figures.bars import Tally, total
+from neuralpile.figures.words import words
 from neuralpile.files import write_text
 from neuralpile.motifs import figures, parquet
 from neuralpile.motifs.figures import COLOURS, MANY
@@ -42,7 +43,6 @@ TOP = 24  # motifs
 CELL = 14  # pixels of a bin of a motif
 MOST_CELLS = 1_000  # of a motif that is drawn
 NAMED = 5  # files that could not be built
-UNKNOWN = "not stated"
 
 
 class Picture(NamedTuple):
@@ -87,17 +87,17 @@ class Component:
     @property
     def species(self) -> str:
         """All species, as text."""
-        return ", ".join(self.info.species) or UNKNOWN
+        return ", ".join(self.info.species) or NOT_STATED
 
     @property
     def area(self) -> str:
         """Brain areas."""
-        return self.info.area or UNKNOWN
+        return self.info.area or NOT_STATED
 
     @property
     def signal(self) -> str:
         """What kind of signal was recorded."""
-        return self.info.signal or UNKNOWN
+        return self.info.signal or NOT_STATED
 
     @property
     def url(self) -> str:
@@ -272,20 +272,20 @@ def _by_area(components: Sequence[Component]) -> dict[str, Tally]:
 
 
 def _areas(c: Component) -> Iterator[tuple[str, Tally]]:
-    built = c.contents.areas if c.contents else {}
-    whole = c.published is not None and c.published == sum(amount.tokens for amount in built.values())
-    for area, amount in built.items():
-        yield _area_name(area, c.info), Tally(amount.tokens if whole else 0, 0, amount.tokens, amount.units)
+    built = c.contents.areas.to_pylist() if c.contents else []
+    whole = c.published is not None and c.published == sum(area["tokens"] for area in built)
+    for area in built:
+        tokens = area["tokens"]
+        yield _area_name(area["area"], c.info), Tally(tokens if whole else 0, 0, tokens, area["units"])
     if c.published and not whole:
-        names = c.info.area.split(", ") if c.info.area else [UNKNOWN]
+        names = c.info.area.split(", ") if c.info.area else [NOT_STATED]
         for area in names:
             yield area, Tally(c.published) if len(names) == 1 else Tally(shared=c.published)
 
 
-def _area_name(area: str | None, info: DataSetInfo) -> str:
+def _area_name(area: str, info: DataSetInfo) -> str:
     """Name an area; simulated units are not counted with recorded ones."""
-    name = area or UNKNOWN
-    return f"{name} (simulated)" if info.simulated and "simulated" not in name else name
+    return f"{area} (simulated)" if info.simulated and "simulated" not in area else area
 
 
 class SharedAnimal(NamedTuple):
@@ -312,12 +312,18 @@ class Use(NamedTuple):
     url: str
     role: str
     data_sets: list[str]
-    built: Amount
+    sessions: int  # built
+    tokens: int
 
 
 def _uses(components: Sequence[Component]) -> list[Use]:
     """Return what of these data sets is evaluation data of which benchmark, and how much of it is built."""
-    built = total(pair for c in components if c.contents for pair in c.contents.evaluation.items())
+    sessions: Counter[str] = Counter()
+    tokens: Counter[str] = Counter()
+    for c in components:
+        for use in c.contents.evaluation.to_pylist() if c.contents else []:
+            sessions[use["benchmark"]] += use["sessions"]
+            tokens[use["benchmark"]] += use["tokens"]
     names = {c.name for c in components}
     found = []
     for name, benchmark in evaluation.benchmarks().items():
@@ -327,8 +333,8 @@ def _uses(components: Sequence[Component]) -> list[Use]:
                 of_role[f"{part.role}{'' if part.whole else '~'}"].append(part.data_set)
         for role, its in of_role.items():
             what = role.replace("~", ", some of the trials")
-            amount = built.get(f"{name}:{role}", Amount())
-            found.append(Use(benchmark.title, web_address(benchmark.url), what, list(dict.fromkeys(its)), amount))
+            key, url = f"{name}:{role}", web_address(benchmark.url)
+            found.append(Use(benchmark.title, url, what, list(dict.fromkeys(its)), sessions[key], tokens[key]))
     return found
 
 

@@ -102,7 +102,7 @@ def view(
     if wanted.sort == "rate":
         label, order = "units, the most active first", by_rate(sums(counts, 1).sum(axis=1))
     elif wanted.sort == "similarity" and in_order is not None:
-        label, order = "units, similar ones of the session as neighbours", in_order.order(row)
+        label, order = "units, similar ones of the session as neighbours", in_order.order(row, len(counts))
     elif wanted.sort == "similarity":
         label, order = "units, similar ones as neighbours", by_similarity(activity([counts]))
     elif wanted.sort == "area":
@@ -115,7 +115,7 @@ def _by_area(units: pa.Table | None) -> tuple[str, NDArray[np.int64] | None, Are
     """Return the label of the units, their order by area, and their areas in this order; none if no area is known."""
     areas = [] if units is None else units.column("area").to_pylist()
     if not any(areas):
-        return "units, of areas that are not known", None, None
+        return "units, of areas that are not stated", None, None
     order = by_area(areas)
     return "units, by area", order, [areas[unit] for unit in order]
 

@@ -34,7 +34,7 @@ def draw(checked: Checked, about: Mapping[str, str] | None = None) -> Figure:
 
     Parameters:
         checked: what was found in its rows.
-        about: what is in it, in words, by title; see `contents.words`.
+        about: what is in it, in words, by title; see `words`.
     """
     rate_unit, time_unit = ("Hz", "seconds") if checked.bin_width else ("spikes per bin", "bins")
     strips = [f"curve {i}" for i in range(len(checked.curves))]

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, Self, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
+from neuralpile.corpus import ordered
 from neuralpile.corpus.chosen import ChosenRows
 from neuralpile.corpus.ordered import OrderedRows
 from neuralpile.corpus.rows import LocalSource, Names, RowSource
@@ -143,6 +144,8 @@ class Windows:
         exclude_evaluation: benchmarks (`nlb`, `falcon`, …) whose evaluation data are left out.
         layout: `units` for (units, bins), `time` for (bins, units).
         dtype: of the counts; by default uint8, and uint16 where bins are summed. Sums saturate.
+        order: units in the order that reorder_units.py made: `similarity`, `rate` or `area`, or the folder of its
+            result. Windows are then those of the rows that it writes; `units` are places in this order.
         bin_size: seconds, a multiple of the rows' own bin size, whose bins are summed; what is left over at the end
             of a row is dropped.
         locality: only this many rows, neighbours on disk, are shuffled together, and then the next: windows that are
@@ -177,11 +180,17 @@ class Windows:
         exclude_evaluation: Sequence[str] = (),
         layout: Layout = "units",
         dtype: npt.DTypeLike | None = None,
+        order: str | None = None,
         bin_size: float | None = None,
         locality: int | None = None,
     ) -> None:
-        self._source = _local(data_set)
-        self.data_set: RowSource = self._source
+        self._source = _local(data_set.source if isinstance(data_set, OrderedRows) else data_set)
+        self._in_order: OrderedRows | None = None
+        if order is not None:
+            self._in_order = ordered.rows(self._source, order)
+        elif isinstance(data_set, OrderedRows):
+            self._in_order = OrderedRows(self._source, data_set.orders)
+        self.data_set: RowSource = self._in_order or self._source
         self.n_bins, self.n_units, self.pack, self.seed = n_bins, n_units if pack is None else None, pack, seed
         self.shuffle, self.jitter, self.layout, self.locality = shuffle, jitter, layout, locality
         self.units: Units = units or ("random" if jitter else "all")
@@ -193,6 +202,9 @@ class Windows:
         self._keeps_views = self._source.n_files <= VIEWED
         numbers = selection.select(self.data_set, self._names, split, where, exclude_evaluation)
         self._rows = self._shaped(numbers, bin_size)
+        if self._in_order is not None:  # a row without an order is reported now, not in a later window
+            for number, n_units in zip(self._rows.number.tolist(), self._rows.n_units.tolist(), strict=True):
+                self._in_order.order(self._names[number], n_units)
         self._groups, self._group = self._grouped(mix_by if weights or temperature is not None or cap else None)
         self._slots = self._windows_of_rows()
         self._bucket, tops = _buckets(self._rows.n_units, pack)
@@ -490,12 +502,12 @@ class Windows:
         n_units, n_bins, summed = (int(values[row]) for values in self._rows[1:])
         counts = self._counts(int(self._rows.number[row]))
         length = min(self.n_bins, n_bins - start // summed) * summed
-        if n_taken < n_units and self.units == "random":
-            units = subset(n_taken, n_units, places.key[k])
-            cut: npt.NDArray[Any] = counts[units, start : start + length]
-        else:
-            units = np.arange(first, first + n_taken)
-            cut = counts[first : first + n_taken, start : start + length]
+        random = n_taken < n_units and self.units == "random"
+        units = subset(n_taken, n_units, places.key[k]) if random else np.arange(first, first + n_taken)
+        lines: Integers | slice = units if random else slice(first, first + n_taken)  # a slice is copied faster
+        if self._in_order is not None:
+            lines = self._in_order.order(self._names[int(self._rows.number[row])], n_units)[units]
+        cut: npt.NDArray[Any] = counts[lines, start : start + length]
         if summed > 1:
             cut = cut.reshape(n_taken, -1, summed).sum(axis=2, dtype=np.int64)
             if self.dtype.kind in "iu":
@@ -564,9 +576,6 @@ def _packed(bucket: Integers, tops: Integers, pack: int, windows: Integers) -> _
 
 def _local(data_set: str | RowSource) -> LocalSource:
     """A data set on this machine; one on the Hub is downloaded."""
-    if isinstance(data_set, OrderedRows):
-        do = "write the rows in this order with reorder_units.py, and give their folder"
-        raise BadInput(data_set.name, "rows as they are stored", "rows in another order of units", do)
     if not isinstance(data_set, str) and (isinstance(data_set, Pool) or data_set.folder is not None):
         return cast(LocalSource, data_set)
     if isinstance(data_set, ChosenRows):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -16,13 +17,14 @@ from helpers.large_nwb import raster, spike_times, write_large
 from helpers.loopback_archives import SIGNATURE, TOKEN, LoopbackArchives
 from helpers.nwb_miniatures import WRITERS
 from helpers.recordings import write_units
+from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 
 from neuralpile import build, catalog, http_client
 from neuralpile.acquire import range_file
 from neuralpile.acquire.archives import RemoteFile
 from neuralpile.acquire.range_file import RemoteRecording
 from neuralpile.errors import BadInput
-from neuralpile.recordings import hdf5, nwb
+from neuralpile.recordings import hdf5, nwb, unit_table
 from neuralpile.spikes.session import Options
 
 NAME = "sub-A/sub-A_ses-1.nwb"
@@ -31,9 +33,8 @@ BLOBS = "GET /blobs/"
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    """Brief waits, and nothing kept from the test before."""
+    """Brief waits between tries, and nothing kept from the test before."""
     monkeypatch.setattr(http_client, "RETRY_SECONDS", 0.001)
-    monkeypatch.setattr(http_client, "SILENT_SECONDS", 0.5)
     range_file._open.cache_clear()
 
 
@@ -167,6 +168,48 @@ def test_bytes_and_requests_for_spike_times(n_spikes, storage, tmp_path):
     np.testing.assert_array_equal(trains.ends, ends)
 
 
+def cost(content, read):
+    """Requests and bytes that it takes to read a file with this content."""
+    range_file._open.cache_clear()
+    with LoopbackArchives({NAME: content}) as archives:
+        (recording,) = recordings(archives)
+        read(recording)
+        return archives.asked(BLOBS), archives.sent(BLOBS)
+
+
+def write_with_arrays(path):
+    """Units on the electrodes of two arrays, observed in two intervals, behind 8 MB of voltage."""
+    nwb_file = NWBFile("d", "i", datetime(2020, 1, 1, tzinfo=UTC))
+    device = nwb_file.create_device("recorder")
+    for area in ("M1", "PMd"):
+        group = nwb_file.create_electrode_group(area, "array", area, device)
+        for i in range(20):
+            nwb_file.add_electrode(group=group, location=area, x=float(i), y=0.0, z=0.0)
+    nwb_file.add_acquisition(TimeSeries(name="raw", data=np.zeros((100_000, 40), np.int16), unit="V", rate=30_000.0))
+    nwb_file.add_unit_column("quality", "labels")
+    for unit in range(40):
+        times = np.linspace(unit / 100, 600, 2000)
+        nwb_file.add_unit(
+            spike_times=times, electrodes=[unit], quality="good", obs_intervals=[[0.0, 300.0], [310.0, 600.0]]
+        )
+    with NWBHDF5IO(path, "w") as io:
+        io.write(nwb_file)
+    return path
+
+
+@pytest.mark.parametrize("file", ["made here", "nwb/sub-Jenkins_ses-small_desc-test_ecephys.nwb"])
+def test_what_a_file_says_of_its_units_costs_two_requests_at_most(file, tmp_path, real, monkeypatch):
+    """More than the spike trains alone: 128 kB, where all of it is in other places than they are."""
+    content = (write_with_arrays(tmp_path / "a.nwb") if file == "made here" else real(file)).read_bytes()
+    monkeypatch.setattr(range_file, "WHOLE", 0)  # the real one is so small that it would be fetched whole
+    both = cost(content, lambda recording: nwb.count_units(recording, Options()))
+    with monkeypatch.context() as patched:
+        patched.setattr(unit_table, "about", lambda *_: unit_table.About({}, None, []))
+        trains = cost(content, nwb.read_spike_trains)
+    assert trains[0] <= both[0] <= trains[0] + 2
+    assert both[1] <= trains[1] + 2 * range_file.PAGE
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_bins", "dtype", "storage"),
@@ -245,6 +288,8 @@ def test_temporary_failures_are_retried(fault, skip, tmp_path, monkeypatch):
     times, ends = spike_times(300_000)
     write_large(tmp_path / "a.nwb", "units/spike_times", times, 2_000_000, ends)
     failure, n = PASSING[fault]
+    if failure == "stall":
+        monkeypatch.setattr(http_client, "SILENT_SECONDS", 0.5)
     with LoopbackArchives({NAME: (tmp_path / "a.nwb").read_bytes()}) as archives:
         archives.fail(BLOBS, failure, n, skip)
         trains = nwb.read_spike_trains(recordings(archives)[0])
@@ -313,11 +358,12 @@ def test_a_failing_listing_ends_the_stream(tmp_path):
 
 @pytest.mark.slow
 def test_a_stream_killed_and_run_again_skips_sessions_that_are_done(tmp_path):
-    """Sessions that were done are not asked for again."""
+    """Sessions that were done are not asked for again. One session's bytes are held until the kill."""
     paths = [write_units(tmp_path / f"{i}.nwb", [[0.1 * i, 3.0]]) for i in range(8)]
     files = {f"sub-A/sub-A_ses-{i}.nwb": path.read_bytes() for i, path in enumerate(paths)}
     out = tmp_path / "out"
-    with LoopbackArchives(files, latency=0.1) as archives:
+    with LoopbackArchives(files) as archives:
+        archives.fail(BLOBS, "hold", skip=3)
         command = [sys.executable, "data/perich/preprocess.py", "--stream", "--out_dir", str(out)]
         running = subprocess.Popen(
             command, cwd=ROOT, env=os.environ | archives.environment(), stderr=subprocess.DEVNULL
@@ -328,8 +374,10 @@ def test_a_stream_killed_and_run_again_skips_sessions_that_are_done(tmp_path):
         running.send_signal(signal.SIGKILL)
         running.wait()
         done = {path.name.removesuffix(".arrow") for path in out.glob("rows/*/*.arrow")}
+        assert len(done) == 3
         archives.seen.clear()
+        archives.faults.clear()
         assert stream("perich", archives, out).returncode == 0
-        assert archives.asked(BLOBS) == 8 - len(done)
+        assert archives.asked(BLOBS) == 5
         assert not any(archives.asked(name) for name in done)
     assert len(sessions(out)) == 8

@@ -66,7 +66,7 @@ def test_the_largest_areas_have_colours_and_the_others_share_a_grey():
     assert list(colour_of) == [*(f"area {i}" for i in range(9)), None]
     assert [area for area, colour in colour_of.items() if colour == areas.OTHER] == ["area 0", "area 1"]
     assert len({*colour_of.values()}) == 9
-    assert list(areas.legend(colour_of)) == [*(f"area {i}" for i in range(2, 9)), "2 other areas", "area not known"]
+    assert list(areas.legend(colour_of)) == [*(f"area {i}" for i in range(2, 9)), "2 other areas", "area not stated"]
 
 
 # --- in rasters ---
@@ -95,7 +95,7 @@ def test_a_raster_groups_units_by_area_with_their_own_numbers():
     assert (bar.bbox.y0, bar.bbox.y1) == pytest.approx((axes.bbox.y0, axes.bbox.y1))
     said = [text.get_text() for text in figure.texts]
     assert said.count("M1") == said.count("PMd") == 2  # beside the bar, and in the legend
-    assert said.count("area not known") == 1
+    assert said.count("area not stated") == 1
 
 
 def test_names_of_areas_stay_beside_their_units():
@@ -113,7 +113,7 @@ def test_names_of_areas_stay_beside_their_units():
 def test_where_no_area_is_known_the_raster_says_so(names):
     counts = np.array([[0, 1], [3, 0]], np.uint8)
     part = raster(names, counts) if names else raster(["M1"], counts)  # a table without a line for each unit
-    assert (part.label, part.order, part.areas) == ("units, of areas that are not known", None, None)
+    assert (part.label, part.order, part.areas) == ("units, of areas that are not stated", None, None)
     figure = rasters.draw_rows([part], "x", "chosen")
     assert figure.axes[0].images[0].get_array().tolist() == counts.tolist()
 
