@@ -166,7 +166,7 @@ class HttpClient:
             except _LOST:
                 raise
             except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, OverflowError) as error:
-                what = "too many redirects" if isinstance(error, requests.TooManyRedirects) else "one that cannot be"
+                what = "too many redirects" if isinstance(error, requests.TooManyRedirects) else "one that is not valid"
                 do = "its answers have changed, or something else answers in its place; report it to the archive"
                 raise BadInput(plain(url), "an address, or a redirect to one", what, do) from None
             with response:

@@ -16,7 +16,7 @@ import numpy as np
 
 from neuralpile.cli import plural
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.recordings import hdf5, names, unit_table
+from neuralpile.recordings import damage, hdf5, names, unit_table
 from neuralpile.recordings.hdf5 import Read, Recording, open_hdf5, prefetch
 from neuralpile.spikes import binning, trains
 from neuralpile.spikes.session import Options, Session
@@ -26,7 +26,7 @@ SLAB = 64 * 2**20  # bytes of a raster that are read at a time
 LOWEST_RATE, HIGHEST_RATE = 0.1, 100_000.0  # Hz: rates of bins of 10 s, and above those of any recording system
 UNITS_TABLES = ("units", "processing/ecephys/units")  # where the published data sets have them
 UNSTATED = ("", "unknown", "none", "n/a", "na", "null", "nan", "subject", "subject_id")  # what stands for no name
-DAMAGED = "the file is damaged or not NWB; download it again"
+DAMAGED = f"it is damaged or not NWB: {damage.DOWNLOAD}"
 NOT_A_RECORDING = "check that this is a recording's file"
 NO_OPTION = "build without this option"
 
