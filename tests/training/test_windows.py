@@ -10,7 +10,7 @@ from helpers.small_corpora import numbered, write_rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuralpile.corpus import arrow, ordered, rows
+from neuralpile.corpus import arrow, rows
 from neuralpile.corpus.rows import Row
 from neuralpile.errors import BadInput
 from neuralpile.open import open_data_set
@@ -326,11 +326,6 @@ def test_options_without_meaning_are_refused_in_one_line(corpus, options, messag
     with pytest.raises(BadInput, match=message) as raised:
         Windows(corpus, **options)
     assert "\n" not in str(raised.value)
-
-
-def test_rows_in_another_order_of_units_are_written_first(data_set):
-    with pytest.raises(BadInput, match="rows as they are stored, found rows in another order of units"):
-        Windows(ordered.OrderedRows(data_set, ordered.Orders(ordered.ORDERS.empty_table(), {})))
 
 
 def test_a_window_that_does_not_exist_is_an_index_error(data_set):
