@@ -209,6 +209,20 @@ def observed_bins(n_bins: int, bin_size: float, intervals: np.ndarray) -> np.nda
     return (stretch >= 0) & (begin + bin_size <= np.append(stops, -np.inf)[stretch] + slack)
 
 
+def gaps(observed: np.ndarray) -> np.ndarray:
+    """The runs of bins that were not observed: (gaps, 2) int64, the first bin of each and the one after its last.
+
+    Parameters:
+        observed: (bins,) bool.
+
+    Example:
+        >>> gaps(np.array([True, False, False, True, False])).tolist()
+        [[1, 3], [4, 5]]
+    """
+    changes = np.diff(np.concatenate([[True], observed, [True]]).astype(np.int8))
+    return np.stack([np.flatnonzero(changes == -1), np.flatnonzero(changes == 1)], axis=1)
+
+
 def rebin(raster: np.ndarray, factor: int, as_published: bool = False) -> Binned:
     """Sum every `factor` fine bins to a coarse one; fine bins at the end that do not fill a coarse one are left out.
 

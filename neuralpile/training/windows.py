@@ -86,9 +86,10 @@ class _Places(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """The rows that windows are taken from: arrays of (rows,)."""
+    """The rows that windows are taken from, or pieces of rows: arrays of (rows,)."""
 
     number: Integers  # in the data set
+    first: Integers  # own bin at which the piece begins
     n_units: Integers
     n_bins: Integers  # of the window's width
     summed: Integers  # own bins in one of these
@@ -148,6 +149,9 @@ class Windows:
             result. Windows are then those of the rows that it writes; `units` are places in this order.
         bin_size: seconds, a multiple of the rows' own bin size, whose bins are summed; what is left over at the end
             of a row is dropped.
+        observed: no window has bins in which nothing was recorded, as the table of sessions says (`unobserved`). What
+            is between two gaps counts as a row of its own: where it is shorter than a window, the window is padded.
+            Sessions that do not say count as observed; how many these are is printed.
         locality: only this many rows, neighbours on disk, are shuffled together, and then the next: windows that are
             near each other in the epoch are read from one part of the disk.
 
@@ -182,6 +186,7 @@ class Windows:
         dtype: npt.DTypeLike | None = None,
         order: str | None = None,
         bin_size: float | None = None,
+        observed: bool = False,
         locality: int | None = None,
     ) -> None:
         self._source = _local(data_set.source if isinstance(data_set, OrderedRows) else data_set)
@@ -201,7 +206,7 @@ class Windows:
         self._views: dict[int, npt.NDArray[np.uint8]] = {}  # of rows: to take one anew takes longer than a window
         self._keeps_views = self._source.n_files <= VIEWED
         numbers = selection.select(self.data_set, self._names, split, where, exclude_evaluation)
-        self._rows = self._shaped(numbers, bin_size)
+        self._rows = self._shaped(numbers, bin_size, observed)
         if self._in_order is not None:  # a row without an order is reported now, not in a later window
             for number, n_units in zip(self._rows.number.tolist(), self._rows.n_units.tolist(), strict=True):
                 self._in_order.order(self._names[number], n_units)
@@ -367,14 +372,19 @@ class Windows:
         groups, of_row = np.unique(names, return_inverse=True)
         return [str(group) for group in groups], of_row.astype(np.int64)
 
-    def _shaped(self, numbers: Integers, bin_size: float | None) -> _Rows:
-        """The rows that have units and bins, and their shapes."""
+    def _shaped(self, numbers: Integers, bin_size: float | None, observed: bool) -> _Rows:
+        """The rows that have units and bins, or what of them was observed, and their shapes."""
         n_units, n_bins = self._source.shapes()[numbers].T
-        summed = selection.bins_summed(self.data_set, [self._names[i] for i in numbers.tolist()], bin_size)
+        names = [self._names[i] for i in numbers.tolist()]
+        summed = selection.bins_summed(self.data_set, names, bin_size)
+        row, first = np.arange(len(numbers)), np.zeros_like(numbers)
+        if observed:
+            row, first, n_bins = selection.observed(self.data_set, names, n_bins)
+        number, n_units, summed = numbers[row], n_units[row], summed[row]
         some = (n_units > 0) & (n_bins >= summed)
         if not some.any():
             raise BadInput(self.data_set.name, "rows with units and bins", "none", "choose other rows")
-        return _Rows(numbers[some], n_units[some], (n_bins // summed)[some], summed[some])
+        return _Rows(number[some], first[some], n_units[some], (n_bins // summed)[some], summed[some])
 
     def _parts(self, row: Integers | slice) -> Integers:
         """Windows that share the units of rows between them."""
@@ -437,8 +447,8 @@ class Windows:
             slots[rows] = np.diff((held * int(self._quota.flat[cell]) + phase) // held[-1])
         ends = np.cumsum([0, *slots], dtype=np.int64)
         step = self.locality if self.locality and self.shuffle else len(slots)
-        first = np.arange(0, len(slots), step)
-        sizes = ends[np.minimum(first + step, len(slots))] - ends[first]
+        first = np.flatnonzero(np.diff(self._rows.number, prepend=-1))[::step]  # of the pieces of a row
+        sizes = np.diff(ends[np.append(first, len(slots))])
         key = key_of(self.seed, epoch, "blocks")
         order = permute(np.arange(len(first)), np.full(len(first), len(first)), np.full(len(first), key))
         packed_ends = np.cumsum([0, *(slots[self._packed.rows] if self._packed else ())], dtype=np.int64)
@@ -473,7 +483,8 @@ class Windows:
         parts, n_bins = self._parts(row), self._rows.n_bins[row]
         when, part = np.divmod(slot, parts)
         strata = -(-n_slots // parts)
-        of_row = hashes(key_of(self.seed, epoch, "time"), self._rows.number[row])
+        which = self._rows.number[row] + (self._rows.first[row] << 32)  # the number alone at the start of a row
+        of_row = hashes(key_of(self.seed, epoch, "time"), which)
         if self.jitter:
             # The possible starts are divided among the row's windows; each window takes one of its own.
             starts = np.maximum(n_bins - self.n_bins, 0) + 1
@@ -494,14 +505,14 @@ class Windows:
         else:
             taken = np.minimum(n_units, self.n_units)
             first_unit = below(key, n_units - taken + 1)
-        return _Places(row, start * self._rows.summed[row], first_unit, taken, key)
+        return _Places(row, self._rows.first[row] + start * self._rows.summed[row], first_unit, taken, key)
 
     def _cut(self, places: _Places, k: int) -> tuple[npt.NDArray[Any], Integers]:
         """The counts (units, bins) of a window, and its units."""
         row, start, first, n_taken = (int(values[k]) for values in places[:4])
-        n_units, n_bins, summed = (int(values[row]) for values in self._rows[1:])
+        begin, n_units, n_bins, summed = (int(values[row]) for values in self._rows[1:])
         counts = self._counts(int(self._rows.number[row]))
-        length = min(self.n_bins, n_bins - start // summed) * summed
+        length = min(self.n_bins, n_bins - (start - begin) // summed) * summed
         random = n_taken < n_units and self.units == "random"
         units = subset(n_taken, n_units, places.key[k]) if random else np.arange(first, first + n_taken)
         lines: Integers | slice = units if random else slice(first, first + n_taken)  # a slice is copied faster
