@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from neuralpile.corpus.rows import values_of
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_file
 from neuralpile.motifs.extract import Motifs, motifs_of
@@ -99,10 +98,8 @@ def _nested(patches: NDArray[np.uint8]) -> pa.Array:
     """Return patches (n, p_n, p_t) as lists of lists."""
     n, p_n, p_t = patches.shape
     values = pa.array(np.ascontiguousarray(patches).reshape(-1))
-    of_units, of_patches = (np.arange(k, dtype=np.int32) for k in (n * p_n + 1, n + 1))
-    # Offsets that are no Arrow arrays would make pyarrow import pandas, which takes half a second.
-    units = pa.ListArray.from_arrays(pa.array(of_units * np.int32(p_t)), values)
-    return pa.ListArray.from_arrays(pa.array(of_patches * np.int32(p_n)), units)
+    units = pa.ListArray.from_arrays(np.arange(n * p_n + 1, dtype=np.int32) * p_t, values)
+    return pa.ListArray.from_arrays(np.arange(n + 1, dtype=np.int32) * p_n, units)
 
 
 def _spectrum(numbers: list[NDArray[np.int64]]) -> NDArray[np.int64]:
@@ -177,11 +174,11 @@ def _motifs_in(batch: pa.RecordBatch, counted: Counted) -> Motifs:
     units = batch.column("patch").flatten()
     values = units.flatten()
     nulls = [column.null_count for column in (*batch.columns, units, values)]
-    lengths = values_of(batch.column("patch").value_lengths())
-    bins = values_of(units.value_lengths())
+    lengths = batch.column("patch").value_lengths().to_numpy(zero_copy_only=False)
+    bins = units.value_lengths().to_numpy(zero_copy_only=False)
     if any(nulls) or (lengths != counted.p_n).any() or (bins != counted.p_t).any():
         raise ValueError(f"patches that are not all of {counted.p_n} units × {counted.p_t} bins")
-    frequencies = values_of(batch.column("frequency"))
+    frequencies = batch.column("frequency").to_numpy()
     if (frequencies < 1).any() or (np.diff(frequencies) > 0).any():
         raise ValueError("frequencies that are not sorted, or below 1")
-    return Motifs(values_of(values).reshape(-1, counted.p_n, counted.p_t), frequencies)
+    return Motifs(values.to_numpy().reshape(-1, counted.p_n, counted.p_t), frequencies)
