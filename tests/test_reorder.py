@@ -1,5 +1,6 @@
 """reorder_units.py: one order for a session, of its training rows, in rows, in the table of units, and in a file."""
 
+import copy
 import hashlib
 import json
 import os
@@ -26,7 +27,7 @@ from neuralpile.corpus.split import SplitOptions
 from neuralpile.errors import BadInput
 from neuralpile.figures import rasters, view
 from neuralpile.open import open_data_set
-from neuralpile.training import reordered
+from neuralpile.training import Windows, reordered
 
 SCRIPT = "reorder_units.py"
 SILENT = (1, 4)  # units of every session
@@ -302,6 +303,37 @@ def test_motifs_of_rows_in_an_order_are_those_of_the_reordered_data_set(reorder,
     assert not unordered.equals(there)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"n_units": 4},
+        {"n_units": 4, "units": "block", "where": "n_units > 7"},
+        {"n_units": 5, "jitter": False, "layout": "time", "bin_size": 0.1},
+        {"pack": 30},
+    ],
+)
+def test_windows_of_rows_in_an_order_are_those_of_the_reordered_data_set(reorder, build, monkeypatch, options):
+    reorder()
+    monkeypatch.setattr(catalog, "BUILD", build)
+    expected = Windows("two-by-similarity", n_bins=30, seed=5, **options)
+    folder = str(build / "two-by-similarity")
+    plain = Windows("two", n_bins=30, seed=5, **options)
+    for found in (
+        Windows("two", n_bins=30, seed=5, order="similarity", **options),
+        Windows(open_data_set("two", order=folder), n_bins=30, seed=5, **options),
+        copy.deepcopy(Windows("two", n_bins=30, seed=5, order=folder, **options)),
+    ):
+        assert len(found) == len(expected)
+        one, other = (windows.batch(range(2 * len(expected))) for windows in (found, expected))
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+        assert not np.array_equal(one.counts, plain.batch(range(2 * len(expected))).counts)
+        window = found[1]
+        counts = found.data_set.row(window.row).counts[window.units, window.start : window.start + 30]
+        assert "bin_size" in options or np.array_equal(counts, window.counts)
+    with pytest.raises(BadInput, match="expected orders of these rows"):
+        Windows("two", order="area")
+
+
 def test_orders_of_other_rows_are_refused(reorder, build, tmp_path, monkeypatch):
     monkeypatch.setattr(catalog, "BUILD", build)
     with pytest.raises(BadInput, match=r"run: python reorder_units\.py --by rate --orders_only --repo_name .*two"):
@@ -400,7 +432,7 @@ import sys, time
 from pathlib import Path
 from neuralpile.corpus import arrow
 from neuralpile.open import open_data_set
-from neuralpile.training import reordered
+from neuralpile.training import Windows, reordered
 to_record_batch = arrow.to_record_batch
 def slowly(row):
     time.sleep(float(sys.argv[3]))

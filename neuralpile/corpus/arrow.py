@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import parquet
 
 from neuralpile.corpus.manifest import MANIFEST as MANIFEST
-from neuralpile.corpus.rows import COUNTS, Names, Row, consecutive, to_record_batch, values_of
+from neuralpile.corpus.rows import COUNTS, Names, Row, array_of, consecutive, to_record_batch, values_of
 from neuralpile.files import whole_file, write_text
 
 METADATA = b"neuralpile"  # key of what is kept in the schema of an Arrow file
@@ -183,27 +182,21 @@ def outline(path: Path) -> pa.Table:
     """
     source = pa.BufferReader(pa.py_buffer(mapped(path, in_order=False)))
     reader = pa.ipc.open_stream(source)
-    parts: dict[str, list[Any]] = {name: [] for name in OUTLINE.names}
-    offset = source.tell()
-    for batch in reader:
-        batch.validate(full=True)
-        counts = batch.column("spike_counts")
-        of_units, of_rows = values_of(counts.values.offsets), values_of(counts.offsets)
-        parts["offset"].append(np.full(len(batch), offset, np.int64))
-        parts["units"].append(np.diff(of_rows).astype(np.int64))
-        parts["tokens"].append(np.diff(of_units[of_rows]).astype(np.int64))
-        for name in Names._fields:
-            absent = name not in batch.schema.names
-            parts[name] += [None] * len(batch) if absent else batch.column(name).to_pylist()
+    copy = pa.BufferOutputStream()  # of names, which are views of the file
+    with pa.ipc.new_stream(copy, OUTLINE) as writer:
         offset = source.tell()
-    arrays = [
-        pa.array(its, pa.string()) if name in Names._fields else pa.array(_joined(its)) for name, its in parts.items()
-    ]
-    return pa.table(arrays, schema=OUTLINE)
-
-
-def _joined(parts: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
-    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+        for batch in reader:
+            batch.validate(full=True)
+            counts = batch.column("spike_counts")
+            of_units, of_rows = values_of(counts.values.offsets), values_of(counts.offsets)
+            sizes = np.full(len(batch), offset), np.diff(of_rows), np.diff(of_units[of_rows])
+            columns = [array_of(numbers.astype(np.int64)) for numbers in sizes]
+            for name in Names._fields:
+                there = name in batch.schema.names
+                columns.append(batch.column(name).cast(pa.string()) if there else pa.nulls(len(batch), pa.string()))
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=OUTLINE))
+            offset = source.tell()
+    return pa.ipc.open_stream(copy.getvalue()).read_all()
 
 
 def _write_index(path: Path, files: Sequence[Path], fingerprint: str) -> list[int]:

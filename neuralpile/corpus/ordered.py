@@ -238,12 +238,12 @@ class OrderedRows:
         """Source data set, subject and session of a row, as the orders name them."""
         return names.source_dataset or self._own_name, names.subject_id, names.session_id
 
-    def order(self, row: Row) -> Order:
+    def order(self, names: Names | Row, n_units: int) -> Order:
         """The unit at each place, (units,), of a row of the source. Raises BadInput as `Orders.of`."""
-        return self.orders.of(*self.key(row), len(row.counts))
+        return self.orders.of(*self.key(names), n_units)
 
     def _ordered(self, row: Row) -> Row:
-        return row._replace(counts=row.counts[self.order(row)])
+        return row._replace(counts=row.counts[self.order(row, len(row.counts))])
 
     def row(self, i: int) -> Row:
         """Row `i`, counted over all splits in order: a copy. Raises BadInput if it holds no spike counts."""

@@ -4,7 +4,7 @@ import difflib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -266,12 +266,24 @@ def digest(rows: Iterable[Row]) -> str:
 def to_record_batch(row: Row) -> pa.RecordBatch:
     """One row as an Arrow record batch of `SCHEMA`, or of `MERGED_SCHEMA` if it has a source data set."""
     n_units, n_bins = row.counts.shape
-    values = pa.array(np.ascontiguousarray(row.counts).reshape(-1))
-    units = pa.ListArray.from_arrays(pa.array(np.arange(n_units + 1, dtype=np.int32) * n_bins), values)
-    spike_counts = pa.ListArray.from_arrays(pa.array([0, n_units], pa.int32()), units)
+    values = array_of(np.ascontiguousarray(row.counts).reshape(-1))
+    units = pa.ListArray.from_arrays(array_of(np.arange(n_units + 1, dtype=np.int32) * n_bins), values)
+    spike_counts = pa.ListArray.from_arrays(array_of(np.array([0, n_units], np.int32)), units)
     schema = SCHEMA if row.source_dataset is None else MERGED_SCHEMA
-    strings = [pa.array([value], pa.string()) for value in row[1 : len(schema)]]
+    strings = [_string(cast(str, value)) for value in row[1 : len(schema)]]
     return pa.RecordBatch.from_arrays([spike_counts, *strings], schema=schema)
+
+
+def array_of(values: npt.NDArray[Any]) -> pa.Array:
+    """Numbers (n,) as an Arrow array: `pa.array` imports pandas, which takes half a second."""
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
+
+
+def _string(value: str) -> pa.Array:
+    """One string as an Arrow array, likewise."""
+    content = value.encode()
+    ends = np.array([0, len(content)], np.int32)
+    return pa.StringArray.from_buffers(1, pa.py_buffer(ends), pa.py_buffer(content))
 
 
 def values_of(array: pa.Array) -> npt.NDArray[Any]:

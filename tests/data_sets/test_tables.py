@@ -128,6 +128,14 @@ def check_observed(name, path, line):
         with h5py.File(path) as file:
             observed = np.unique(file["units/obs_intervals"], axis=0) if "units/obs_intervals" in file else None
     assert (line["observed_fraction"] is None) == (observed is None and name != "moore")
+    gaps = line["unobserved"]
+    assert (gaps is None) == (line["observed_fraction"] is None)
+    if gaps is not None:
+        seen = np.ones(line["n_bins"], bool)
+        for gap in gaps:
+            assert seen[gap["start"] : gap["stop"]].all()
+            seen[gap["start"] : gap["stop"]] = False
+        assert np.mean(seen) == pytest.approx(line["observed_fraction"])
     if observed is not None:
         begins = np.arange(line["n_bins"])[:, None] * 0.02
         covered = ((observed[:, 0] <= begins + 1e-5) & (begins + 0.02 <= observed[:, 1] + 1e-5)).any(axis=1)

@@ -201,6 +201,7 @@ def test_the_observed_fraction_is_that_of_the_bins(tmp_path, observed, expected)
     path = write_units(tmp_path / "sub-A" / "a.nwb", TRAINS, observed)
     session = about(path)[1]
     assert session.observed_fraction == (expected if expected is None else pytest.approx(expected))
+    assert session.observed is None or session.observed.shape == (session.counts.shape[1],)
     reversed_intervals = observed is not None and expected is None
     assert [note for note in session.notes if "not known" in note] == session.notes
     assert len(session.notes) == reversed_intervals
