@@ -84,12 +84,12 @@ class Component:
     Attributes:
         rows: fingerprint of its rows and its tables.
         sides: what of it is in each split.
-        manifest: its own manifest, if it has one.
+        manifest: its own manifest as JSON, null if it has none: with thousands of sessions, it is large.
     """
 
     rows: str
     sides: Sides
-    manifest: dict[str, Any] | None
+    manifest: msgspec.Raw
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,36 @@ class CorpusManifest:
 
     def to_json(self) -> str:
         """The content of `manifest.json`."""
-        return msgspec.json.format(msgspec.json.encode(asdict(self)), indent=1).decode() + "\n"
+        return msgspec.json.format(msgspec.json.encode(self), indent=1).decode() + "\n"
+
+
+class _Session(msgspec.Struct):
+    rows_sha256: str
+
+
+class _Sessions(msgspec.Struct):
+    sessions: list[_Session]
+
+
+def content_of(component: RowSource) -> msgspec.Raw:
+    """The manifest of a component as JSON; null if it has none that can be read."""
+    if component.folder is None:
+        return msgspec.Raw(msgspec.json.encode(component.manifest()))
+    try:
+        content = (component.folder / MANIFEST).read_bytes()
+        msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return msgspec.Raw(b"null")
+    return msgspec.Raw(content)
+
+
+def digests_of(component: RowSource) -> set[str]:
+    """The digests of the rows of each session, as a component's manifest states them; none if it does not."""
+    try:
+        found = msgspec.json.decode(content_of(component), type=_Sessions)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # no manifest, or another's
+        return set()
+    return {session.rows_sha256 for session in found.sessions}
 
 
 def info_of(component: RowSource) -> DataSetInfo | None:
