@@ -12,6 +12,7 @@ from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus.rows import RowSource
 from neuralpile.corpus.split import Sides
 from neuralpile.errors import BadInput
+from neuralpile.files import whole_file
 
 MANIFEST = "manifest.json"
 
@@ -128,9 +129,14 @@ class CorpusManifest:
         stated = self.options.get("leave_out")
         return [name for name in stated if isinstance(name, str)] if isinstance(stated, list) else []
 
-    def to_json(self) -> str:
-        """The content of `manifest.json`."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=1).decode() + "\n"
+    def write(self, folder: Path) -> None:
+        """Write `manifest.json`, whole or not at all."""
+        with whole_file(folder / MANIFEST) as partial:
+            partial.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
+
+
+class _DataSet(msgspec.Struct):
+    data_set: str
 
 
 class _Session(msgspec.Struct):
@@ -168,8 +174,11 @@ def info_of(component: RowSource) -> DataSetInfo | None:
     Raises:
         BadInput: the data set's `dataset.toml` has faults.
     """
-    stated = (component.manifest() or {}).get("data_set")
-    return info_named(stated if isinstance(stated, str) else component.name)
+    try:
+        stated = msgspec.json.decode(content_of(component), type=_DataSet).data_set
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # no manifest, or another's
+        stated = component.name
+    return info_named(stated)
 
 
 def info_named(name: str) -> DataSetInfo | None:

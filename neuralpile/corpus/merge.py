@@ -70,7 +70,7 @@ def merge(components: Sequence[RowSource], out_dir: Path, options: SplitOptions)
             for component in components
         }
         manifest = CorpusManifest(__version__, options.stated(), made, rules, order.evaluated)
-        write_text(folder / arrow.MANIFEST, manifest.to_json())
+        manifest.write(folder)
         write_text(folder / arrow.SPLITS, json.dumps({"splits": list(options.splits)}))
         shutil.rmtree(folder / FETCHED, ignore_errors=True)
     return order.sides

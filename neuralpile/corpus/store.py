@@ -223,7 +223,7 @@ class _Maps:
             if row is None:
                 row = mapped.row(file, i)._replace(split=split)
                 self._keep(mapped, i, row)
-            self._read += row.counts.size if self._in_order else 0
+            self._read += row.counts.size + mmap.PAGESIZE if self._in_order else 0
         return row
 
     def release(self) -> None:
