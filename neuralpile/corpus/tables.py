@@ -51,7 +51,7 @@ SESSIONS = pa.schema(
         ("restricted", pa.bool_()),  # the terms forbid, or may forbid, redistribution
         ("doi", pa.string()),  # of the paper
         ("file", pa.string()),  # path of the recording in the data set
-        ("digest", pa.string()),  # checksum of the file, "<algorithm>:<hex>"
+        ("checksum", pa.string()),  # of the file, "<algorithm>:<hex>"
         ("split", pa.string()),  # of a corpus: the splits that have rows of it, joined by "+"
     ]
 )
