@@ -168,8 +168,8 @@ def merge_and_push(parser: argparse.ArgumentParser, arguments: Sequence[str]) ->
     references = given.components or [name for name in recorded if name in store.built()]
     components = list(selected([open_data_set(reference) for reference in references], given))
     if not components:
-        do = "run data/<name>/preprocess.py of some, or name data sets with --components"
-        found = "none that is left" if references else "none"
+        do = "build some: python data/<name>/preprocess.py; or name data sets with --components"
+        found = "only ones that are left out" if references else "none"
         raise BadInput(catalog.BUILD, "recorded data sets that are built", found, do)
     for line in doubts(components):
         print(f"warning: {line}", file=sys.stderr)

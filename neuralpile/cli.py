@@ -135,7 +135,9 @@ def choose(paths: Sequence[str], sessions: str | None = None, most: int | None =
     """The first `most` of the paths that match `sessions`, whole or by their names. Raises BadInput: none does."""
     chosen = [p for p in paths if sessions is None or fnmatch(p, sessions) or fnmatch(PurePosixPath(p).name, sessions)]
     if not chosen:
-        raise BadInput("--sessions", f"a pattern like {paths[0]}", sessions or "", "see download.py --dry_run for all")
+        raise BadInput(
+            "--sessions", f"a pattern like {paths[0]}", sessions or "", "choose from the paths of the session files"
+        )
     return chosen[:most]
 
 

@@ -29,7 +29,9 @@ def save(figure: Figure, path: Path) -> None:
         with whole_file(path) as partial, matplotlib.style.context(["default", {"svg.hashsalt": "neuralpile"}]):
             figure.savefig(partial, format=kind, **OPTIONS[kind])
     except OSError as error:
-        raise BadInput(path, "a file that can be written", str(error), "give another --out_dir") from None
+        raise BadInput(
+            path, "a file that can be written", error.strerror or str(error), "give another --out_dir"
+        ) from None
 
 
 def name(data_set: str, end: str = "") -> str:

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TypeVar
@@ -127,7 +127,7 @@ class HttpClient:
         scheme: the word before the token in the header.
 
     Attributes:
-        stop: set it to end all requests of this client.
+        stop: set once the client is interrupted.
     """
 
     def __init__(
@@ -142,6 +142,7 @@ class HttpClient:
         self._session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
         self._session.auth = _Token(token, base, scheme) if token else None
         self._answered = False
+        self._reading: set[requests.Response] = set()  # of all threads
         self._answers = self._answer_bytes = 0
         self._notices: set[str] = set()
 
@@ -165,15 +166,28 @@ class HttpClient:
             except _LOST:
                 raise
             except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, OverflowError) as error:
-                what = "too many redirects" if isinstance(error, requests.TooManyRedirects) else "one that cannot be"
+                what = "too many redirects" if isinstance(error, requests.TooManyRedirects) else "one that is not valid"
                 do = "its answers have changed, or something else answers in its place; report it to the archive"
                 raise BadInput(plain(url), "an address, or a redirect to one", what, do) from None
             with response:
                 self._answered = True
                 self._check(response, url)
-                yield response
+                self._reading.add(response)
+                try:
+                    if self.stop.is_set():
+                        raise Stopped
+                    yield response
+                finally:
+                    self._reading.discard(response)
         except _LOST as error:
             raise lost(error) from None
+
+    def interrupt(self) -> None:
+        """End the requests of all threads, even those that wait for a server's next bytes."""
+        self.stop.set()
+        for response in tuple(self._reading):
+            with suppress(OSError, ValueError, RuntimeError):  # it ended on its own
+                response.raw.shutdown()
 
     def get_json(self, url: str, kind: type[T], **params: str | int) -> T:
         """Get an answer in JSON, with retries.

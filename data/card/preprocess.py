@@ -18,6 +18,7 @@ from neuralpile.spikes.session import Options, Session
 FEATURES, CHANNELS = "input_features", 256  # the first 256 columns are threshold crossings, the others power
 ARRAYS = ("ventral 6v", "area 4", "55b", "dorsal 6v")  # 64 channels each (README of the Dryad record)
 UNITS = {"area": np.repeat(ARRAYS, CHANNELS // len(ARRAYS)).tolist()}
+NOT_A_SESSION = "check that this is a session's file"
 DERIVED = "counts are recovered from z-scores, by the lattice on which whole numbers lie"
 
 
@@ -29,11 +30,11 @@ def read(path: Path, options: Options) -> Session:
             features = trial.get(FEATURES) if isinstance(trial, h5py.Group) else None
             if features is None or features.ndim != 2 or features.shape[1] < CHANNELS:
                 found = "none" if features is None else f"shape {features.shape}"
-                raise BadInput(f"{path}, {name}", f"{FEATURES} (bins, 512)", found, "check the file")
+                raise BadInput(f"{path}, {name}", f"{FEATURES} (bins, 512)", found, NOT_A_SESSION)
             trials.append(features[:, :CHANNELS])
             blocks.append(0 if options.as_published else _block(trial, f"{path}, {name}"))
     if not trials or not all(map(len, trials)):
-        raise BadInput(path, "trials with bins", "none" if not trials else "a trial without", "check the file")
+        raise BadInput(path, "trials with bins", "none" if not trials else "a trial without", NOT_A_SESSION)
     session = f"{path.parent.name}_{path.stem}"
     facts: dict[str, str | int | float] = {"derived": DERIVED}
     if options.as_published:
@@ -71,7 +72,7 @@ def _block(trial: h5py.Group, where: str) -> int:
     value = trial.attrs.get("block_num")
     if np.size(value) != 1 or np.asarray(value).dtype.kind not in "iuf" or not np.isfinite(value):
         found = "none" if value is None else f"{value!r}"
-        raise BadInput(where, "block_num, the number of the trial's block", found, "check the file")
+        raise BadInput(where, "block_num, the number of the trial's block", found, NOT_A_SESSION)
     return int(np.ravel(value)[0])
 
 

@@ -23,7 +23,8 @@ def read(path: Path, options: Options) -> Session:
     cells = matlab.read_cells(path, "spikes")
     if cells.ndim != 2 or cells.shape[0] > MOST_UNITS or not cells.size:
         found = f"cells of shape {cells.shape}"
-        raise BadInput(path, f"spikes of at most {MOST_UNITS} units × channels", found, "check the file")
+        expected = f"spikes (at most {MOST_UNITS} units, channels)"
+        raise BadInput(path, expected, found, "check that this is a session's file")
     try:
         notes = clock.check(np.concatenate(cells.ravel()), np.cumsum([len(c) for c in cells.ravel()]), options.bin_size)
     except Mismatch as error:

@@ -28,8 +28,9 @@ def read(path: Path, options: Options) -> Session:
     with matlab.open_73(path) as file:
         mua = file.get(VARIABLE)
         if not isinstance(mua, h5py.Dataset) or mua.ndim != 3 or mua.dtype.kind != "f" or mua.shape[0] < factor:
-            found = "none" if mua is None else str(mua)
-            raise BadInput(path, f"{VARIABLE} (samples, presentations, electrodes)", found, "check the file")
+            found = f"{mua.dtype} of shape {mua.shape}" if isinstance(mua, h5py.Dataset) else "none"
+            do = "check that this is a recording's file"
+            raise BadInput(path, f"{VARIABLE} (samples, presentations, electrodes)", found, do)
         n_samples, n_presentations, n_electrodes = mua.shape
         n_bins = n_samples // factor
         # Published, the bins are the slow axis: bin 0 of all presentations, then bin 1 of all.

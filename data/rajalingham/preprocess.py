@@ -16,18 +16,19 @@ from neuralpile.spikes.session import Options, Session
 
 VARIABLE, MS_PER_BIN = "neural_responses_reliable", 50  # averages are in spikes per ms
 N_CONDITIONS, N_BINS = 79, 100
+NOT_A_FILE = "check that this is a file of MentalPong.zip"
 
 
 def read(path: Path, options: Options) -> Session:
     """Expected spikes of each neuron in each bin, condition after condition, rounded half to even."""
     struct = matlab.read_variables(path, [VARIABLE]).get(VARIABLE)
     if struct is None or not struct.dtype.names:
-        raise BadInput(path, f"a struct {VARIABLE}", "none", "check that this is a file of MentalPong.zip")
+        raise BadInput(path, f"a struct {VARIABLE}", "none", NOT_A_FILE)
     rates = struct[struct.dtype.names[0]].flat[0]  # the first field: all trials, not a half of them
     if rates.shape[1:] != (N_CONDITIONS, N_BINS) or rates.dtype.kind != "f":
         found = f"{rates.dtype} of shape {rates.shape}"
         expected = f"rates (neurons, {N_CONDITIONS} conditions, {N_BINS} bins)"
-        raise BadInput(path, expected, found, "check that this is the right file")
+        raise BadInput(path, expected, found, NOT_A_FILE)
     factor = options.own_bins
     if N_BINS % factor:
         found = f"{N_BINS} bins in a condition"
@@ -35,9 +36,10 @@ def read(path: Path, options: Options) -> Session:
     spikes = np.nan_to_num(rates, nan=0.0).reshape(len(rates), -1, factor) * MS_PER_BIN
     expected = np.rint(spikes.sum(axis=2))
     if expected.min(initial=0) < 0:
-        raise BadInput(path, "rates, none negative", f"{rates.min():.3g}", "check that this is the right file")
+        raise BadInput(path, "rates, none negative", f"{rates.min():.3g}", NOT_A_FILE)
     matrix = (expected.astype(np.int64) if options.as_published else np.minimum(expected, 255)).astype(np.uint8)
-    notes = [f"{plural(np.count_nonzero(np.isnan(rates)), 'bin')} without a value counted as 0"]
+    missing = np.count_nonzero(np.isnan(rates))
+    notes = [f"{plural(missing, 'bin')} without a value counted as 0"] if missing else []
     if (above := np.count_nonzero(expected > 255)) and not options.as_published:
         notes.append(f"{plural(above, 'bin')} above 255 kept at 255")
     subject = path.stem.partition("_")[0].capitalize()  # mahler_hand_dmfc_dataset_50ms, perle_…

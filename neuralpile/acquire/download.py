@@ -197,7 +197,7 @@ def _fetch_all(downloads: Downloads, missing: list[RemoteFile], jobs: int) -> It
                 elif overall.disable:  # a log file
                     print(printable(f"{file.path}: {_size_of(file)}"), flush=True)
         except BaseException:
-            downloads.web.stop.set()
+            downloads.web.interrupt()
             pool.shutdown(cancel_futures=True)
             raise
 

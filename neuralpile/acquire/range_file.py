@@ -171,13 +171,14 @@ class RangeFile(io.RawIOBase):
                     self._fetch_pages(part)
             else:
                 with ThreadPoolExecutor(min(AT_ONCE, len(parts))) as pool:
-                    list(pool.map(self._fetch_pages, parts))
+                    try:
+                        list(pool.map(self._fetch_pages, parts))
+                    except KeyboardInterrupt:
+                        self._web.interrupt()  # before the pool waits for its threads
+                        raise
         except BadInput as error:
             # A copy: by its traceback the error itself would keep HDF5's handles beyond HDF5's end.
             self.failure = copy(error)
-            raise
-        except KeyboardInterrupt:
-            self._web.stop.set()
             raise
 
     def _fetch_pages(self, pages: tuple[int, int]) -> None:

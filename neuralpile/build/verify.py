@@ -17,7 +17,7 @@ def main() -> int:
     cli.parser(__doc__ or "", "python -m neuralpile.build.verify").parse_args()
     built = store.built()
     if not built:
-        raise BadInput(catalog.BUILD, "built data sets", "none", "run data/<name>/preprocess.py of some")
+        raise BadInput(catalog.BUILD, "built data sets", "none", "build some: python data/<name>/preprocess.py")
     print(f"{'':20}{'subjects':>9}{'sessions':>10}{'units':>14}{'tokens':>18}  differences")
     wrong = 0
     for name in built:

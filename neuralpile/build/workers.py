@@ -24,6 +24,7 @@ from neuralpile.build.record import SessionFacts
 from neuralpile.build.script import Read
 from neuralpile.build.session import Task, build_session
 from neuralpile.errors import BadInput
+from neuralpile.recordings import damage
 
 # Seconds of processor time without any reading or writing after which a worker counts as stuck. The longest such
 # stretch of a real session takes under a minute.
@@ -114,7 +115,7 @@ class _Worker:
         """End a worker that is stuck; the error to report."""
         self.end()
         found = f"{STUCK_AFTER:.0f} s of computing without reading anything"
-        return BadInput(self.task.source, "a file that can be read", found, "the file is damaged; download it again")
+        return BadInput(self.task.source, "a file that can be read", found, f"it may be damaged: {damage.DOWNLOAD}")
 
     def end(self) -> None:
         """End the process."""
@@ -136,10 +137,15 @@ def _died(task: Task, code: int | None) -> BadInput:
     """The error of a session whose worker died, by its exit code; negative ones are signals."""
     if code == -signal.SIGKILL:
         do = "run again with fewer --jobs, or more memory"
-        return BadInput(task.source, "a worker process that lives", "one that was killed, for memory perhaps", do)
+        return BadInput(
+            task.source, "a worker process that finishes", "one that was killed, perhaps for want of memory", do
+        )
     found = signal.Signals(-code).name if code and code < 0 else f"exit status {code}"
     return BadInput(
-        task.source, "a file that can be read", f"a worker that crashed ({found})", "the file may be damaged"
+        task.source,
+        "a file that can be read",
+        f"a worker that crashed ({found})",
+        f"it may be damaged: {damage.DOWNLOAD}",
     )
 
 

@@ -149,7 +149,8 @@ def _check_named(parts: Sequence[Part], options: SplitOptions) -> None:
         ("--test_datasets", [name.rpartition("/")[2] for name in options.test_datasets], {part.name for part in parts}),
     ):
         if unknown := set(given) - known:
-            raise BadInput(option, "names that rows have", ", ".join(sorted(unknown)), "take the names from the rows")
+            do = f"list them: python inspect_dataset.py {parts[0].name}"
+            raise BadInput(option, "names that the data sets have", ", ".join(sorted(unknown)), do)
 
 
 def _write(order: _Order, folder: Path, job: str, splits: Sequence[str]) -> None:
@@ -216,7 +217,7 @@ def _check(components: Sequence[RowSource], out_dir: Path) -> None:
     names = [component.name for component in components]
     if not components or len(set(names)) < len(names):
         found = ", ".join(names) or "none"
-        raise BadInput("--components", "data sets, each of another name", found, "name each data set once")
+        raise BadInput("--components", "data sets with different names", found, "name each data set once")
     for component in components:
         if component.is_merged:
             do = "name the data sets it was merged from"

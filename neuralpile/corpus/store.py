@@ -119,7 +119,7 @@ class _File:
             schema = pa.ipc.open_stream(pa.BufferReader(pa.py_buffer(pages))).schema.remove_metadata()
             check_schema(schema)
         except Mismatch as error:
-            raise error.at(self.path, "take a data set made by this project") from None
+            raise error.at(self.path, "give a data set that neuralpile built") from None
         except DAMAGE as error:
             raise BadInput(self.path, "a whole Arrow file", str(error), AGAIN) from None
         return next((known for known in (SCHEMA, MERGED_SCHEMA) if known == schema), schema)  # 20,000 files share one
@@ -428,7 +428,9 @@ def open_folder(folder: Path) -> LocalRows:
 def _state(folder: Path) -> _State:
     state = _decoded(folder / STATE, _State)
     if state.indices:
-        raise BadInput(folder / STATE, "rows in the order of their files", "a file of indices", "save it again")
+        raise BadInput(
+            folder / STATE, "rows in the order of their files", "a file of indices", "flatten_indices() first"
+        )
     return state
 
 

@@ -45,12 +45,14 @@ SESSIONS = pa.schema(
         ("segments", pa.int64()),  # rows
         ("silent_units", pa.int64()),
         ("observed_fraction", pa.float64()),  # of the bins; null where the recording does not say
+        # Runs of bins of the session in which nothing was recorded; null where the recording does not say
+        ("unobserved", pa.list_(pa.struct([("start", pa.int32()), ("stop", pa.int32())]))),
         ("evaluation", pa.list_(pa.string())),  # uses in public benchmarks, "nlb:test"; see `neuralpile.evaluation`
         ("licence", pa.string()),
         ("restricted", pa.bool_()),  # the terms forbid, or may forbid, redistribution
         ("doi", pa.string()),  # of the paper
         ("file", pa.string()),  # path of the recording in the data set
-        ("digest", pa.string()),  # checksum of the file, "<algorithm>:<hex>"
+        ("checksum", pa.string()),  # of the file, "<algorithm>:<hex>"
         ("split", pa.string()),  # of a corpus: the splits that have rows of it, joined by "+"
     ]
 )
@@ -158,8 +160,10 @@ def parse(content: bytes, schema: pa.Schema, where: str) -> pa.Table:
     """
     try:
         found = parquet.ParquetFile(pa.BufferReader(content)).read()
-        if "order" in schema.names and "order" not in found.column_names:  # as neuralpile wrote it before there was one
-            found = found.append_column(schema.field("order"), pa.nulls(len(found), pa.int64()))
+        for name in {"order", "unobserved"} & {*schema.names} - {
+            *found.column_names
+        }:  # as written before there was one
+            found = found.append_column(schema.field(name), pa.nulls(len(found), schema.field(name).type))
         found = found.select(schema.names)
         return found if found.schema.equals(schema) else found.cast(schema)  # a cast loads pyarrow.compute
     except (pa.ArrowException, OSError, KeyError) as error:

@@ -145,7 +145,9 @@ def draw(
     if not drawn:
         return None, 0, 0
     if len(drawn) > MAX_ARRAYS:
-        raise BadInput("--n_examples", f"at most {MAX_ARRAYS} arrays in a figure", f"{len(drawn):,}", "take fewer")
+        raise BadInput(
+            "--n_examples", f"at most {MAX_ARRAYS} arrays in a figure", f"{len(drawn):,}", "give a smaller one"
+        )
     chosen = f"{plural(len(shown), 'session')} of {len(keys):,} with positions of electrodes, drawn with seed {seed}"
     if len(shown) == len(keys):
         chosen = f"the electrodes of {plural(len(shown), 'session')}: all that have positions"

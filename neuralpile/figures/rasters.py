@@ -137,7 +137,7 @@ def draw(data_set: RowSource, n_examples: int, seed: int, out_dir: Path, wanted:
         raise BadInput(data_set.name, "a data set with rows", "none", "build it again")
     n_shown = min(n_examples, len(data_set))
     if n_shown > MAX_EXAMPLES:
-        raise BadInput("--n_examples", f"at most {MAX_EXAMPLES} in a figure", f"{n_shown:,}", "take fewer")
+        raise BadInput("--n_examples", f"at most {MAX_EXAMPLES} in a figure", f"{n_shown:,}", "give a smaller one")
     at = np.sort(np.random.default_rng(seed).choice(len(data_set), n_shown, replace=False))
     drawn = f"all {plural(n_shown, 'row')}"
     if n_shown < len(data_set):

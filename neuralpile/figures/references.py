@@ -29,7 +29,7 @@ def to_draw(signal: str | None = None) -> list[str]:
     found = with_signal(store.built(), signal) + pile
     if not found:
         expected = f"built data sets of {signal}" if signal else "data sets that are built"
-        raise BadInput(catalog.BUILD, expected, "none", "run data/<name>/preprocess.py of some")
+        raise BadInput(catalog.BUILD, expected, "none", "build some: python data/<name>/preprocess.py")
     return found
 
 
@@ -43,7 +43,7 @@ def to_report(signal: str | None = None) -> tuple[list[str], int]:
     simulated = [name for name in built if name not in recorded]
     names = with_signal(simulated if built and built == simulated else recorded + simulated, signal)
     if not names:
-        raise BadInput("--signal", "the signal of a data set", str(signal), "take another")
+        raise BadInput("--signal", "the signal of a data set", str(signal), "choose another")
     return names, len(set(names) & set(built))
 
 

@@ -31,7 +31,7 @@ def hub(given: argparse.Namespace) -> "Repository | None":
     if not given.hf_repo_name:
         if given.private or given.create_pr or given.revision != "main":
             do = "give --hf_repo_name, or leave them out"
-            raise BadInput("--private, --revision, --create_pr", "a repository that they are for", "none", do)
+            raise BadInput("--private, --revision, --create_pr", "--hf_repo_name with them", "none", do)
         return None
     from neuralpile.hub.repository import Repository, Target  # imports the Hub's clients, which takes a second
 

@@ -61,7 +61,7 @@ def push(
     """
     folder = data_set.folder
     if folder is None or not len(data_set):
-        raise BadInput(data_set.name, "a local build with rows", "none", "build it of other sessions")
+        raise BadInput(data_set.name, "a local build with rows", "none", "build sessions that have spikes")
     repository.create()
     schema = MERGED_SCHEMA if data_set.is_merged else SCHEMA
     with _staging(folder) as staging:

@@ -47,7 +47,7 @@ THREADS = 8  # requests at a time
 DECODERS = 4  # row groups decoded at a time,
 AHEAD = 50_000_000  # and tokens (one byte each) decoded ahead of their use; at least one row group
 ROOT = r"hf://datasets/[^/]+/[^/@]+@[^/]+"  # how the address of a repository's file begins, up to the commit
-OTHER = "take a data set with rows of spike counts"
+OTHER = "give a data set with rows of spike counts"
 
 
 @dataclass(frozen=True)

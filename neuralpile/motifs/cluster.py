@@ -74,7 +74,7 @@ def connect(address: str) -> "Client":
         client = Client(address, timeout=CONNECT_SECONDS)
         client.wait_for_workers(1, timeout=CONNECT_SECONDS)
     except (OSError, ValueError, TimeoutError) as error:
-        found = str(error) or type(error).__name__
+        found = str(error) or "no answer"
         do = "check that its scheduler and workers run, and that this machine reaches them"
         raise BadInput(address, "a Dask scheduler with workers, like tcp://host:8786", found, do) from None
     return client

@@ -143,7 +143,7 @@ def read_start(path: Path, n: int) -> TableStart:
         if not len(motifs.frequencies) <= unique <= counted.patches or motifs.frequencies.sum() > counted.patches:
             raise ValueError(f"{unique:,} motifs of {counted.patches:,} patches")
     except (OSError, ValueError, KeyError, OverflowError, pa.ArrowException) as error:
-        found = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        found = f"no {error}" if isinstance(error, KeyError) else str(error)
         do = "delete it, or run extract_motifs.py again"
         raise BadInput(path, "a table of motifs", found, do) from None
     return TableStart(counted, unique, motifs)

@@ -195,7 +195,7 @@ def _columns(path: Path) -> list[str]:
             with csv.open_csv(file, parse_options=options) as reader:
                 return list(reader.schema.names)
     except (OSError, ValueError) as error:
-        raise BadInput(path, "a table (CSV or Parquet)", str(error), "check the file") from None
+        raise BadInput(path, "a table (CSV or Parquet)", str(error), "correct the file, or remove it") from None
 
 
 def _column(path: Path, columns: Sequence[str], given: str | None, usual: Sequence[str], what: str) -> str:

@@ -44,7 +44,7 @@ def count_units(recording: Recording, options: Options) -> Session:
     try:
         return trains.count(found, options, names.subject(place), session)
     except Mismatch as error:
-        raise error.at(path, "check the recording") from None
+        raise error.at(path, "check that it holds spike times, which neo gives in seconds") from None
 
 
 def read_spike_trains(path: Path) -> SpikeTrains:

@@ -16,7 +16,7 @@ import numpy as np
 
 from neuralpile.cli import plural
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.recordings import hdf5, names, unit_table
+from neuralpile.recordings import damage, hdf5, names, unit_table
 from neuralpile.recordings.hdf5 import Read, Recording, open_hdf5, prefetch
 from neuralpile.spikes import binning, trains
 from neuralpile.spikes.session import Options, Session
@@ -26,7 +26,7 @@ SLAB = 64 * 2**20  # bytes of a raster that are read at a time
 LOWEST_RATE, HIGHEST_RATE = 0.1, 100_000.0  # Hz: rates of bins of 10 s, and above those of any recording system
 UNITS_TABLES = ("units", "processing/ecephys/units")  # where the published data sets have them
 UNSTATED = ("", "unknown", "none", "n/a", "na", "null", "nan", "subject", "subject_id")  # what stands for no name
-DAMAGED = "the file is damaged or not NWB; download it again"
+DAMAGED = f"it is damaged or not NWB: {damage.DOWNLOAD}"
 NOT_A_RECORDING = "check that this is a recording's file"
 NO_OPTION = "build without this option"
 
@@ -277,7 +277,7 @@ def count_units(
     if options.mask_unobserved:
         kept = binning.observed_bins(session.counts.shape[1], options.bin_size, observed(path))
         session.notes.append(f"{np.count_nonzero(~kept):,} of {plural(len(kept), 'bin')} not observed, cut out")
-        session.counts, session.observed_fraction = session.counts[:, kept], 1.0
+        session.counts, session.observed = session.counts[:, kept], kept[kept]
     else:
         note_observed(path, session, options, observed)
     return session
@@ -289,7 +289,7 @@ def note_observed(
     options: Options,
     observed: Callable[[Recording], np.ndarray] = read_observed,
 ) -> None:
-    """Set a session's `observed_fraction` from the intervals that a file says were observed, if it has some.
+    """Set which bins of a session were observed from the intervals that a file says were observed, if it has some.
 
     Parameters:
         path: the NWB file.
@@ -309,7 +309,7 @@ def note_observed(
             raise
         session.notes.append(f"what was observed is not known: expected {error.expected}, found {error.found}")
         return
-    session.observed_fraction = float(kept.mean()) if len(kept) else None
+    session.observed = kept
 
 
 def raster(*places: str, own_bin: float | None = None) -> Read:

@@ -367,20 +367,23 @@ def test_a_name_without_an_address_is_reported_at_once(monkeypatch):
 
 
 def test_waits_are_shown(monkeypatch, capsys):
-    monkeypatch.setattr(http_client, "RETRY_SECONDS", 0.6)
+    monkeypatch.setattr(http_client, "RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(http_client, "SHOWN_SECONDS", 0.0)
     with LoopbackArchives({}) as archives:
         archives.fail("GET", 503)
         archives.fail("GET", {"a": 1})
         assert http_client.HttpClient().get_json(archives.url, dict) == {"a": 1}
-    assert re.search(r"503 Service Unavailable; retry 1 of 6 in [01] s", capsys.readouterr().err)
+    assert re.search(r"503 Service Unavailable; retry 1 of 6 in 0 s", capsys.readouterr().err)
 
 
 def test_a_server_that_has_not_answered_yet_is_named(monkeypatch, capsys):
+    """The server answers once the notice is there."""
     monkeypatch.setattr(http_client, "NOTICE_SECONDS", 0.0)
-    with LoopbackArchives({}, latency=0.3) as archives:
-        archives.fail("GET", {"a": 1})
-        http_client.HttpClient().get_json(archives.url, dict)
-    assert "no answer yet; waiting up to" in capsys.readouterr().err
+    with LoopbackArchives({}) as archives:
+        monkeypatch.setattr(http_client.tqdm, "write", lambda text, file: (print(text), archives.released.set()))
+        archives.fail("GET", "hold")
+        http_client.HttpClient().get_json(f"{archives.url}/api/info/", dict)
+    assert "no answer yet; waiting up to" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

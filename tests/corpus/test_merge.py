@@ -330,7 +330,7 @@ def test_merge_again_replaces_the_corpus(components, script, tmp_path):
     ("arguments", "message"),
     [
         (["--components", "nope"], "expected a data set, found none of this name"),
-        (["--components", "m1-a", "m1-a"], "each of another name"),
+        (["--components", "m1-a", "m1-a"], "data sets with different names"),
         (["--components", "tests"], "expected a finished data set"),
         (["--components", "m1-a", "--out_dir", str(ROOT)], "expected a new folder, or a merged corpus to replace"),
         (["--test_size", "1"], "expected a number between 0 and 1"),

@@ -57,4 +57,4 @@ def test_a_session_without_spikes_is_empty_and_times_in_another_unit_are_refused
 def test_a_transposed_cell_array_is_refused(tmp_path):
     with pytest.raises(BadInput) as error:
         read("makin", save_73(tmp_path / MATLAB_FILES["makin"], [[[1.0]] * 5] * 96))
-    assert "5 units × channels" in one_line(error)
+    assert "(at most 5 units, channels)" in one_line(error)

@@ -139,7 +139,7 @@ def test_without_positions_nothing_is_drawn(tmp_path):
 
 def test_more_arrays_than_fit_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(electrode_map, "MAX_ARRAYS", 3)
-    with pytest.raises(BadInput, match="--n_examples: expected at most 3 arrays in a figure, found 4; take fewer"):
+    with pytest.raises(BadInput, match="--n_examples: expected at most 3 arrays in a figure, found 4; give a small"):
         electrode_map.draw(table_of(4), "d", 9, 0, tmp_path, "png")
 
 

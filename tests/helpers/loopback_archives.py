@@ -19,7 +19,6 @@ import socket
 import struct
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -82,15 +81,14 @@ class LoopbackArchives:
     minimal_version: str = "0.74.0"  # of the client, that DANDI asks for
     bad_versions: tuple[str, ...] = ()  # of the client, that DANDI refuses
     mutate: Callable[[bytes], bytes] | None = None  # changes the answers of the interfaces
-    latency: float = 0.0  # seconds before each answer
     uses: int = 1_000_000  # how often a signed address can be used
-    rate: float = 0.0  # bytes of a body in a second; 0: as fast as can be
 
     def __enter__(self) -> "LoopbackArchives":
         self.seen: list[Seen] = []
         self.faults: list[Fault] = []
         self.errors: list[Exception] = []
         self.stopped = threading.Event()
+        self.released = threading.Event()  # ends the pause of "hold"
         self.issued: dict[str, int] = {}  # signed addresses, and how often they may still be used
         self.digests_of: dict[int, tuple[bytes, dict[str, str]]] = {}  # contents, by their identity
         self.git: object = None
@@ -105,6 +103,7 @@ class LoopbackArchives:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.stopped.set()
+        self.released.set()
         for server in self.servers:
             server.shutdown()
             server.server_close()
@@ -112,7 +111,10 @@ class LoopbackArchives:
             raise self.errors[0]
 
     def environment(self, token: str | None = TOKEN) -> dict[str, str]:
-        """Variables that make the project's scripts ask this server, wait little between tries, and wait briefly."""
+        """Variables that make the project's scripts ask this server, and wait little between tries.
+
+        A test of a server that stalls sets a brief NEURALPILE_TIMEOUT; in others no answer comes too late.
+        """
         return {
             "NEURALPILE_DANDI_API": f"{self.url}/api",
             "NEURALPILE_DRYAD_API": self.url,
@@ -120,7 +122,6 @@ class LoopbackArchives:
             "NEURALPILE_OSF_API": f"{self.url}/v2",
             "NEURALPILE_GIN": self.url,
             "NEURALPILE_RETRY_SECONDS": "0.001",
-            "NEURALPILE_TIMEOUT": "1",
             "NO_PROXY": "127.0.0.1",
             "DRYAD_TOKEN": token or "",
             "DRYAD_CLIENT_ID": "",
@@ -136,8 +137,8 @@ class LoopbackArchives:
         `failure` is a status; (status, headers) or (status, headers, body); a fraction of the body, after which the
         connection is closed; "reset" before an answer, "reset headers" or "reset body" within it;
         "cut" (a body too short), "long" (too long), "wrong" (another byte in it), "whole" (ranges ignored), "html",
-        "stall", "shifted" (another range than was asked for); bytes, which are then the body of a 200; or a dictionary,
-        which is then the answer, as JSON.
+        "stall", "hold" (the body stops at its half until the event `released`), "shifted" (another range than was asked
+        for); bytes, which are then the body of a 200; or a dictionary, which is then the answer, as JSON.
         """
         self.faults.append(Fault(match, failure, times, skip))
 
@@ -183,7 +184,6 @@ class Handler(BaseHTTPRequestHandler):
         agent = self.headers.get("User-Agent", "")
         self.seen = Seen(line, self.headers.get("Range"), "Authorization" in self.headers, agent)
         self.archives.seen.append(self.seen)
-        time.sleep(self.archives.latency)
         self.failure = None
         for fault in self.archives.faults:
             if fault.left > 0 and re.search(fault.match, line):
@@ -244,12 +244,13 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        step = max(1, int(self.archives.rate / 50)) if self.archives.rate else 1 << 20
+        step = 1 << 20 if self.failure != "hold" else -(-len(body) // 2)
         for start in range(0, len(body), step):
+            if start and self.failure == "hold":
+                self.wfile.flush()
+                self.archives.released.wait()
             self.wfile.write(body[start : start + step])
             self.seen.sent += len(body[start : start + step])
-            if self.archives.rate:
-                time.sleep(0.02)
         if self.failure == "reset body":
             self.reset()
         elif self.failure == "cut" or isinstance(self.failure, float):
