@@ -46,7 +46,7 @@ class Binned:
             (self.before_start, "spike", "before the first bin left out"),
             (self.not_finite, "NaN or infinite spike time", "left out"),
             (self.after_end, "spike", "after the last published bin edge left out"),
-            (self.in_tail, "spike", "in fine bins at the end that fill no bin left out"),
+            (self.in_tail, "spike", "in fine bins at the end, which fill no bin, left out"),
             (self.above_largest, *above),
         ]
         return [f"{plural(n, noun)} {what}" for n, noun, what in counted if n]

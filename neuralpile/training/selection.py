@@ -43,6 +43,8 @@ def select(
     keep = np.ones(len(numbers), bool)
     if where is not None:
         keep &= np.isin(numbers, chosen.where(data_set, where).numbers)
+    if isinstance(exclude_evaluation, str):
+        exclude_evaluation = [exclude_evaluation]
     if exclude_evaluation:
         known = evaluation.benchmarks()
         for benchmark in exclude_evaluation:

@@ -128,6 +128,7 @@ def check_observed(name, path, line):
         with h5py.File(path) as file:
             observed = np.unique(file["units/obs_intervals"], axis=0) if "units/obs_intervals" in file else None
     assert (line["observed_fraction"] is None) == (observed is None and name != "moore")
+    assert (line["unobserved"] is None) == (line["observed_fraction"] is None)
     gaps = line["unobserved"]
     assert (gaps is None) == (line["observed_fraction"] is None)
     if gaps is not None:
@@ -142,6 +143,11 @@ def check_observed(name, path, line):
         # Bins that only two intervals together cover count as observed too.
         assert line["observed_fraction"] >= np.mean(covered) - 1e-9
         assert line["observed_fraction"] <= np.mean(covered) + len(observed) / line["n_bins"]
+        in_gap = np.zeros(line["n_bins"], bool)
+        for gap in line["unobserved"]:
+            in_gap[gap["start"] : gap["stop"]] = True
+        assert not (in_gap & covered).any()
+        assert line["observed_fraction"] == pytest.approx(1 - in_gap.mean())
 
 
 @pytest.mark.parametrize("name", WRITERS)

@@ -284,7 +284,10 @@ def test_a_real_recording_of_monkey_jenkins(real):
     assert np.isnan([expected.pop(axis) for axis in "xyz"]).all()
     session = nwb.count_units(path, Options())
     assert session.units == expected
-    assert set(session.units["area"]) == {"PMd"}  # so says the file, of an array in PMd and one in M1
+    # So says the file, of an array in PMd and one in M1. It contradicts itself: by their ids, 55 units are of another
+    # array, and the electrodes that they name begin at 0 again.
+    assert set(session.units["area"]) == {"PMd"}
+    assert [int(i) // 1000 for i in session.units["id"]] == [1] * 52 + [2] * 55
     assert session.start_time == datetime(2009, 9, 28, 7, tzinfo=UTC)
     with h5py.File(path) as file:
         intervals = np.unique(file["units/obs_intervals"][()], axis=0)
