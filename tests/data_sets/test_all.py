@@ -6,7 +6,7 @@ from helpers.data_files import (
     CELLS,
     envelopes,
     save,
-    save_cells,
+    save_73,
     save_rates,
     simulate,
     write_envelopes,
@@ -56,7 +56,7 @@ def write_all(raw):
     path = raw("athalye") / "sub-monk-j" / "sub-monk-j_ses-session0.nwb"
     write_series(path, "processing/behavior/spike_counts", fine[:400], 200.0)
     save(raw("willett") / "sentences" / "t12.2022.04.28_sentences.mat", tx1=rng.integers(0, 3, (100, 256), np.uint8))
-    save_cells(raw("makin") / "indy_20160407_02.mat", CELLS)
+    save_73(raw("makin") / "indy_20160407_02.mat", CELLS)
     save(raw("lanzarini") / "Router" / "a.mat", **{f"Spk_{i:03d}a_sh": np.array([[0.1, 1.0, 2.0]]) for i in range(128)})
     for monkey in ("mahler", "perle"):
         rates = {"occ": rng.uniform(0, 0.08, (3, 79, 100))}
