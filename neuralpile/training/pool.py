@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from neuralpile.corpus.rows import Names, Row, RowSource
+from neuralpile.corpus.rows import AllNames, Row, RowSource
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Pool:
     """
 
     source: RowSource
-    all_names: list[Names]
+    all_names: AllNames
     all_sessions: pa.Table | None
     held: Mapping[int, Row]
 
@@ -40,7 +40,7 @@ class Pool:
         """Number of rows of the data set."""
         return len(self.all_names)
 
-    def names(self) -> list[Names]:
+    def names(self) -> AllNames:
         """What the rows of the data set are called."""
         return self.all_names
 
@@ -60,6 +60,9 @@ class Pool:
     def in_any_order(self) -> "Pool":
         """The same rows: those in memory can be read in any order."""
         return self
+
+    def prefetch(self, i: int, units: npt.NDArray[np.int64], start: int, stop: int) -> None:
+        """Do nothing: the rows are in memory."""
 
     def shapes(self) -> npt.NDArray[np.int64]:
         """Units and bins of each row of the data set: (rows, 2); 0 for those that are not in memory."""
