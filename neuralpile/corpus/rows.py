@@ -174,6 +174,9 @@ class LocalSource(RowSource, Protocol):
     def in_any_order(self) -> "LocalSource":
         """The same rows; of those whose counts are views of a file, only the pages that are used are read."""
 
+    def prefetch(self, i: int, units: npt.NDArray[np.int64], start: int, stop: int) -> None:
+        """Ask the system to read these units (ascending) of row `i`, from one bin to before another; do not wait."""
+
 
 def check_schema(schema: pa.Schema) -> None:
     """Check that a schema has the columns of rows; it can have others too.

@@ -367,7 +367,10 @@ def test_the_merged_corpus_is_the_default(script, tmp_path):
     "arguments, expected",
     [
         ([], "neural-pile-primate: expected the merged corpus, found none; run merge_datasets.py"),
-        (["--plot_all"], "build: expected data sets that are built, found none; run "),
+        (
+            ["--plot_all"],
+            "build: expected data sets that are built, found none; build some: python data/<name>/preprocess.py",
+        ),
         (["--repo_name", "nope"], "nope: expected a data set, found none of this name"),
         (["--n_examples", "0"], "--n_examples: expected a whole number from 1, found '0'"),
         (["--seed", "-1"], "--seed: expected a whole number from 0, found '-1'"),
