@@ -77,7 +77,7 @@ class AllNames(Sequence[Names]):
         """The same names."""
         left = iter(names)
         schema = pa.schema([(name, pa.string()) for name in Names._fields])
-        parts = [schema.empty_table()]
+        parts = [pa.Table.from_batches([], schema)]  # `empty_table` imports pandas
         while some := list(islice(left, TOGETHER)):
             parts.append(pa.table([strings(column) for column in zip(*some, strict=True)], schema))
         return cls(pa.concat_tables(parts))

@@ -115,7 +115,7 @@ def _by_area(units: pa.Table | None) -> tuple[str, NDArray[np.int64] | None, Are
     """Return the label of the units, their order by area, and their areas in this order; none if no area is known."""
     areas = [] if units is None else units.column("area").to_pylist()
     if not any(areas):
-        return "units, of areas that are not stated", None, None
+        return "units, whose areas the recording does not state", None, None
     order = by_area(areas)
     return "units, by area", order, [areas[unit] for unit in order]
 
