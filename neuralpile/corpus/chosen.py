@@ -94,6 +94,10 @@ class ChosenRows:
         """The same rows of a data set on this machine, for readers of parts of rows in any order."""
         return replace(self, source=self._local.in_any_order())
 
+    def prefetch(self, i: int, units: npt.NDArray[np.int64], start: int, stop: int) -> None:
+        """Ask the system to read these units of row `i`, from one bin to before another; do not wait."""
+        self._local.prefetch(int(self.numbers[i]), units, start, stop)
+
     @property
     def _local(self) -> LocalSource:
         return cast(LocalSource, self.source)

@@ -18,8 +18,6 @@ LEAST = 1e-12  # below every rate above 0
 RATES = np.array([0, LEAST, 1, 2, 5, 10, 20, 50, 100, 200, np.inf])  # Hz, where colours begin
 PER_BIN = np.array([0, LEAST, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, np.inf])  # spikes per bin, of unknown width
 
-FEW = 7  # colours that can be told apart from red to black
-
 
 def pool_max(counts: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
     """Pool counts (units, bins) along time by maximum to (units, `width`).
@@ -97,10 +95,6 @@ def rate_scale(largest: float, in_hz: bool) -> Scale:
 
 
 def palette(n_colours: int) -> ListedColormap:
-    """White for no spikes, then red to black in steps that look equal; lighter is always fewer, also without hue.
-
-    Many colours begin with orange, so that neighbours are as different as can be.
-    """
-    lightest = 0.35 if n_colours <= FEW else 0.15
-    steps = matplotlib.colormaps["magma_r"](np.linspace(lightest, 1, n_colours - 1))
+    """White for no spikes, then red to black in steps that look equal; lighter is always fewer, also without hue."""
+    steps = matplotlib.colormaps["magma_r"](np.linspace(0.35, 1, n_colours - 1))
     return ListedColormap([(1.0, 1.0, 1.0, 1.0), *steps])

@@ -133,7 +133,10 @@ def correlations(values: NDArray[np.float32]) -> NDArray[np.float64]:
 def by_similarity(active: Activity) -> NDArray[np.int64]:
     """Return an order of units (units,) in which those with similar activity are neighbours; silent ones come last.
 
-    Similarity is the correlation of smoothed activity.
+    Similarity is the correlation of activity, smoothed over `SMOOTH` bins. Of the measures in benchmarks/unit_order.py,
+    whose orders of the first half of a session are compared in the second half, it makes neighbours most similar in
+    simulated populations and in macaque motor cortex (0.124 and 0.121). Smoothing over 1 or 10 bins gives 0.114 to
+    0.117 and 0.116 to 0.100, the cosine 0.119 and 0.119, and Ward's tree with optimal leaves 0.122 and 0.117.
     """
     if not active.summed.size:
         return np.arange(len(active.summed))

@@ -54,18 +54,3 @@ def test_means_keep_the_number_of_spikes(n_units, n_bins, height, width):
     pooled = image.mean_units(rates, height)
     lines = np.diff(np.arange(len(pooled) + 1) * n_units // len(pooled))
     assert (pooled * lines[:, None] * sizes * 0.5).sum() == pytest.approx(counts.sum())
-
-
-def lightness(colour):
-    """L* of CIELAB, from 0 to 100."""
-    rgb = np.array(colour[:3])
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    luminance = linear @ [0.2126, 0.7152, 0.0722]
-    return 116 * np.cbrt(luminance) - 16 if luminance > 0.008856 else 903.3 * luminance
-
-
-@pytest.mark.parametrize("n", range(2, 11))
-def test_neighbouring_colours_differ_in_lightness(n):
-    found = [lightness(colour) for colour in image.palette(n).colors]
-    assert min(-np.diff(found)) > 7
-    assert found[0] - found[1] > 19  # a single spike is not white
