@@ -217,13 +217,13 @@ def test_jobs_and_memory_do_not_change_a_byte(tokenize, monkeypatch):
 
 
 def test_coverage_is_what_a_plain_count_gives_for_every_size_component_and_split(tokenize, corpus, monkeypatch):
-    sizes = (2, 4, 8, 16, 64, 256)  # 64 are more than the vocabulary has, and 256 more than there are
+    sizes = (2, 4, 8, 16, 64, 512)  # 64 are more than the vocabulary has, and 512 more than there are
     monkeypatch.setattr(loss, "SIZES", sizes)
     monkeypatch.setattr(vocabulary, "SIZES", sizes)
     report = json.loads((tokenize("out") / "report.json").read_text())
     fitted = Counter(p.tobytes() for row in corpus["train"] for p in padded_patches(row.counts, 2, 4).reshape(-1, 8))
     ranked = sorted(fitted, key=lambda patch: (-fitted[patch], patch))
-    assert 64 < len(ranked) < 256
+    assert 64 < len(ranked) < 512
 
     def expected(some, sizes):
         patches = [p.tobytes() for row in some for p in padded_patches(row.counts, 2, 4).reshape(-1, 8)]
