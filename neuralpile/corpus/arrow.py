@@ -206,7 +206,7 @@ def outline(path: Path) -> pa.Table:
             yield names_of(batch), np.stack([np.full(len(batch), offset), units, tokens])
             offset = source.tell()
 
-    parts, left = [pa.Table.from_batches([], OUTLINE)], of_batches()
+    parts, left = [pa.Table.from_batches([], OUTLINE)], of_batches()  # `empty_table` imports pandas
     while some := list(islice(left, TOGETHER)):
         names = AllNames.of(name for its, _ in some for name in its).table
         numbers = np.concatenate([its for _, its in some], axis=1)
