@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from helpers import ROOT
+from helpers.builds import write_build, write_tables
 from helpers.in_process import run
 from helpers.loopback_hub import LoopbackHub
 from hypothesis import given
@@ -376,6 +377,15 @@ def test_rasters_by_similarity_are_in_the_orders_of_sessions_where_these_are_mad
         assert part.order.tolist() == line["order"]
         assert "of the session" in part.label
     assert any(a.order.tolist() != b.order.tolist() for a, b in zip(before, after, strict=True))
+
+
+def test_rasters_of_a_reordered_build_know_areas_and_seconds_though_its_folder_has_another_name(build):
+    write_tables(write_build(build / "m1-a", 3, 5))
+    assert run(build, SCRIPT, "--repo_name", "m1-a", "--by", "rate").returncode == 0
+    opened = open_data_set(str(build / "m1-a-by-rate"))
+    shown = rasters.view(opened, opened.row(0), view.View(sort="area"), units=opened.units())
+    assert shown.bin_width == 0.02  # of data/m1-a/dataset.toml
+    assert shown.areas == ["M1"] * 4
 
 
 # --- the file of orders ---
