@@ -34,11 +34,13 @@ class ChosenRows:
         source: the data set.
         numbers: of the rows in it, ascending.
         sessions_chosen: the lines of its table of sessions that were chosen.
+        expression: that chose them.
     """
 
     source: RowSource
     numbers: npt.NDArray[np.int64]
     sessions_chosen: pa.Table
+    expression: str
 
     @property
     def name(self) -> str:
@@ -115,7 +117,7 @@ class ChosenRows:
         check_split(self, split)
         its, whole = self.splits[split], self.source.splits[split]
         numbers = self.numbers[its.start : its.stop] - whole.start
-        return ChosenRows(self.source.only(split), numbers, self.sessions_chosen)
+        return ChosenRows(self.source.only(split), numbers, self.sessions_chosen, self.expression)
 
     def session(self, *key: str | None) -> list[Row]:
         """The rows of a session, in order of time. Raises BadInput: there is none, or it was not chosen."""
@@ -163,4 +165,4 @@ def where(source: RowSource, expression: str) -> ChosenRows:
         raise BadInput("--where", f"an expression that selects sessions of {source.name}", expression, do)
     keys = tables.KEYS if source.is_merged else tables.KEYS[1:]  # rows of a data set do not name it
     held = tables.lines_of(source.names().table, chosen, keys)
-    return ChosenRows(source, values_of(held).astype(np.int64), chosen)
+    return ChosenRows(source, values_of(held).astype(np.int64), chosen, expression)
