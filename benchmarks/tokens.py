@@ -7,7 +7,6 @@ The dictionary cuts each patch out and looks its bytes up. Both give the same id
     python benchmarks/tokens.py --tokens 1_000_000_000
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neuralpile import simulation
+from neuralpile import cli, simulation
 from neuralpile.corpus import arrow, rows
 from neuralpile.corpus.rows import Row
 from neuralpile.motifs import extract
@@ -96,7 +95,7 @@ def nearest(few: list[np.ndarray], mean_rate: float) -> None:
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.parser(__doc__ or "", "python benchmarks/tokens.py --tokens 500_000_000")
     parser.add_argument("--tokens", type=int, default=1_000_000_000, help="of the corpus that the command tokenizes")
     given = parser.parse_args()
     n_rows = max(1, given.tokens // (UNITS * BINS))
