@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
-from helpers.data_files import save_cells
+from helpers.data_files import save_73
 from helpers.recordings import write_units, write_units_bare
 
 from neuralpile.errors import BadInput, Mismatch
@@ -60,11 +60,15 @@ def test_an_annex_link_without_content_and_a_broken_link(tmp_path):
 
 def test_the_other_version_of_matlab_is_named(tmp_path):
     scipy.io.savemat(tmp_path / "five.mat", {"spikes": np.ones(3)})
-    save_cells(tmp_path / "seven.mat", [[[1.0]]])
+    save_73(tmp_path / "seven.mat", [[[1.0]]])
     five = error_of(lambda path: matlab.read_cells(path, "spikes"), tmp_path / "five.mat")
     assert "found a MATLAB file of version 7 or earlier; save it again with -v7.3" in five
     seven = error_of(lambda path: matlab.read_variables(path, ["spikes"]), tmp_path / "seven.mat")
-    assert "found an HDF5 file; save it again without -v7.3" in seven
+    assert "found a MATLAB 7.3 file; save it again without -v7.3" in seven
+    with h5py.File(tmp_path / "plain.mat", "w") as file:  # without MATLAB's own first bytes
+        file["spikes"] = 1.0
+    plain = error_of(lambda path: matlab.read_variables(path, ["spikes"]), tmp_path / "plain.mat")
+    assert "found an HDF5 file; save it again without -v7.3" in plain
 
 
 def test_a_locked_file_is_read_without_locking(tmp_path):
