@@ -249,8 +249,15 @@ def test_a_reordered_data_set_is_published_with_its_orders(corpus, build, tmp_pa
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         published = {path: file.data for path, file in hub.commits("me/sorted")[-1].tree.items()}
+        again = [sys.executable, SCRIPT, "--repo_name", "me/sorted", "--by", "rate", "--orders_only"]  # read on the Hub
+        done = subprocess.run(again, cwd=ROOT, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
     folder = build / "two-by-similarity"
     assert published["orders.parquet"] == (folder / "orders.parquet").read_bytes()
+    (alone,) = open_data_set(str(folder)).session("x", "sub", "c")  # a session of one row, in the test split
+    sums = alone.counts.sum(axis=1, dtype=int).tolist()
+    found = orders_in(build / "me--sorted-by-rate")["x", "sub", "c"]
+    assert found["order"] == sorted(range(len(sums)), key=lambda unit: (-sums[unit], unit))
     units = parquet.read_table(pa.BufferReader(published["data/units.parquet"]))
     assert units.equals(parquet.read_table(folder / "units.parquet"))
     assert "reordered" in json.loads(published["manifest.json"])
