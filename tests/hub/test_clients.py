@@ -87,7 +87,8 @@ def test_push_merge_from_the_hub_and_count(hub, raw, script, tmp_path):
 def test_a_corpus_too_small_for_a_test_split(hub, raw, script, tmp_path):
     """`load_dataset` refuses a split without rows: what is published has none."""
     assert script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "one").returncode == 0
-    merging = ["merge_datasets.py", "--components", tmp_path / "one", "--hf_repo_name", "me/small"]
+    merging = ["merge_datasets.py", "--components", tmp_path / "one", "--min_test_rows", 0]
+    merging += ["--hf_repo_name", "me/small"]
     done = script(*merging, **hub.environment())
     assert done.returncode == 0, done.stderr
     assert "no test split: no row is small enough for --test_size 0.01" in done.stderr
