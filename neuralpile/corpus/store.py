@@ -330,8 +330,8 @@ class LocalRows:
 
     def names(self) -> AllNames:
         """What the rows are called, in order. Their counts are not read."""
-        parts = (file.outlines.names.table[file.its] for _, file in self._all)
-        return AllNames(pa.concat_tables([OUTLINE.empty_table().select(Names._fields), *parts]))
+        empty = pa.Table.from_batches([], OUTLINE).select(Names._fields)  # `empty_table` imports pandas
+        return AllNames(pa.concat_tables([empty, *(file.outlines.names.table[file.its] for _, file in self._all)]))
 
     def tokens(self) -> list[int]:
         """Tokens in each row. Of the counts, only the offsets are read."""
