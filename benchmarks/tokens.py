@@ -8,7 +8,6 @@ The dictionary cuts each patch out and looks its bytes up. Both give the same id
     python benchmarks/tokens.py --measures simulated-pile --p_n 1 --p_t 8 --vocabulary 256
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -20,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import distance
 
-from neuralpile import simulation
+from neuralpile import cli, simulation
 from neuralpile.corpus import arrow, rows
 from neuralpile.corpus.rows import Row
 from neuralpile.motifs import extract
@@ -164,7 +163,7 @@ def _by_group(counts: np.ndarray, p_n: int) -> np.ndarray:
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.parser(__doc__ or "", "python benchmarks/tokens.py --tokens 500_000_000")
     parser.add_argument("--tokens", type=int, default=1_000_000_000, help="of the corpus that the command tokenizes")
     parser.add_argument("--measures", metavar="REF", help="compare measures of the nearest motif on a data set instead")
     parser.add_argument("--p_n", type=int, default=1, help="units of a patch, with --measures")

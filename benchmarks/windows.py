@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from neuralpile import simulation
+from neuralpile import cli, simulation
 from neuralpile.corpus import arrow, rows
 from neuralpile.corpus.rows import Row
 from neuralpile.files import whole_file, whole_folder
@@ -482,11 +482,11 @@ def table(folder: Path) -> None:
 
 def main() -> None:
     """Prepare, measure, print. This process opens no corpus: what it has mapped cannot be dropped from the cache."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.parser(__doc__ or "", "python benchmarks/windows.py --tokens 500_000_000")
     parser.add_argument(
         "--folder", type=Path, help="for corpora and caches, 11 GB; kept, and used again by the next run"
     )
-    parser.add_argument("--tokens", type=int, default=2_050_000_000)
+    parser.add_argument("--tokens", type=int, default=2_050_000_000, help="of the corpus")
     parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)  # what to do in a process of its own
     given = parser.parse_args()
     if given.one:
