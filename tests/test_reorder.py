@@ -236,12 +236,6 @@ def test_a_merge_into_the_folder_of_a_reordered_corpus_is_made(build):
     assert content(build / "other") == plain
 
 
-def test_tables_of_units_from_before_there_was_an_order_are_read(corpus, build):
-    units = parquet.read_table(build / "two" / "units.parquet")
-    parquet.write_table(units.drop_columns(["order"]), build / "two" / "units.parquet")
-    assert open_data_set(str(build / "two")).units().equals(units)
-
-
 def test_a_reordered_data_set_is_published_with_its_orders(corpus, build, tmp_path):
     command = [sys.executable, SCRIPT, "--repo_name", "two", "--hf_repo_name", "me/sorted"]
     with LoopbackHub(tmp_path / "hf", user="me") as hub:
@@ -384,6 +378,20 @@ def test_rasters_by_similarity_are_in_the_orders_of_sessions_where_these_are_mad
         assert part.order.tolist() == line["order"]
         assert "of the session" in part.label
     assert any(a.order.tolist() != b.order.tolist() for a, b in zip(before, after, strict=True))
+
+
+def test_rasters_by_similarity_of_sessions_without_an_order_go_by_what_they_show(reorder, build, monkeypatch):
+    monkeypatch.setattr(catalog, "BUILD", build)
+    reorder("--orders_only", "--where", "session_id = 'a'")
+    drawn = []
+    monkeypatch.setattr(rasters, "draw_rows", lambda shown, *_: drawn.extend(shown))
+    monkeypatch.setattr(figure_files, "save", lambda *_: None)
+    rasters.draw(open_data_set("two"), 9, 0, build, view.View(seconds=float("inf"), sort="similarity"))
+    assert {(part.row.session_id, "of the session" in part.label) for part in drawn} == {
+        ("a", True),
+        ("b", False),
+        ("c", False),
+    }
 
 
 def test_rasters_of_a_reordered_build_know_areas_and_seconds_though_its_folder_has_another_name(build):
