@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import datasets
 import numpy as np
@@ -452,17 +451,20 @@ def test_another_file_is_no_file_of_orders(tmp_path):
 
 # --- kills ---
 
-SLOWLY = """
-import sys, time
+# Killed before it writes its `sys.argv[3]`-th row.
+KILLED = """
+import itertools, os, signal, sys
 from pathlib import Path
 from neuralpile.corpus import arrow
 from neuralpile.open import open_data_set
 from neuralpile.training import Windows, reordered
 to_record_batch = arrow.to_record_batch
-def slowly(row):
-    time.sleep(float(sys.argv[3]))
+rows = itertools.count(1)
+def killed(row):
+    if next(rows) == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
     return to_record_batch(row)
-arrow.to_record_batch, reordered.SHARD = slowly, 2_000
+arrow.to_record_batch, reordered.SHARD = killed, 2_000
 reordered.run(open_data_set(sys.argv[1]), reordered.Job("similarity"), Path(sys.argv[2]))
 """
 
@@ -470,18 +472,16 @@ reordered.run(open_data_set(sys.argv[1]), reordered.Job("similarity"), Path(sys.
 @pytest.mark.slow
 def test_a_command_killed_and_run_again_yields_the_same_bytes(corpus, build, tmp_path):
     """In the midst of a file: those that were complete are kept."""
-    command = [sys.executable, "-c", SLOWLY, str(build / "two")]
+    command = [sys.executable, "-c", KILLED, str(build / "two")]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run([*command, str(tmp_path / "undisturbed"), "0"], cwd=ROOT, check=True, env=environment)
-    running = subprocess.Popen([*command, str(tmp_path / "out"), "0.3"], cwd=ROOT, env=environment)
-    partial = tmp_path / "out.partial"
-    while len(list(partial.glob("train/*.arrow"))) < 2:
-        time.sleep(0.02)
-        assert running.poll() is None
-    running.send_signal(signal.SIGKILL)
-    running.wait()
+    done = subprocess.run([*command, str(tmp_path / "out"), "6"], cwd=ROOT, env=environment)
+    assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / "out").exists()
-    kept = {path: path.stat().st_mtime_ns for path in [partial / "orders.parquet", *partial.glob("train/*.arrow")]}
+    partial = tmp_path / "out.partial"
+    complete = list(partial.glob("train/*.arrow"))
+    assert len(complete) >= 2
+    kept = {path: path.stat().st_mtime_ns for path in [partial / "orders.parquet", *complete]}
     subprocess.run([*command, str(tmp_path / "out"), "0"], cwd=ROOT, check=True, env=environment)
     assert content(tmp_path / "out") == content(tmp_path / "undisturbed")
     for path, written in kept.items():
