@@ -203,7 +203,7 @@ ANY_WRITER = "expected a Hub repository that you can write, found a token"
         ([SCRIPT], "other/one", "write", f"other/one: {ANY_WRITER} of lab, me"),
         ([SCRIPT], "one", "write", "--hf_repo_name: expected a name like someone/name, found 'one'"),
         ([SCRIPT], "me/../one", "write", "--hf_repo_name: expected a name like someone/name, found 'me/../one'"),
-        ([SCRIPT, "--private"], "", "write", "--private, --revision, --create_pr: expected a repository"),
+        ([SCRIPT, "--private"], "", "write", "--private, --revision, --create_pr: expected --hf_repo_name"),
         (["merge_datasets.py"], "me/one", "read", f"me/one: {ANY_WRITER} that may only read"),
         (["extract_motifs.py", "--p_n", 1, "--p_t", 8], "other/one", "write", f"other/one: {ANY_WRITER} of lab, me"),
     ],
