@@ -1,7 +1,7 @@
 """Turn spike counts into tokens: ids of the most frequent motifs of p_n units × p_t bins, and a report of what is lost.
 
-The vocabulary is fitted on the training split. Every other patch becomes the nearest motif, or, with --lossless, an
-escape and its counts.
+The vocabulary is fitted on the training split, or is that of another data set. Every other patch becomes the nearest
+motif, or, with --lossless, an escape and its counts.
 """
 
 import argparse
@@ -21,11 +21,17 @@ def parse() -> argparse.Namespace:
     parser = cli.parser(__doc__, EXAMPLE)
     parser.add_argument("--p_n", type=cli.positive_int, required=True, help="units of a patch")
     parser.add_argument("--p_t", type=cli.positive_int, required=True, help="bins of a patch")
-    parser.add_argument("--vocabulary", type=cli.positive_int, default=32_000, help="motifs that get an id")
+    parser.add_argument(
+        "--vocabulary",
+        metavar="N|REF",
+        type=_vocabulary,
+        default=32_000,
+        help="motifs that get an id, or a tokenized data set whose ids are used: a folder, a build, a Hub repository",
+    )
     parser.add_argument(
         "--repo_name", default=catalog.PILE, help="data set: a local build, a Hub repository or a folder"
     )
-    parser.add_argument("--split_for_fit", default="train", help="split whose motifs are counted")
+    parser.add_argument("--split_for_fit", metavar="SPLIT", help="split whose motifs are counted (default: train)")
     parser.add_argument(
         "--lossless", action="store_true", help="write patches outside the vocabulary as an escape and their counts"
     )
@@ -35,9 +41,21 @@ def parse() -> argparse.Namespace:
     cli.add_resources(parser, "rows that are encoded in parallel", "work")
     options.add_publishing(parser, "the result")
     given = parser.parse_args()
-    if given.vocabulary > MOST_MOTIFS:
-        parser.error(f"--vocabulary: expected at most {MOST_MOTIFS:,}, found {given.vocabulary:,}")
+    if isinstance(given.vocabulary, str) and given.split_for_fit:
+        parser.error("--split_for_fit: nothing is fitted where --vocabulary names a vocabulary; leave one of them out")
     return given
+
+
+def _vocabulary(text: str) -> int | str:
+    """Parse --vocabulary. What looks like a number is one: a folder of such a name has a path, `./32000`."""
+    try:
+        int(text)
+    except ValueError:
+        return text
+    number = cli.positive_int(text)
+    if number > MOST_MOTIFS:
+        raise argparse.ArgumentTypeError(f"expected at most {MOST_MOTIFS:,}, found {number:,}")
+    return number
 
 
 def main() -> int:
@@ -49,18 +67,23 @@ def main() -> int:
     from neuralpile.motifs.run import Count, components
     from neuralpile.open import open_data_set
     from neuralpile.training import loss, tokenized
+    from neuralpile.training.tokens import Tokenizer
 
     hub = options.hub(given)
     data_set = open_data_set(given.repo_name)
     out_dir = given.out_dir or catalog.BUILD / f"{data_set.name.replace('/', '--')}-tokens"
-    rows = data_set.only(given.split_for_fit)
+    split = given.split_for_fit or "train"
+    fitted = given.vocabulary
+    if isinstance(fitted, str):
+        fitted = Tokenizer.from_pretrained(fitted).vocabulary
+    rows = data_set.only(split) if isinstance(fitted, int) else data_set
     count: Count = partial(extract.extract, rows, jobs=given.jobs)
     encode: tokenized.Encode = partial(tokenized.in_threads, jobs=given.jobs)
     if given.scheduler:
-        open_split = partial(open_data_set, split=given.split_for_fit)
+        open_split = partial(open_data_set, split=split)
         count = partial(cluster.extract, given.scheduler, open_split, rows)
         encode = tokenized.OnCluster(given.scheduler, open_data_set)
-    job = tokenized.Job(given.p_n, given.p_t, given.vocabulary, given.split_for_fit, given.lossless)
+    job = tokenized.Job(given.p_n, given.p_t, fitted, split, given.lossless)
     made = tokenized.run(data_set, job, count, encode, memory, out_dir)
     print("\n".join(["", *loss.lines(made.report), f"tokens: {made.folder}"]))
     if hub:

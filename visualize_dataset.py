@@ -181,13 +181,15 @@ def draw_summaries(given: argparse.Namespace) -> int:
     """Draw summaries, and print what is in the data sets and what looks wrong. Return the exit status."""
     from neuralpile import figure_files
     from neuralpile.corpus.contents import contents
+    from neuralpile.corpus.manifest import info_of
     from neuralpile.figures import checks, summary
     from neuralpile.figures.words import words
 
     def draw(data_set: "RowSource") -> Figure:
         checked = checks.check(data_set, given.seed)
         path = (given.out_dir or Path("rasters")) / figure_files.name(data_set.name, f"_summary.{given.format}")
-        about = words(contents(data_set.sessions(), data_set.units()))
+        info = None if data_set.is_merged else info_of(data_set)
+        about = words(contents(data_set.sessions(), data_set.units()), info.area if info else "")
         figure_files.save(summary.draw(checked, about), path)
         return Figure(data_set.name, checked.checked, checked.rows, path, checked.flags, about)
 

@@ -1,7 +1,6 @@
 """Train a small autoregressive model on a corpus, in plain PyTorch: each unit's rate in a bin, from all bins before.
 
-A GRU reads the population and predicts rates. Sessions have different units, so the GRU is shared, and each unit of
-each session has weights of its own into and out of it: new sessions have to be trained on before they are predicted.
+A GRU that all sessions share reads the population. Each unit has weights of its own: new sessions need training.
 
     pip install -e ".[train]"
     python examples/train.py        # on the corpus of `make demo`
@@ -23,9 +22,9 @@ from tqdm import tqdm
 from neuralpile.corpus.rows import RowSource
 from neuralpile.files import whole_file
 from neuralpile.open import open_data_set
-from neuralpile.training import Window, Windows, metrics
+from neuralpile.training import Stream, Window, Windows, metrics
 
-BATCH, BINS, UNITS, LONG, SHOWN = 32, 100, 256, 1000, 400  # windows, their bins and units; bins in test and figure
+PACK, BINS, LONG, SHOWN = 4096, 100, 1000, 400  # units of all windows of a batch; bins in training, test and figure
 RATE, SAVE_EVERY, BIN = 0.01, 50, 0.02  # of learning; steps; seconds
 
 
@@ -63,7 +62,7 @@ def number_units(corpus: RowSource) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return np.array([begins[s] for s in sessions]), np.where(bins > 0, mean, np.nanmean(mean)), components
 
 
-def train(model: Model, windows: Windows, first: np.ndarray, steps: int, out_dir: Path) -> None:
+def train(model: Model, batches: Stream, first: np.ndarray, steps: int, out_dir: Path) -> None:
     """Train from the last checkpoint on. A step depends on its number, and on the model after the last one."""
     optimizer, path, losses = torch.optim.AdamW(model.parameters()), out_dir / "checkpoint.pt", []
     if path.exists():
@@ -73,10 +72,11 @@ def train(model: Model, windows: Windows, first: np.ndarray, steps: int, out_dir
         losses = saved["losses"]
     for step in (progress := tqdm(range(len(losses), steps), "train", initial=len(losses), total=steps)):
         torch.manual_seed(step)
-        batch = windows.batch(range(step * BATCH, (step + 1) * BATCH))  # past the end of an epoch, the next one begins
+        batch = batches[step]  # past the end of an epoch, the next one begins
         log_rates = model(batch.counts, np.where(batch.mask, first[batch.rows][:, None] + batch.units, 0))
         seen = torch.from_numpy(batch.mask[..., None] & batch.bin_mask[:, None])
-        loss = F.poisson_nll_loss(log_rates[seen], torch.from_numpy(batch.counts)[seen].float())
+        nll = F.poisson_nll_loss(log_rates, torch.from_numpy(batch.counts).float(), reduction="none")
+        loss = (nll * seen).sum() / seen.sum()
         optimizer.param_groups[0]["lr"] = RATE * min((step + 1) / 20, (60 / (step + 1)) ** 0.5, 1)
         optimizer.zero_grad()
         loss.backward()
@@ -93,14 +93,13 @@ def train(model: Model, windows: Windows, first: np.ndarray, steps: int, out_dir
 def evaluate(model: Model, windows: Windows, first: np.ndarray, mean: np.ndarray, components: np.ndarray) -> None:
     """Print the bits per spike of the model and of both baselines, by component."""
     scores, numbers = defaultdict(list), []
-    for i in range(len(windows)):  # in order: every bin of every unit once
-        counts, units = windows[i].counts, first[windows[i].row] + windows[i].units
-        predicted = model(counts[None], units[None])[0].exp().numpy()
+    for window in windows:  # in order: every bin of every unit once
+        counts, units = window.counts, first[window.row] + window.units
+        rates = {"model": model(counts[None], units[None])[0].exp().numpy(), "mean rate in training": mean[units, None]}
+        rates["rate in the past second"] = metrics.smoothed_rates(counts, mean[units])
+        for name, predicted in rates.items():
+            scores[name].append(metrics.poisson_nll(counts, predicted))
         numbers.append(units)
-        scores["model"].append(metrics.poisson_nll(counts, predicted))
-        scores["mean rate in training"].append(metrics.poisson_nll(counts, mean[units, None]))
-        smoothed = metrics.smoothed_rates(counts, mean[units])
-        scores["rate in the past second"].append(metrics.poisson_nll(counts, smoothed))
     print("bits per spike on the test split; 0 is each unit's mean rate in these very bins")
     for name, parts in scores.items():
         total = metrics.concatenate(parts).merge(np.concatenate(numbers))
@@ -111,20 +110,20 @@ def evaluate(model: Model, windows: Windows, first: np.ndarray, mean: np.ndarray
 
 @torch.no_grad()
 def draw(model: Model, window: Window, first: np.ndarray, path: Path) -> None:
-    """Draw counts and predicted rates, the most modulated units at the top."""
-    counts = window.counts[:, :SHOWN]
+    """Draw the counts of a window and the rates predicted for them, the most modulated units at the top."""
+    counts, name = window.counts[:, :SHOWN], f"{window.source}, {window.names.session_id}"
     rates = model(counts[None], (first[window.row] + window.units)[None])[0].exp().numpy()
     order = np.argsort(-rates.std(axis=1) / rates.mean(axis=1))
-    seconds, top = np.arange(counts.shape[1]) * BIN, order[: len(order) // 3 + 1]
-    figure = Figure((11, 6.5), dpi=128, layout="constrained")
-    axes = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 2])
-    for ax, values, title, color in [(axes[0], counts, "counts", "0.6"), (axes[1], rates, "predicted rates", "C3")]:
-        image = ax.pcolormesh(seconds, np.arange(len(order)), values[order], cmap="magma", vmin=0)
-        ax.set(title=title, ylabel="units, most modulated first", ylim=(len(order), 0))
-        figure.colorbar(image, ax=ax, label="spikes per bin")
-        axes[2].plot(seconds, values[top].mean(axis=0) / BIN, color=color, label=title)
-    axes[2].set(xlabel="seconds", ylabel="Hz", title=f"mean of the {len(top)} most modulated units")
-    figure.legend(loc="outside lower right", ncols=2)
+    edges, ys, top = np.arange(counts.shape[1] + 1) * BIN, np.arange(len(order) + 1), order[: len(order) // 3 + 1]
+    figure = Figure((11, 7), dpi=128, layout="constrained")
+    axes = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 2], subplot_kw={"xmargin": 0})
+    shown = (counts, name, "binary", "spikes"), (rates / BIN, "predicted from the bins before", "Reds", "Hz")
+    for ax, (values, title, colors, scale) in zip(axes, shown, strict=False):
+        figure.colorbar(ax.pcolormesh(edges, ys, values[order], cmap=colors, vmin=0), ax=ax, label=scale)
+        ax.set(ylabel="units, most modulated first", title=title, ylim=(len(order), 0))
+    axes[2].stairs(counts[top].mean(axis=0) / BIN, edges, fill=True, color="0.75")
+    axes[2].plot(edges[:-1] + BIN / 2, rates[top].mean(axis=0) / BIN, color="C3")
+    axes[2].set(xlabel="seconds", ylabel="Hz", title=f"mean of the {len(top)} units at the top, and as predicted (red)")
     figure.savefig(path)
 
 
@@ -138,8 +137,9 @@ def main() -> None:
     corpus = open_data_set(given.repo_name)
     first, mean, components = number_units(corpus)
     torch.manual_seed(0)
+    torch.set_num_threads(1)  # threads would wait for each other, and sums depend on how many there are
     model = Model(mean)
-    train(model, Windows(corpus, split="train", n_bins=BINS, n_units=UNITS), first, given.steps, given.out_dir)
+    train(model, Stream(Windows(corpus, n_bins=BINS, pack=PACK)), first, given.steps, given.out_dir)
     test = Windows(corpus, split="test", n_bins=LONG, n_units=None, shuffle=False, jitter=False)
     evaluate(model.eval(), test, first, mean, components)
     draw(model, test[0], first, given.out_dir / "predicted.png")

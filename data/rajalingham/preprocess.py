@@ -38,7 +38,8 @@ def read(path: Path, options: Options) -> Session:
     if expected.min(initial=0) < 0:
         raise BadInput(path, "rates, none negative", f"{rates.min():.3g}", NOT_A_FILE)
     matrix = (expected.astype(np.int64) if options.as_published else np.minimum(expected, 255)).astype(np.uint8)
-    notes = [f"{plural(np.count_nonzero(np.isnan(rates)), 'bin')} without a value counted as 0"]
+    missing = np.count_nonzero(np.isnan(rates))
+    notes = [f"{plural(missing, 'bin')} without a value counted as 0"] if missing else []
     if (above := np.count_nonzero(expected > 255)) and not options.as_published:
         notes.append(f"{plural(above, 'bin')} above 255 kept at 255")
     subject = path.stem.partition("_")[0].capitalize()  # mahler_hand_dmfc_dataset_50ms, perle_…

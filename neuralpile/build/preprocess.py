@@ -163,9 +163,10 @@ def summary(report: "Report", data_set: DataSetInfo, out_dir: Path) -> str:
             published["units"] = data_set.units
         differs = compare.differences(data_set, compare.holdings_of_sessions(data_set, report.sessions))
     heading = "simulated" if data_set.simulated else "published"
-    lines = ["", f"{data_set.name:16}{'built':>18}{heading if published else '':>18}".rstrip()]
+    width = max(16, len(data_set.name))
+    lines = ["", f"{data_set.name:{width}}{'built':>18}{heading if published else '':>18}".rstrip()]
     for key, value in built.items():
-        line = f"{key.replace('_', ' '):16}{_show(value):>18}{_show(published.get(key)):>18}"
+        line = f"{key.replace('_', ' '):{width}}{_show(value):>18}{_show(published.get(key)):>18}"
         lines.append(f"{line}{'  differs' * (key in differs)}".rstrip())
     if data_set.sessions is not None and report.totals.sessions < data_set.sessions:
         lines.append(f"{report.totals.sessions:,} of {plural(data_set.sessions, f'{heading} session')} built")

@@ -25,6 +25,7 @@ from neuralpile.corpus.rows import Row
 from neuralpile.errors import BadInput, Mismatch, printable
 from neuralpile.recordings import names
 from neuralpile.recordings.hdf5 import Recording
+from neuralpile.spikes import binning
 from neuralpile.spikes.session import Options, Session
 
 # The library's code through which counts pass on their way into rows: whole folders and single modules.
@@ -104,6 +105,9 @@ def build_session(read: Read, task: Task) -> SessionFacts:
     if not isinstance(counts, np.ndarray) or counts.ndim != 2 or counts.dtype != np.uint8:
         found = f"{counts.dtype} of shape {counts.shape}" if isinstance(counts, np.ndarray) else type(counts).__name__
         raise BadInput(task.source, "counts (units, bins) of uint8 from the script", found, "fix the script")
+    if session.observed is not None and session.observed.shape != counts.shape[1:]:
+        found = f"an array of shape {session.observed.shape}"
+        raise BadInput(task.source, f"observed bins ({counts.shape[1]},) from the script", found, "fix the script")
     if task.options.trim:
         session = trimmed(session)
         counts = session.counts
@@ -125,7 +129,12 @@ def build_session(read: Read, task: Task) -> SessionFacts:
     if isinstance(task.source, RemoteRecording):
         part = task.source.open()
         facts = replace(facts, streamed=Streamed(part.received, part.size, part.requests))
-    metadata = {"made_from": made_from, "facts": asdict(facts), "units": units | {"n_spikes": n_spikes.tolist()}}
+    metadata = {
+        "made_from": made_from,
+        "facts": asdict(facts),
+        "units": units | {"n_spikes": n_spikes.tolist()},
+        "unobserved": None if session.observed is None else binning.gaps(session.observed).tolist(),
+    }
     arrow.write_rows(task.target, session_rows, rows.SCHEMA, metadata)
     return facts
 
@@ -157,7 +166,9 @@ def trimmed(session: Session) -> Session:
     if not before and not after:
         return session
     note = f"{plural(before, 'empty bin')} at the start and {after:,} at the end trimmed"
-    return replace(session, counts=session.counts[:, first : last + 1], notes=[*session.notes, note])
+    observed = None if session.observed is None else session.observed[first : last + 1]
+    notes = [*session.notes, note]
+    return replace(session, counts=session.counts[:, first : last + 1], observed=observed, notes=notes)
 
 
 def session_facts(

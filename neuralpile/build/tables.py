@@ -31,8 +31,11 @@ def of_build(
     for facts, path in sessions:
         width = facts.bin_size or bin_size
         lines.append(tables.known_of(info.name, info, facts.subject_id, facts.session_id) | _counted(facts, width))
-        lines[-1]["digest"] = checksums.get(facts.file)
-        kept = (arrow.read_metadata(path) or {}).get("units", {})
+        lines[-1]["checksum"] = checksums.get(facts.file)
+        metadata = arrow.read_metadata(path) or {}
+        if (gaps := metadata.get("unobserved")) is not None:
+            lines[-1]["unobserved"] = [{"start": start, "stop": stop} for start, stop in gaps]
+        kept = metadata.get("units", {})
         units += _units(info.name, facts, kept, width)
         if areas := [area for area in dict.fromkeys(kept.get("area", [])) if area is not None]:
             lines[-1]["areas"] = areas

@@ -8,15 +8,28 @@ import json
 import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import parquet
 
 from neuralpile.corpus.manifest import MANIFEST as MANIFEST
-from neuralpile.corpus.rows import COUNTS, Names, Row, array_of, consecutive, to_record_batch, values_of
+from neuralpile.corpus.rows import (
+    COUNTS,
+    TOGETHER,
+    AllNames,
+    Names,
+    Row,
+    array_of,
+    consecutive,
+    names_of,
+    to_record_batch,
+    values_of,
+)
 from neuralpile.files import whole_file, write_text
 
 METADATA = b"neuralpile"  # key of what is kept in the schema of an Arrow file
@@ -74,7 +87,7 @@ def write_rows(
     with whole_file(path) as partial:
         with pa.OSFile(os.fsencode(partial), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
             for row in rows:
-                writer.write_batch(to_record_batch(row).cast(schema))
+                writer.write_batch(to_record_batch(row))
         if modified_ns is not None:
             os.utime(partial, ns=(modified_ns, modified_ns))
 
@@ -182,21 +195,23 @@ def outline(path: Path) -> pa.Table:
     """
     source = pa.BufferReader(pa.py_buffer(mapped(path, in_order=False)))
     reader = pa.ipc.open_stream(source)
-    copy = pa.BufferOutputStream()  # of names, which are views of the file
-    with pa.ipc.new_stream(copy, OUTLINE) as writer:
+
+    def of_batches() -> Iterator[tuple[list[Names], npt.NDArray[np.int64]]]:
         offset = source.tell()
         for batch in reader:
             batch.validate(full=True)
             counts = batch.column("spike_counts")
             of_units, of_rows = values_of(counts.values.offsets), values_of(counts.offsets)
-            sizes = np.full(len(batch), offset), np.diff(of_rows), np.diff(of_units[of_rows])
-            columns = [array_of(numbers.astype(np.int64)) for numbers in sizes]
-            for name in Names._fields:
-                there = name in batch.schema.names
-                columns.append(batch.column(name).cast(pa.string()) if there else pa.nulls(len(batch), pa.string()))
-            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=OUTLINE))
+            units, tokens = of_rows[1:] - of_rows[:-1], np.diff(of_units[of_rows])
+            yield names_of(batch), np.stack([np.full(len(batch), offset), units, tokens])
             offset = source.tell()
-    return pa.ipc.open_stream(copy.getvalue()).read_all()
+
+    parts, left = [OUTLINE.empty_table()], of_batches()
+    while some := list(islice(left, TOGETHER)):
+        names = AllNames.of(name for its, _ in some for name in its).table
+        numbers = np.concatenate([its for _, its in some], axis=1)
+        parts.append(pa.table([*map(array_of, numbers), *names.columns], OUTLINE))
+    return pa.concat_tables(parts)
 
 
 def _write_index(path: Path, files: Sequence[Path], fingerprint: str) -> list[int]:
@@ -214,7 +229,7 @@ def read_index(folder: Path, fingerprint: str) -> pa.Table | None:
         content = pa.BufferReader((folder / INDEX).read_bytes())
         found = parquet.ParquetFile(content, page_checksum_verification=True).read()
         stated = (found.schema.metadata or {}).get(METADATA)
-        return found.cast(OUTLINE) if stated == fingerprint.encode() else None
+        return found.replace_schema_metadata().cast(OUTLINE) if stated == fingerprint.encode() else None
     except (OSError, pa.ArrowException, ValueError):
         return None
 

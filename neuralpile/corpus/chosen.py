@@ -12,7 +12,17 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from neuralpile.corpus import tables
-from neuralpile.corpus.rows import LocalSource, Names, Row, RowSource, check_split, find_session, sessions_of
+from neuralpile.corpus.rows import (
+    AllNames,
+    LocalSource,
+    Row,
+    RowSource,
+    array_of,
+    check_split,
+    find_session,
+    sessions_of,
+    values_of,
+)
 from neuralpile.errors import BadInput
 
 
@@ -60,10 +70,9 @@ class ChosenRows:
         """Number of rows, over all splits."""
         return len(self.numbers)
 
-    def names(self) -> list[Names]:
+    def names(self) -> AllNames:
         """What the rows are called, in order. Their counts are not read."""
-        names = self.source.names()
-        return [names[i] for i in self.numbers.tolist()]
+        return AllNames(self.source.names().table.take(array_of(self.numbers)))
 
     def tokens(self) -> list[int]:
         """Tokens in each row."""
@@ -130,7 +139,7 @@ class ChosenRows:
     def units(self) -> pa.Table | None:
         """The lines of their units, of the schema `tables.UNITS`; None if the data set has no such table."""
         units = self.source.units()
-        return None if units is None else units.filter(tables.of_sessions(units, self.sessions_chosen))
+        return None if units is None else units.take(tables.lines_of(units, self.sessions_chosen))
 
 
 def where(source: RowSource, expression: str) -> ChosenRows:
@@ -148,7 +157,6 @@ def where(source: RowSource, expression: str) -> ChosenRows:
     if not len(chosen):
         do = f"see its sessions: python inspect_dataset.py {source.name}"
         raise BadInput("--where", f"an expression that selects sessions of {source.name}", expression, do)
-    keys = set(tables.keys_of(chosen))
-    alone = None if source.is_merged else chosen["source_dataset"][0].as_py()  # rows of a data set do not name it
-    held = [(row.source_dataset or alone, row.subject_id, row.session_id) in keys for row in source.names()]
-    return ChosenRows(source, np.flatnonzero(held), chosen)
+    keys = tables.KEYS if source.is_merged else tables.KEYS[1:]  # rows of a data set do not name it
+    held = tables.lines_of(source.names().table, chosen, keys)
+    return ChosenRows(source, values_of(held).astype(np.int64), chosen)

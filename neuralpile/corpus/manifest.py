@@ -12,6 +12,7 @@ from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus.rows import RowSource
 from neuralpile.corpus.split import Sides
 from neuralpile.errors import BadInput
+from neuralpile.files import whole_file
 
 MANIFEST = "manifest.json"
 
@@ -84,12 +85,12 @@ class Component:
     Attributes:
         rows: fingerprint of its rows and its tables.
         sides: what of it is in each split.
-        manifest: its own manifest, if it has one.
+        manifest: its own manifest as JSON, null if it has none: with thousands of sessions, it is large.
     """
 
     rows: str
     sides: Sides
-    manifest: dict[str, Any] | None
+    manifest: msgspec.Raw
 
 
 @dataclass(frozen=True)
@@ -128,9 +129,43 @@ class CorpusManifest:
         stated = self.options.get("leave_out")
         return [name for name in stated if isinstance(name, str)] if isinstance(stated, list) else []
 
-    def to_json(self) -> str:
-        """The content of `manifest.json`."""
-        return msgspec.json.format(msgspec.json.encode(asdict(self)), indent=1).decode() + "\n"
+    def write(self, folder: Path) -> None:
+        """Write `manifest.json`, whole or not at all."""
+        with whole_file(folder / MANIFEST) as partial:
+            partial.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
+
+
+class _DataSet(msgspec.Struct):
+    data_set: str
+
+
+class _Session(msgspec.Struct):
+    rows_sha256: str
+
+
+class _Sessions(msgspec.Struct):
+    sessions: list[_Session]
+
+
+def content_of(component: RowSource) -> msgspec.Raw:
+    """The manifest of a component as JSON; null if it has none that can be read."""
+    if component.folder is None:
+        return msgspec.Raw(msgspec.json.encode(component.manifest()))
+    try:
+        content = (component.folder / MANIFEST).read_bytes()
+        msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return msgspec.Raw(b"null")
+    return msgspec.Raw(content)
+
+
+def digests_of(component: RowSource) -> set[str]:
+    """The digests of the rows of each session, as a component's manifest states them; none if it does not."""
+    try:
+        found = msgspec.json.decode(content_of(component), type=_Sessions)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # no manifest, or another's
+        return set()
+    return {session.rows_sha256 for session in found.sessions}
 
 
 def info_of(component: RowSource) -> DataSetInfo | None:
@@ -139,8 +174,11 @@ def info_of(component: RowSource) -> DataSetInfo | None:
     Raises:
         BadInput: the data set's `dataset.toml` has faults.
     """
-    stated = (component.manifest() or {}).get("data_set")
-    return info_named(stated if isinstance(stated, str) else component.name)
+    try:
+        stated = msgspec.json.decode(content_of(component), type=_DataSet).data_set
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # no manifest, or another's
+        stated = component.name
+    return info_named(stated)
 
 
 def info_named(name: str) -> DataSetInfo | None:

@@ -7,7 +7,6 @@ names and sizes of rows are in memory; the rows themselves go from file to file.
 import hashlib
 import json
 import shutil
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from tqdm import tqdm
 from neuralpile import __version__, evaluation
 from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus import arrow, rows, split, tables
-from neuralpile.corpus.manifest import Component, CorpusManifest, info_of
+from neuralpile.corpus.manifest import Component, CorpusManifest, content_of, digests_of, info_of
 from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Row, RowSource
 from neuralpile.corpus.split import Part, Sides, SplitOptions
 from neuralpile.corpus.store import LocalRows, open_folder
@@ -67,11 +66,11 @@ def merge(components: Sequence[RowSource], out_dir: Path, options: SplitOptions)
         _write(order, folder, job, options.splits)
         tables.write_parts(folder, order.tables(options.splits))
         made = {
-            component.name: Component(fingerprints[component.name], order.sides[component.name], component.manifest())
+            component.name: Component(fingerprints[component.name], order.sides[component.name], content_of(component))
             for component in components
         }
         manifest = CorpusManifest(__version__, options.stated(), made, rules, order.evaluated)
-        write_text(folder / arrow.MANIFEST, manifest.to_json())
+        manifest.write(folder)
         write_text(folder / arrow.SPLITS, json.dumps({"splits": list(options.splits)}))
         shutil.rmtree(folder / FETCHED, ignore_errors=True)
     return order.sides
@@ -128,10 +127,8 @@ class _Order:
     def tables(self, splits: Sequence[str]) -> Iterator[tables.Tables]:
         """The tables of sessions and of units of each component, as they are in the corpus."""
         for component, start in zip(self.components, self.starts, strict=False):
-            names = component.names()
-            its = self.assigned[start : start + len(names)].tolist()
-            chosen = [(name, splits[i]) for name, i in zip(names, its, strict=True) if i < len(splits)]
-            yield tables.of_component(component.name, tables.of(component), chosen)
+            its = self.assigned[start : start + len(component)]
+            yield tables.of_component(component.name, tables.of(component), component.names(), its, splits)
 
 
 def _part(component: RowSource, info: DataSetInfo | None) -> Part:
@@ -254,11 +251,7 @@ def _opened(folder: Path) -> LocalRows | None:
 
 def _digests(component: RowSource) -> set[str]:
     """What distinguishes a component's rows: its fingerprint, and the digests of its sessions' rows, if known."""
-    try:
-        sessions = {str(session["rows_sha256"]) for session in (component.manifest() or {})["sessions"]}
-    except (TypeError, KeyError):  # no manifest, or another's
-        sessions = set()
-    return {component.fingerprint, *sessions} - {rows.digest([])}
+    return {component.fingerprint, *digests_of(component)} - {rows.digest([])}
 
 
 def check(corpus: RowSource, components: Sequence[RowSource], leave_out: Sequence[str] = ()) -> list[str]:
@@ -278,24 +271,31 @@ def check(corpus: RowSource, components: Sequence[RowSource], leave_out: Sequenc
         title = f"check {data_set.name}"
         yield from tqdm(data_set.read(numbers), unit="row", desc=title, total=len(numbers), disable=None)
 
-    missing: Counter[tuple[str, str]] = Counter()
+    def digests(data_set: RowSource, numbers: Sequence[int], source: str | None = None) -> npt.NDArray[np.bytes_]:
+        named = (row._replace(source_dataset=source or row.source_dataset) for row in shown(data_set, numbers))
+        return np.fromiter((bytes.fromhex(rows.digest([row])) for row in named), "S32", len(numbers))
+
+    expected = [np.empty(0, "S32")]
     for component in components:
         numbers: Sequence[int] = range(len(component))
         if leave_out:
             numbers = np.flatnonzero(~_part(component, info_of(component)).evaluated_by(leave_out)).tolist()
-        missing.update((component.name, rows.digest([row])) for row in shown(component, numbers))
+        expected.append(digests(component, numbers, component.name))
+    held, names = digests(corpus, range(len(corpus))), corpus.names()
     found = []
-    chosen: dict[str, list[tuple[rows.Names, str]]] = {component.name: [] for component in components}
-    split_of = np.repeat([*corpus.splits], [len(numbers) for numbers in corpus.splits.values()])
-    for i, row in enumerate(shown(corpus, range(len(corpus)))):
-        names = rows.Names(row.subject_id, row.session_id, row.segment_id)
-        chosen.setdefault(row.source_dataset or "", []).append((names, str(split_of[i])))
-        key = row.source_dataset or "", rows.digest([row._replace(source_dataset=None)])
-        if missing[key] > 0:
-            missing[key] -= 1
-        else:
-            name = f"{row.source_dataset} {row.subject_id} {row.session_id} {row.segment_id}"
-            found.append(f"row {i}, {name}: not in the component, or twice")
-    lost = Counter(name for (name, _), n in missing.items() for _ in range(n))
-    found += [f"{n:,} rows of {name} are missing" for name, n in lost.items()]
-    return found + tables.differences(corpus, components, chosen)
+    for i in _beyond(held, np.concatenate(expected)).tolist():
+        subject_id, session_id, segment_id, source = names[i]
+        found.append(f"row {i}, {source} {subject_id} {session_id} {segment_id}: not in the component, or twice")
+    for component, its in zip(components, expected[1:], strict=True):
+        if lost := len(_beyond(its, held)):
+            found.append(f"{lost:,} rows of {component.name} are missing")
+    return found + tables.differences(corpus, components)
+
+
+def _beyond(ours: npt.NDArray[np.bytes_], theirs: npt.NDArray[np.bytes_]) -> npt.NDArray[np.int64]:
+    """The numbers of those of ours that are not among theirs, or more often than there."""
+    order = np.argsort(ours, kind="stable")
+    ordered, theirs = ours[order], np.sort(theirs)
+    which = np.arange(len(ours)) - np.searchsorted(ordered, ordered)  # of equal ones: the first is 0
+    times = np.searchsorted(theirs, ordered, side="right") - np.searchsorted(theirs, ordered)
+    return np.sort(order[which >= times])

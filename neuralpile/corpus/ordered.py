@@ -21,7 +21,7 @@ from neuralpile import catalog
 from neuralpile.corpus import tables
 from neuralpile.corpus.arrow import METADATA
 from neuralpile.corpus.chosen import ChosenRows
-from neuralpile.corpus.rows import Names, Row, RowSource
+from neuralpile.corpus.rows import AllNames, Names, Row, RowSource
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_file
 
@@ -222,7 +222,7 @@ class OrderedRows:
         """Number of rows, over all splits."""
         return len(self.source)
 
-    def names(self) -> list[Names]:
+    def names(self) -> AllNames:
         """What the rows are called, in order. Their counts are not read."""
         return self.source.names()
 

@@ -3,8 +3,9 @@
 import difflib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, islice
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ SCHEMA = pa.schema(
     ]
 )
 MERGED_SCHEMA = SCHEMA.append(pa.field("source_dataset", pa.string()))
+TOGETHER = 1_000  # names that are Python objects at a time
 
 
 class Row(NamedTuple):
@@ -54,6 +56,51 @@ class Names(NamedTuple):
     source_dataset: str | None = None
 
 
+class AllNames(Sequence[Names]):
+    """What the rows of a data set are called, in order: `Names` by number, of which only a few are Python objects.
+
+    Attributes:
+        table: with the columns of `Names`; `source_dataset` is null in data sets that are not merged.
+
+    Example:
+        >>> names = AllNames.of([Names("A", "1", "segment_0"), Names("A", "2", "segment_0")])
+        >>> len(names), names[1].session_id
+        (2, '2')
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table.combine_chunks()
+        self._columns = [column.combine_chunks() for column in self.table.columns]
+
+    @classmethod
+    def of(cls, names: Iterable[Names]) -> "AllNames":
+        """The same names."""
+        left = iter(names)
+        schema = pa.schema([(name, pa.string()) for name in Names._fields])
+        parts = [schema.empty_table()]
+        while some := list(islice(left, TOGETHER)):
+            parts.append(pa.table([strings(column) for column in zip(*some, strict=True)], schema))
+        return cls(pa.concat_tables(parts))
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @overload
+    def __getitem__(self, i: int) -> Names: ...
+
+    @overload
+    def __getitem__(self, i: slice) -> list[Names]: ...
+
+    def __getitem__(self, i: int | slice) -> Names | list[Names]:
+        if isinstance(i, slice):
+            return [self[n] for n in range(*i.indices(len(self)))]
+        return Names(*(column[i].as_py() for column in self._columns))
+
+    def __iter__(self) -> Iterator[Names]:
+        for start in range(0, len(self), TOGETHER):
+            yield from names_of(self.table.slice(start, TOGETHER))
+
+
 class RowSource(Protocol):
     """Rows that can be read: an opened data set or corpus, on disk (`store.LocalRows`) or on the Hub (`HubRows`)."""
 
@@ -80,7 +127,7 @@ class RowSource(Protocol):
     def __len__(self) -> int:
         """Number of rows, over all splits."""
 
-    def names(self) -> list[Names]:
+    def names(self) -> AllNames:
         """What the rows are called, in order. Their counts are not read."""
 
     def tokens(self) -> list[int]:
@@ -157,7 +204,7 @@ def names_of(table: pa.Table) -> list[Names]:
     return [Names(*row) for row in zip(*columns, strict=True)]
 
 
-def sessions_of(names: Sequence[Names]) -> dict[tuple[str, ...], list[int]]:
+def sessions_of(names: Iterable[Names]) -> dict[tuple[str, ...], list[int]]:
     """The numbers of the rows of each session, in order of their segments.
 
     A session is named by source data set (where the rows have one), subject and session. If several files share one
@@ -167,16 +214,13 @@ def sessions_of(names: Sequence[Names]) -> dict[tuple[str, ...], list[int]]:
         >>> sessions_of([Names("A", "1", "segment_10"), Names("A", "1", "segment_9")])
         {('A', '1'): [1, 0]}
     """
-    found: dict[tuple[str, ...], list[int]] = {}
+    found: dict[tuple[str, ...], list[tuple[int, int]]] = {}
     for i, name in enumerate(names):
         source = () if name.source_dataset is None else (name.source_dataset,)
-        found.setdefault((*source, name.subject_id, name.session_id), []).append(i)
-
-    def segment(i: int) -> int:
-        number = names[i].segment_id.rpartition("_")[2]
-        return int(number) if number.isdecimal() else 0
-
-    return {key: sorted(its, key=segment) for key, its in found.items()}
+        number = name.segment_id.rpartition("_")[2]
+        segment = int(number) if number.isdecimal() else 0
+        found.setdefault((*source, name.subject_id, name.session_id), []).append((segment, i))
+    return {key: [i for _, i in sorted(its)] for key, its in found.items()}
 
 
 def find_session(sessions: Mapping[tuple[str, ...], list[int]], key: Sequence[str | None], where: str) -> list[int]:
@@ -267,23 +311,25 @@ def to_record_batch(row: Row) -> pa.RecordBatch:
     """One row as an Arrow record batch of `SCHEMA`, or of `MERGED_SCHEMA` if it has a source data set."""
     n_units, n_bins = row.counts.shape
     values = array_of(np.ascontiguousarray(row.counts).reshape(-1))
-    units = pa.ListArray.from_arrays(array_of(np.arange(n_units + 1, dtype=np.int32) * n_bins), values)
+    units = pa.ListArray.from_arrays(array_of(np.arange(n_units + 1, dtype=np.int32) * np.int32(n_bins)), values)
     spike_counts = pa.ListArray.from_arrays(array_of(np.array([0, n_units], np.int32)), units)
     schema = SCHEMA if row.source_dataset is None else MERGED_SCHEMA
-    strings = [_string(cast(str, value)) for value in row[1 : len(schema)]]
-    return pa.RecordBatch.from_arrays([spike_counts, *strings], schema=schema)
+    names = [strings([getattr(row, name)]) for name in schema.names[1:]]
+    return pa.RecordBatch.from_arrays([spike_counts, *names], schema=schema)
+
+
+def strings(values: Sequence[str | None]) -> pa.Array:
+    """An Arrow array of strings: `pa.array` imports pandas, which takes a quarter of a second and 40 MB."""
+    encoded = [(value or "").encode() for value in values]
+    valid = np.packbits([value is not None for value in values], bitorder="little") if None in values else None
+    offsets = np.fromiter(accumulate(map(len, encoded), initial=0), np.int32, len(encoded) + 1)
+    present = None if valid is None else pa.py_buffer(valid)
+    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded)), present)
 
 
 def array_of(values: npt.NDArray[Any]) -> pa.Array:
-    """Numbers (n,) as an Arrow array: `pa.array` imports pandas, which takes half a second."""
+    """Numbers as an Arrow array that is a view of them, without pandas, as `strings`."""
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
-
-
-def _string(value: str) -> pa.Array:
-    """One string as an Arrow array, likewise."""
-    content = value.encode()
-    ends = np.array([0, len(content)], np.int32)
-    return pa.StringArray.from_buffers(1, pa.py_buffer(ends), pa.py_buffer(content))
 
 
 def values_of(array: pa.Array) -> npt.NDArray[Any]:

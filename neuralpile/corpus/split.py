@@ -206,7 +206,7 @@ class Part:
 def _numbered(keys: Iterable[K]) -> tuple[list[K], npt.NDArray[np.int64]]:
     """The different keys in the order of their first appearance, and the number of each: (keys,)."""
     numbers: dict[K, int] = {}
-    found = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
+    found = np.fromiter((numbers.setdefault(key, len(numbers)) for key in keys), np.int64)
     return [*numbers], found
 
 
@@ -218,7 +218,7 @@ def place(*key: Any) -> bytes:
 def places(part: Part, seed: int) -> npt.NDArray[np.bytes_]:
     """The place of each row in the order of the corpus, by its name: 32 bytes each (rows,)."""
     rows = part.groups("row")
-    return np.array([place(seed, part.name, *key) for key in rows.keys], "S32")[rows.of_row]
+    return np.fromiter((place(seed, part.name, *key) for key in rows.keys), "S32", len(rows.keys))[rows.of_row]
 
 
 def named(parts: Sequence[Part], options: SplitOptions) -> list[npt.NDArray[np.bool_]]:
@@ -302,13 +302,14 @@ class _Draw:
     @classmethod
     def of(cls, parts: Sequence[Part], groups: Sequence[Groups], options: SplitOptions) -> "_Draw":
         """The groups of these components."""
-        places: dict[tuple[str, ...], bytes] = {}
+        places = []
         for part, its in zip(parts, groups, strict=True):
             owner = () if options.split_by == "animal" else (part.name,)
-            places |= {key: place(options.seed, *owner, options.split_by, key) for key in its.keys}
-        number = {key: i for i, key in enumerate(sorted(places, key=places.__getitem__))}
-        of_row = [np.array([number[key] for key in its.keys], np.int64)[its.of_row] for its in groups]
-        n = len(number)
+            of_group = (place(options.seed, *owner, options.split_by, key) for key in its.keys)
+            places.append(np.fromiter(of_group, "S32", len(its.keys)))
+        different = np.unique(np.concatenate(places))
+        of_row = [np.searchsorted(different, its)[group.of_row] for its, group in zip(places, groups, strict=True)]
+        n = len(different)
         tokens = np.zeros(n, np.int64)
         for part, its_rows in zip(parts, of_row, strict=True):
             np.add.at(tokens, its_rows, part.tokens)

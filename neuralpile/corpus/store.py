@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -22,17 +22,17 @@ import pyarrow as pa
 from neuralpile import catalog
 from neuralpile.cli import plural
 from neuralpile.corpus import arrow, tables
-from neuralpile.corpus.arrow import MANIFEST, SPLITS, STATE, is_finished, parse_manifest, read_index
+from neuralpile.corpus.arrow import MANIFEST, OUTLINE, SPLITS, STATE, is_finished, parse_manifest, read_index
 from neuralpile.corpus.rows import (
     MERGED_SCHEMA,
     SCHEMA,
+    AllNames,
     Names,
     Row,
     check_schema,
     check_split,
     find_session,
     from_batch,
-    names_of,
     sessions_of,
     values_of,
 )
@@ -81,10 +81,25 @@ class _Index:
     rows: int | None  # of all files together; None where `state.json` does not say
 
     @cached_property
-    def outlines(self) -> pa.Table | None:
+    def outlines(self) -> "_Outlines | None":
         """One after another; None if there are none, or of other rows."""
         found = read_index(self.folder, self.fingerprint)
-        return found if found is not None and len(found) == self.rows else None
+        return _Outlines.of(found) if found is not None and len(found) == self.rows else None
+
+
+class _Outlines(NamedTuple):
+    """The outlines of the rows of a file, or of several files, as arrays."""
+
+    names: AllNames
+    offset: npt.NDArray[np.int64]
+    units: npt.NDArray[np.int64]
+    tokens: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, table: pa.Table) -> "_Outlines":
+        """The rows of a table of the schema `arrow.OUTLINE`."""
+        numbers = (values_of(table[name].combine_chunks()) for name in ("offset", "units", "tokens"))
+        return cls(AllNames(table.select(Names._fields)), *numbers)
 
 
 @dataclass
@@ -109,15 +124,23 @@ class _File:
             raise BadInput(self.path, "a whole Arrow file", str(error), AGAIN) from None
         return next((known for known in (SCHEMA, MERGED_SCHEMA) if known == schema), schema)  # 20,000 files share one
 
-    @cached_property
-    def outline(self) -> pa.Table:
-        """Names and sizes of its rows, and where they are: `arrow.OUTLINE`.
+    @property
+    def outlines(self) -> _Outlines:
+        """Names and sizes of its rows, and where they are; those of other files can be before and behind (`its`).
 
         Raises:
             BadInput: it is damaged, or has more or fewer rows than stated.
         """
-        if self.kept is not None and self.kept.outlines is not None:
-            return self.kept.outlines.slice(self.first, self.stated)
+        return self.kept.outlines if self.kept and self.kept.outlines else self._own
+
+    @property
+    def its(self) -> slice:
+        """Which of the outlines are of its rows."""
+        first = self.first if self.kept and self.kept.outlines else 0
+        return slice(first, first + self.rows)
+
+    @cached_property
+    def _own(self) -> _Outlines:
         self.schema  # noqa: B018 - the columns are checked
         try:
             found = arrow.outline(self.path)
@@ -125,30 +148,20 @@ class _File:
             raise BadInput(self.path, "a whole Arrow file", str(error), AGAIN) from None
         if self.stated not in (None, len(found)):
             raise BadInput(self.path, f"{plural(self.stated, 'row')}, as {STATE} says", f"{len(found):,}", AGAIN)
-        return found
-
-    @cached_property
-    def offsets(self) -> npt.NDArray[np.int64]:
-        """Where in the file the record batch of each row is."""
-        return self.numbers("offset")
+        return _Outlines.of(found)
 
     def check(self, i: int, row: Row) -> None:
         """Raise BadInput if a row is not the one that its outline is of."""
-        stated = self.outline.slice(i, 1).to_pylist()[0]
-        found = (*row.counts.shape, *(getattr(row, name) for name in Names._fields))
-        units = stated["units"]
-        expected = (units, stated["tokens"] // max(units, 1), *(stated[name] for name in Names._fields))
+        outlines, place = self.outlines, self.its.start + i
+        units, tokens = int(outlines.units[place]), int(outlines.tokens[place])
+        found, expected = (*row.counts.shape, *row[1:5]), (units, tokens // max(units, 1), *outlines.names[place])
         if found != expected:
             raise BadInput(self.path, f"row {i} to be {expected}", f"{found}", AGAIN)
-
-    def numbers(self, column: str) -> npt.NDArray[np.int64]:
-        """A column of numbers of its outline."""
-        return values_of(self.outline[column].combine_chunks())
 
     @property
     def rows(self) -> int:
         """Number of rows."""
-        return len(self.outline) if self.stated is None else self.stated
+        return len(self._own.names) if self.stated is None else self.stated
 
 
 class _Map:
@@ -161,15 +174,15 @@ class _Map:
 
     def row(self, file: _File, i: int) -> Row:
         """Row `i` of the file. Raises BadInput and Mismatch."""
-        offset = file.offsets[i]
+        offsets = file.outlines.offset[file.its]
         try:
             source = pa.BufferReader(self.content)
-            source.seek(int(offset))
+            source.seek(int(offsets[i]))
             batch = pa.ipc.read_record_batch(pa.ipc.read_message(source), file.schema)
             batch.validate(full=True)  # offsets that lead outside of the values would end the process
         except DAMAGE as error:
             raise BadInput(file.path, "a whole Arrow file", str(error), AGAIN) from None
-        row = from_batch(batch, i - int(np.searchsorted(file.offsets, offset)))
+        row = from_batch(batch, i - int(np.searchsorted(offsets, offsets[i])))
         file.check(i, row)
         return row
 
@@ -210,7 +223,7 @@ class _Maps:
             if row is None:
                 row = mapped.row(file, i)._replace(split=split)
                 self._keep(mapped, i, row)
-            self._read += row.counts.size if self._in_order else 0
+            self._read += row.counts.size + mmap.PAGESIZE if self._in_order else 0
         return row
 
     def release(self) -> None:
@@ -290,17 +303,18 @@ class LocalRows:
         """The number of rows before each file, and in all."""
         return np.cumsum([0, *(file.rows for _, file in self._all)], dtype=np.int64)
 
-    def names(self) -> list[Names]:
+    def names(self) -> AllNames:
         """What the rows are called, in order. Their counts are not read."""
-        return [names for _, file in self._all for names in names_of(file.outline)]
+        parts = (file.outlines.names.table[file.its] for _, file in self._all)
+        return AllNames(pa.concat_tables([OUTLINE.empty_table().select(Names._fields), *parts]))
 
     def tokens(self) -> list[int]:
         """Tokens in each row. Of the counts, only the offsets are read."""
-        return [n for _, file in self._all for n in file.numbers("tokens").tolist()]
+        return [n for _, file in self._all for n in file.outlines.tokens[file.its].tolist()]
 
     def shapes(self) -> npt.NDArray[np.int64]:
         """Units and bins of each row: (rows, 2). Of the counts, only the offsets are read."""
-        both = [(file.numbers("units"), file.numbers("tokens")) for _, file in self._all]
+        both = [(file.outlines.units[file.its], file.outlines.tokens[file.its]) for _, file in self._all]
         parts = [np.stack([units, tokens // np.maximum(units, 1)], axis=1) for units, tokens in both]
         return np.concatenate(parts) if parts else np.empty((0, 2), np.int64)
 

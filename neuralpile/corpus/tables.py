@@ -5,7 +5,8 @@ What a recording does not say is null. `source_dataset`, `subject_id` and `sessi
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from pyarrow import parquet
 from neuralpile import evaluation
 from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus.manifest import info_named, info_of
-from neuralpile.corpus.rows import Names, RowSource
+from neuralpile.corpus.rows import TOGETHER, AllNames, RowSource, array_of, strings, values_of
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_file
 from neuralpile.spikes.session import UNIT_COLUMNS
@@ -44,12 +45,14 @@ SESSIONS = pa.schema(
         ("segments", pa.int64()),  # rows
         ("silent_units", pa.int64()),
         ("observed_fraction", pa.float64()),  # of the bins; null where the recording does not say
+        # Runs of bins of the session in which nothing was recorded; null where the recording does not say
+        ("unobserved", pa.list_(pa.struct([("start", pa.int32()), ("stop", pa.int32())]))),
         ("evaluation", pa.list_(pa.string())),  # uses in public benchmarks, "nlb:test"; see `neuralpile.evaluation`
         ("licence", pa.string()),
         ("restricted", pa.bool_()),  # the terms forbid, or may forbid, redistribution
         ("doi", pa.string()),  # of the paper
         ("file", pa.string()),  # path of the recording in the data set
-        ("digest", pa.string()),  # checksum of the file, "<algorithm>:<hex>"
+        ("checksum", pa.string()),  # of the file, "<algorithm>:<hex>"
         ("split", pa.string()),  # of a corpus: the splits that have rows of it, joined by "+"
     ]
 )
@@ -157,8 +160,10 @@ def parse(content: bytes, schema: pa.Schema, where: str) -> pa.Table:
     """
     try:
         found = parquet.ParquetFile(pa.BufferReader(content)).read()
-        if "order" in schema.names and "order" not in found.column_names:  # as neuralpile wrote it before there was one
-            found = found.append_column(schema.field("order"), pa.nulls(len(found), pa.int64()))
+        for name in {"order", "unobserved"} & {*schema.names} - {
+            *found.column_names
+        }:  # as written before there was one
+            found = found.append_column(schema.field(name), pa.nulls(len(found), schema.field(name).type))
         found = found.select(schema.names)
         return found if found.schema.equals(schema) else found.cast(schema)  # a cast loads pyarrow.compute
     except (pa.ArrowException, OSError, KeyError) as error:
@@ -243,26 +248,31 @@ def of_rows(source: RowSource) -> pa.Table:
     Of the counts, one row of each session is looked at, and only where the rows are on disk; elsewhere the numbers of
     units and bins are null.
     """
-    tokens = source.tokens()
-    numbers: dict[tuple[str | None, str, str], list[int]] = {}
-    for i, names in enumerate(source.names()):
-        numbers.setdefault((names.source_dataset, names.subject_id, names.session_id), []).append(i)
-    lines = []
-    for (merged_from, subject_id, session_id), its in numbers.items():
-        name = merged_from or source.name
-        info = info_of(source) if merged_from is None else info_named(name)
-        n_units = len(source.row(its[0]).counts) if source.folder else None
-        n_tokens = sum(tokens[i] for i in its)
-        lines.append(
-            {
-                **known_of(name, info, subject_id, session_id),
-                "n_units": n_units,
-                "n_bins": n_tokens // n_units if n_units else None,
-                "tokens": n_tokens,
-                "segments": len(its),
-            }
-        )
-    return pa.Table.from_pylist(lines, SESSIONS)
+    names = source.names()
+    of_row = values_of(_joined(names.table, KEYS).dictionary_encode().indices)
+    n_rows = np.bincount(of_row)
+    tokens = np.zeros(len(n_rows), np.int64)
+    np.add.at(tokens, of_row, source.tokens())
+    info_by_name = cache(lambda name: info_of(source) if name is None else info_named(name))
+
+    def line(session: int, row: int) -> dict[str, Any]:
+        its = names[row]
+        info = info_by_name(its.source_dataset)
+        n_units = len(source.row(row).counts) if source.folder else None
+        return {
+            **known_of(its.source_dataset or source.name, info, its.subject_id, its.session_id),
+            "n_units": n_units,
+            "n_bins": int(tokens[session]) // n_units if n_units else None,
+            "tokens": int(tokens[session]),
+            "segments": int(n_rows[session]),
+        }
+
+    firsts = np.unique(of_row, return_index=True)[1]  # the first row of each session
+    parts = [SESSIONS.empty_table()]
+    for start in range(0, len(firsts), TOGETHER):
+        lines = [line(start + i, row) for i, row in enumerate(firsts[start : start + TOGETHER].tolist())]
+        parts.append(pa.Table.from_pylist(lines, SESSIONS))
+    return pa.concat_tables(parts)
 
 
 def stored(source: RowSource) -> Tables | None:
@@ -282,7 +292,9 @@ def of(source: RowSource) -> Tables:
     return stored(source) or Tables(source.sessions(), UNITS.empty_table())
 
 
-def of_component(name: str, own: Tables, chosen: Sequence[tuple[Names, str]]) -> Tables:
+def of_component(
+    name: str, own: Tables, names: AllNames, assigned: npt.NDArray[np.uint8], splits: Sequence[str]
+) -> Tables:
     """The tables of a component as they are in a corpus: with its name there, and the splits of its sessions.
 
     Sessions of which the corpus has no rows are left out.
@@ -290,52 +302,67 @@ def of_component(name: str, own: Tables, chosen: Sequence[tuple[Names, str]]) ->
     Parameters:
         name: the component's name in the rows of the corpus.
         own: its tables.
-        chosen: the names of its rows that are in the corpus, each with its split.
+        names: of its rows.
+        assigned: the split of each row, as an index into `splits`; another number if the corpus does not have it.
+        splits: of the corpus.
     """
-    splits: dict[tuple[str, str], set[str]] = {}
-    for row, split in chosen:
-        splits.setdefault((row.subject_id, row.session_id), set()).add(split)
-    keys = list(zip(*(own.sessions[column].to_pylist() for column in ("subject_id", "session_id")), strict=True))
-    sessions = own.sessions.filter(pa.array([key in splits for key in keys], pa.bool_()))
-    units = own.units if len(sessions) == len(keys) else own.units.filter(of_sessions(own.units, sessions))
-    values = pa.array(["+".join(sorted(splits[key])) for key in keys if key in splits], pa.string())
-    sessions = sessions.set_column(SESSIONS.get_field_index("split"), SESSIONS.field("split"), values)
-    return Tables(_named(sessions, name), _named(units, name))
-
-
-def of_sessions(units: pa.Table, sessions: pa.Table) -> pa.Array:
-    """Which lines of a table of units are of sessions in a table of sessions: boolean (units,)."""
     import pyarrow.compute as pc
 
-    both = [pc.binary_join_element_wise(*(table[name] for name in KEYS), SEPARATOR) for table in (units, sessions)]
-    return pc.is_in(both[0], both[1].combine_chunks())
+    known = _joined(names.table, KEYS[1:]).dictionary_encode()
+    of_row = values_of(known.indices)
+    held = np.zeros(len(known.dictionary) + 1, np.int64)  # the splits of each session, as bits; at the end, of no one
+    for i in range(len(splits)):
+        held[of_row[assigned == i]] |= 1 << i
+    nowhere = array_of(np.full(len(own.sessions), len(known.dictionary), np.int32))
+    of_line = held[values_of(pc.coalesce(pc.index_in(_joined(own.sessions, KEYS[1:]), known.dictionary), nowhere))]
+    chosen = own.sessions.take(array_of(np.flatnonzero(of_line)))
+    units = own.units if of_line.all() else own.units.take(lines_of(own.units, chosen))
+    text = ["+".join(sorted(its for i, its in enumerate(splits) if bits >> i & 1)) for bits in range(1 << len(splits))]
+    split = strings(text).take(array_of(of_line[of_line > 0]))
+    chosen = chosen.set_column(SESSIONS.get_field_index("split"), SESSIONS.field("split"), split)
+    return Tables(_named(chosen, name), _named(units, name))
+
+
+def lines_of(table: pa.Table, sessions: pa.Table, keys: Sequence[str] = KEYS) -> pa.Array:
+    """The numbers of the lines of a table of units, or of names, that are of sessions in a table of sessions."""
+    import pyarrow.compute as pc
+
+    return pc.indices_nonzero(pc.is_in(_joined(table, keys), _joined(sessions, keys)))
+
+
+def _joined(table: pa.Table, columns: Sequence[str]) -> pa.Array:
+    """Several names of each line as one."""
+    import pyarrow.compute as pc
+
+    separator = strings([SEPARATOR])[0]
+    options = pc.JoinOptions(null_handling="replace", null_replacement="")
+    return pc.binary_join_element_wise(*(table[name] for name in columns), separator, options=options).combine_chunks()
 
 
 def _named(table: pa.Table, name: str) -> pa.Table:
-    return table.set_column(0, table.schema.field(0), pa.repeat(pa.scalar(name, pa.string()), len(table)))
+    return table.set_column(0, table.schema.field(0), strings([name]).take(array_of(np.zeros(len(table), np.int8))))
 
 
 def digest(source: RowSource) -> str:
-    """SHA-256 of the tables of a data set; "" if it has none."""
-    if (own := stored(source)) is None:
-        return ""
+    """SHA-256 of the tables of a data set on this machine; "" if it has none, or is on the Hub.
+
+    The fingerprint of a data set on the Hub names the commit, and so its tables.
+    """
     sha = hashlib.sha256()
-    for table in own:
-        sink = pa.BufferOutputStream()
-        parquet.write_table(table.combine_chunks(), sink)
-        sha.update(sink.getvalue())
+    for name in (SESSIONS_FILE, UNITS_FILE):
+        if source.folder is None or not (source.folder / name).is_file():
+            return ""
+        with (source.folder / name).open("rb") as file:
+            sha.update(hashlib.file_digest(file, "sha256").digest())
     return sha.hexdigest()
 
 
-def differences(
-    corpus: RowSource, components: Iterable[RowSource], chosen: Mapping[str, Sequence[tuple[Names, str]]]
-) -> list[str]:
+def differences(corpus: RowSource, components: Iterable[RowSource]) -> list[str]:
     """Compare the tables of a corpus with those of its components.
 
     Parameters:
         corpus: a merged corpus.
         components: the data sets it was merged from.
-        chosen: for each of them the names of the rows of the corpus, each with its split.
 
     Returns:
         The differences in words.
@@ -346,11 +373,15 @@ def differences(
     if there is None:
         return [f"no tables {SESSIONS_FILE} and {UNITS_FILE}"]
     found = []
+    names = corpus.names().table
+    assigned = np.repeat(np.arange(len(corpus.splits), dtype=np.uint8), [len(its) for its in corpus.splits.values()])
     for component in components:
-        expected = of_component(component.name, of(component), chosen[component.name])
+        if component.folder is None and stored(component) is None:  # of the Hub: merged from a copy on disk
+            continue
+        its = pc.indices_nonzero(pc.equal(names["source_dataset"], component.name))
+        held = AllNames(names.take(its)), assigned[values_of(its)]
+        expected = of_component(component.name, of(component), *held, [*corpus.splits])
         for title, table, own in zip((SESSIONS_FILE, UNITS_FILE), there, expected, strict=True):
-            if component.folder is None and stored(component) is None:  # of the Hub: merged from a copy on disk
-                continue
             if not table.filter(pc.equal(table["source_dataset"], component.name)).equals(own):
                 found.append(f"{title}: the lines of {component.name} are not those of the component")
     return found

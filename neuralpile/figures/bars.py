@@ -106,7 +106,7 @@ def bars(tallies: Mapping[str, Tally], on: Scale) -> list[Bar]:
     for name, tally in sorted(tallies.items(), key=lambda item: (-max(item[1].at_most, item[1].built), item[0])):
         words = []
         if tally.at_most:
-            up_to = "up to " if tally.shared else ""
+            up_to = "≤ " if tally.shared else ""
             share = f" ({percent(tally.published, whole)})" if certain else ""
             words.append(f"{up_to}{short(tally.at_most)}{share}")
         if tally.built:

@@ -118,7 +118,7 @@ class Component:
     @property
     def about(self) -> dict[str, str]:
         """What is in the local build."""
-        return words(self.contents) if self.contents else {}
+        return words(self.contents, self.info.area) if self.contents else {}
 
     @property
     def text(self) -> str:

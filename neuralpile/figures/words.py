@@ -8,30 +8,46 @@ from neuralpile.corpus.contents import NOT_STATED, Contents
 NAMED = 12  # areas or animals in a line of text
 
 
-def words(of: Contents) -> dict[str, str]:
-    """Say what is in a data set: its areas, animals, evaluation data, and what is restricted, where there is any."""
-    uses = of.evaluation.group_by("benchmark", use_threads=False).aggregate([("sessions", "sum"), ("tokens", "sum")])
+def words(of: Contents, area: str = "") -> dict[str, str]:
+    """Say what is in a data set: its areas, animals, evaluation data, and what is restricted, where there is any.
+
+    Parameters:
+        of: what is in it.
+        area: its areas by `dataset.toml`; stated where those of the recordings are not the same.
+    """
+    by_use = of.evaluation.group_by("benchmark", use_threads=False).aggregate([("sessions", "sum"), ("tokens", "sum")])
     lines = {
-        "areas": [f"{area['area']} ({plural(area['units'], 'unit')})" for area in of.areas.to_pylist()],
+        "areas": [f"{line['area']} ({plural(line['units'], 'unit')})" for line in of.areas.to_pylist()],
+        "areas by dataset.toml": _other_areas(of, area),
         "animals": [
-            f"{animal['animal']} ({plural(animal['sessions'], 'session')}{_of(animal['data_sets'])})"
-            for animal in of.animals.to_pylist()
-            if animal["animal"] != NOT_STATED
+            f"{line['animal']} ({plural(line['sessions'], 'session')}{_of(line['data_sets'])})"
+            for line in of.animals.to_pylist()
+            if line["animal"] != NOT_STATED
         ],
         "evaluation data": [
-            f"{use['benchmark']} ({plural(use['sessions_sum'], 'session')}, {plural(use['tokens_sum'], 'token')})"
-            for use in uses.to_pylist()
+            f"{line['benchmark'].rstrip('~')} ({'trials in ' * line['benchmark'].endswith('~')}"
+            f"{plural(line['sessions_sum'], 'session')}, {plural(line['tokens_sum'], 'token')})"
+            for line in by_use.sort_by("benchmark").to_pylist()
         ],
         "redistribution restricted": [
-            f"{terms['source_dataset']} ({plural(terms['sessions'], 'session')})" for terms in of.restricted.to_pylist()
+            f"{line['source_dataset']} ({plural(line['sessions'], 'session')})" for line in of.restricted.to_pylist()
         ],
     }
     return {title: _some(names) for title, names in lines.items() if names}
 
 
+def _other_areas(of: Contents, area: str) -> list[str]:
+    """State the areas of `dataset.toml`, if the recordings state some, and not the same."""
+    stated, recorded = set(filter(None, area.split(", "))), set(of.areas["area"].to_pylist()) - {NOT_STATED}
+    if not stated or not recorded or stated == recorded:
+        return []
+    return [f"{area} (the recordings state {'fewer' if recorded < stated else 'others'})"]
+
+
 def _of(data_sets: Sequence[str]) -> str:
     """Name the data sets of an animal that is in several."""
-    return f" of {' and '.join(data_sets)}" if len(data_sets) > 1 else ""
+    *others, last = data_sets
+    return f" of {', '.join(others)} and {last}" if others else ""
 
 
 def _some(names: Sequence[str]) -> str:

@@ -276,12 +276,13 @@ def write_tokens(
     link, caveats = _terms_link(repository, licences, known), _caveats(known)
     head = metadata(repository.rpartition("/")[2], licences, splits, schema, link=link, caveats=caveats)
     vocabulary = report["vocabulary"]
+    source = "" if vocabulary["data_set"] == report["data_set"] else f" of {_text(vocabulary['data_set'])}"
     others = "an escape and its counts" if report["lossless"] else "the nearest motif"
     parts = [
         f"# Tokens of {_text(str(report['data_set']))}",
         f"Spike counts in patches of {vocabulary['p_n']} units × {vocabulary['p_t']} bins. Each of the "
-        f"{vocabulary['motifs']:,} most frequent patches of the split {_text(vocabulary['split'])} has an id. Any "
-        f"other patch is written as {others}.",
+        f"{vocabulary['motifs']:,} most frequent patches of the split {_text(vocabulary['split'])}{source} has an id. "
+        f"Any other patch is written as {others}.",
         f"""```python
 import datasets
 from neuralpile.training.tokens import Tokenizer

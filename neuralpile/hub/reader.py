@@ -26,6 +26,7 @@ from neuralpile.corpus import tables
 from neuralpile.corpus.arrow import MANIFEST, parse_manifest
 from neuralpile.corpus.rows import (
     SCHEMA,
+    AllNames,
     Names,
     Row,
     check_split,
@@ -111,7 +112,7 @@ class HubRows:
         ends = list(accumulate(sizes.values()))
         return {split: range(end - n, end) for (split, n), end in zip(sizes.items(), ends, strict=True)}
 
-    def names(self) -> list[Names]:
+    def names(self) -> AllNames:
         """What the rows are called, in order, without reading their counts."""
 
         columns = [*Names._fields[: 4 if self.is_merged else 3]]
@@ -121,7 +122,7 @@ class HubRows:
             return stated or self._fetch(lambda: names_of(group.open().read_row_group(group.number, columns)))
 
         with ThreadPoolExecutor(THREADS) as pool:
-            return [name for names in pool.map(of, self.groups) for name in names]
+            return AllNames.of(name for names in pool.map(of, self.groups) for name in names)
 
     def tokens(self) -> list[int]:
         """Tokens in each row: exact where a row group has one row, else its mean. The sum is exact."""

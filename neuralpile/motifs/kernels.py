@@ -369,12 +369,18 @@ def _pack(
     others = np.uint32(direct.shape[1] - 1)
     index = np.full(BLOCK, others, np.uint32)
     n_narrow = n_wide = 0
+    words = bits == 2 and p_n == 1 and p_t == 8
     for top in range(0, len(counts), p_n):
         for left in range(0, across, BLOCK):
             n = min(BLOCK, across - left)
-            pack_block(flat, n_bins, top, left, p_n, p_t, line, keys, above, n)
+            some = True
+            if words:
+                some = index_words(flat, top * n_bins + left * p_t, line, others, index, n)
+            else:
+                pack_block(flat, n_bins, top, left, p_n, p_t, line, keys, above, n)
+                if bits:
+                    some = index_block(keys, above, bits, others, index, n)
             if bits:
-                index_block(keys, above, bits, others, index, n)
                 for i in range(0, n - 3, 4):
                     direct[0, index[i]] += np.uint32(1)
                     direct[1, index[i + 1]] += np.uint32(1)
@@ -382,13 +388,14 @@ def _pack(
                     direct[3, index[i + 3]] += np.uint32(1)
                 for i in range(n // 4 * 4, n):
                     direct[0, index[i]] += np.uint32(1)
-            for first in range(0, n, FEW):
+            for first in range(0, n if some else 0, FEW):
                 end = min(first + FEW, n)
-                some = False
-                for i in range(first, end):
-                    some |= index[i] == others
-                if not some:
+                if not has(index[first:end], others):
                     continue
+                if words:
+                    pack_block(
+                        flat, n_bins, top, left + first, p_n, p_t, line, keys[first:], above[first:], end - first
+                    )
                 for i in range(first, end):
                     if index[i] == others and above[i]:
                         _bytes(counts, top, (left + i) * p_t, p_n, p_t, wide[n_wide])
@@ -492,15 +499,21 @@ def _squeezed(x: np.uint64) -> np.uint64:
 
 
 @compiled
-def index_block(keys: Words, above: Words, bits: int, others: np.uint32, index: NDArray[np.uint32], n: int) -> None:
-    """Turn keys of 4 bits a bin into indices of `bits` bits a bin, or `others` where a count needs more."""
+def index_block(keys: Words, above: Words, bits: int, others: np.uint32, index: NDArray[np.uint32], n: int) -> bool:
+    """Turn keys of 4 bits a bin into indices of `bits` bits a bin, or `others` where a count needs more.
+
+    Returns whether there is one of these.
+    """
+    seen = U(0)
     if bits == 4:
         for i in range(n):
+            seen |= above[i]
             index[i] = others if above[i] else np.uint32(keys[i])
     elif bits == 2:
         for i in range(n):
             x = keys[i]
             more = above[i] | (x & U(0xCCCCCCCCCCCCCCCC))
+            seen |= more
             x = (x | (x >> U(2))) & U(0x0F0F0F0F0F0F0F0F)
             x = (x | (x >> U(4))) & U(0x00FF00FF00FF00FF)
             x = (x | (x >> U(8))) & U(0x0000FFFF0000FFFF)
@@ -509,10 +522,50 @@ def index_block(keys: Words, above: Words, bits: int, others: np.uint32, index: 
         for i in range(n):
             x = keys[i]
             more = above[i] | (x & U(0xEEEEEEEEEEEEEEEE))
+            seen |= more
             x = (x | (x >> U(3))) & U(0x0303030303030303)
             x = (x | (x >> U(6))) & U(0x000F000F000F000F)
             x = (x | (x >> U(12))) & U(0x000000FF000000FF)
             index[i] = others if more else np.uint32((x | (x >> U(24))) & U(0xFFFF))
+    return bool(seen != 0)
+
+
+@compiled
+def has(values: NDArray[np.unsignedinteger], value: int | np.uint32) -> bool:
+    """Return whether a value is among few others. The loop vectorizes: it does not stop early."""
+    found, same = False, values.dtype.type(value)
+    for v in values:
+        found |= v == same
+    return found
+
+
+@compiled
+def index_words(flat: Counts, start: int, line: Counts, others: np.uint32, index: NDArray[np.uint32], n: int) -> bool:
+    """Write the index of n patches of 1 × 8, 2 bits a bin, or `others` where a count is above 3.
+
+    It does at once what `pack_block` and `index_block` do one after the other. The loops vectorize.
+
+    Returns whether there is one of these.
+
+    Parameters:
+        flat: counts of a row.
+        start: of the first patch.
+        line: room for n × 8 counts.
+        others, index: as for `index_block`.
+    """
+    part = flat[start:][: 8 * n]
+    for i in range(len(part)):  # a copy is aligned, so it can be read as words
+        line[i] = part[i]
+    words = line.view(np.uint64)
+    seen = U(0)
+    for i in range(n):
+        x = words[i]
+        more = x & U(0xFCFCFCFCFCFCFCFC)
+        seen |= more
+        x = ((x << U(2)) | (x >> U(8))) & U(0x000F000F000F000F)
+        x = ((x << U(4)) | (x >> U(16))) & U(0x000000FF000000FF)
+        index[i] = others if more else np.uint32(((x << U(8)) | (x >> U(32))) & U(0xFFFF))
+    return bool(seen != 0)
 
 
 @compiled

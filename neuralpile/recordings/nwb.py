@@ -281,7 +281,7 @@ def count_units(
     if options.mask_unobserved:
         kept = binning.observed_bins(session.counts.shape[1], options.bin_size, observed(path))
         session.notes.append(f"{np.count_nonzero(~kept):,} of {plural(len(kept), 'bin')} not observed, cut out")
-        session.counts, session.observed_fraction = session.counts[:, kept], 1.0
+        session.counts, session.observed = session.counts[:, kept], kept[kept]
     else:
         note_observed(path, session, options, observed)
     return session
@@ -293,7 +293,7 @@ def note_observed(
     options: Options,
     observed: Callable[[Recording], np.ndarray] = read_observed,
 ) -> None:
-    """Set a session's `observed_fraction` from the intervals that a file says were observed, if it has some.
+    """Set which bins of a session were observed from the intervals that a file says were observed, if it has some.
 
     Parameters:
         path: the NWB file.
@@ -313,7 +313,7 @@ def note_observed(
             raise
         session.notes.append(f"what was observed is not known: expected {error.expected}, found {error.found}")
         return
-    session.observed_fraction = float(kept.mean()) if len(kept) else None
+    session.observed = kept
 
 
 def raster(*places: str, own_bin: float | None = None) -> Read:

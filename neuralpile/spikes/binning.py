@@ -46,7 +46,7 @@ class Binned:
             (self.before_start, "spike", "before the first bin left out"),
             (self.not_finite, "NaN or infinite spike time", "left out"),
             (self.after_end, "spike", "after the last published bin edge left out"),
-            (self.in_tail, "spike", "in fine bins at the end that fill no bin left out"),
+            (self.in_tail, "spike", "in fine bins at the end, which fill no bin, left out"),
             (self.above_largest, *above),
         ]
         return [f"{plural(n, noun)} {what}" for n, noun, what in counted if n]
@@ -207,6 +207,20 @@ def observed_bins(n_bins: int, bin_size: float, intervals: np.ndarray) -> np.nda
     begin = np.arange(n_bins) * bin_size
     stretch = np.searchsorted(starts, begin + slack, side="right") - 1
     return (stretch >= 0) & (begin + bin_size <= np.append(stops, -np.inf)[stretch] + slack)
+
+
+def gaps(observed: np.ndarray) -> np.ndarray:
+    """The runs of bins that were not observed: (gaps, 2) int64, the first bin of each and the one after its last.
+
+    Parameters:
+        observed: (bins,) bool.
+
+    Example:
+        >>> gaps(np.array([True, False, False, True, False])).tolist()
+        [[1, 3], [4, 5]]
+    """
+    changes = np.diff(np.concatenate([[True], observed, [True]]).astype(np.int8))
+    return np.stack([np.flatnonzero(changes == -1), np.flatnonzero(changes == 1)], axis=1)
 
 
 def rebin(raster: np.ndarray, factor: int, as_published: bool = False) -> Binned:

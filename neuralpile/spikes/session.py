@@ -83,7 +83,7 @@ class Session:
         units: what the recording says of its units: some of `UNIT_COLUMNS`, each with a value or None for each row of
             `counts`.
         start_time: when the session began, as the recording states it; times without a zone count as UTC.
-        observed_fraction: share of the bins in which the recording was made, where it says so.
+        observed: in which bins the recording was made, (bins,) bool, where it says so.
         bin_size: width of the bins in seconds, where it is not that of the options.
 
     Example:
@@ -99,8 +99,13 @@ class Session:
     facts: Mapping[str, str | int | float] = field(default_factory=dict)
     units: Mapping[str, Sequence[object]] = field(default_factory=dict)
     start_time: datetime | None = None
-    observed_fraction: float | None = None
+    observed: np.ndarray | None = None
     bin_size: float | None = None
+
+    @property
+    def observed_fraction(self) -> float | None:
+        """Share of the bins in which the recording was made; None where it does not say, or has no bins."""
+        return None if self.observed is None or not len(self.observed) else float(self.observed.mean())
 
     def stated_units(self) -> dict[str, list[str | float | None]]:
         """The columns of `units` that say something: NaN becomes None, and control codes become escapes.

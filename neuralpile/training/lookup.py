@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from neuralpile.compile import compiled
 from neuralpile.motifs import kernels
-from neuralpile.motifs.kernels import BLOCK, Counts, Table, Words, index_block, pack_block
+from neuralpile.motifs.kernels import BLOCK, FEW, Counts, Table, Words, has, index_block, index_words, pack_block
 from neuralpile.training.nearest import Nearest
 from neuralpile.training.vocabulary import FIRST_MOTIF, UNK, Vocabulary, keys_of
 
@@ -48,10 +48,10 @@ class Lookup:
         self._direct = self._small(vocabulary.motifs.patches)
         self._nearest = Nearest.of(vocabulary.motifs.patches)
 
-    def _small(self, motifs: Counts) -> NDArray[np.uint32]:
+    def _small(self, motifs: Counts) -> Ids:
         """Return the id of every patch of small counts, or UNK, by the index that `kernels.index_block` computes."""
         size, bits = self.p_n * self.p_t, self._bits
-        direct = np.full((1 << bits * size if bits else 0) + 1, UNK, np.uint32)
+        direct = np.full((1 << bits * size if bits else 0) + 1, UNK, self.dtype)
         flat = motifs.reshape(len(motifs), -1).astype(np.int64)
         ranks = np.flatnonzero((flat < 1 << bits).all(axis=1)) if bits else np.empty(0, np.int64)
         direct[flat[ranks] @ (1 << bits * np.arange(size)[::-1])] = ranks + FIRST_MOTIF
@@ -71,11 +71,12 @@ class Lookup:
         counts = np.ascontiguousarray(counts)
         shape = -(-counts.shape[0] // self.p_n), -(-counts.shape[1] // self.p_t)
         ids = np.empty(shape, self.dtype)
-        n = _find(counts, self.p_n, self.p_t, self._bits, self._direct, self._keys, self._slots, ids)
+        missing = _find(counts, self.p_n, self.p_t, self._bits, self._direct, self._keys, self._slots, ids)
+        n = int(missing.sum())
         places = np.empty(n, np.int64)
         keys = np.empty((n, self._keys.shape[1]), np.uint64)
         if n:
-            _others(counts, self.p_n, self.p_t, ids, places, keys)
+            _others(counts, self.p_n, self.p_t, ids, missing, places, keys)
         others = _unique(places, keys, self.p_n * self.p_t)
         if nearest and n:
             patches = others.counts(self.p_n * self.p_t).reshape(-1, self.p_n, self.p_t)
@@ -128,38 +129,48 @@ def _find(
     p_n: int,
     p_t: int,
     bits: int,
-    direct: NDArray[np.uint32],
+    direct: Ids,
     keys: Words,
     slots: NDArray[np.int32],
     ids: Ids,
-) -> int:
-    """Write the id of each patch, or UNK where the vocabulary does not have it. Returns how many it does not have."""
+) -> NDArray[np.int64]:
+    """Write the id of each patch, or UNK where the vocabulary does not have it.
+
+    Returns how many it does not have, of each group of units.
+    """
     flat, n_bins = counts.reshape(-1), counts.shape[1]
     line, index = np.empty(BLOCK * p_t, np.uint8), np.empty(BLOCK, np.uint32)
     narrow, above = np.empty(BLOCK, np.uint64), np.empty(BLOCK, np.uint64)
     key = np.empty((1, keys.shape[1]), np.uint64)
     others = np.uint32(len(direct) - 1)
-    missing = 0
+    missing = np.zeros(len(ids), np.int64)
     for group in range(ids.shape[0]):
         top = group * p_n
         row = ids[group]
         whole = n_bins // p_t if bits and top + p_n <= counts.shape[0] else 0  # patches that have an index
         for left in range(0, whole, BLOCK):
             n = min(BLOCK, whole - left)
-            pack_block(flat, n_bins, top, left, p_n, p_t, line, narrow, above, n)
-            index_block(narrow, above, bits, others, index, n)
+            if bits == 2 and p_n == 1 and p_t == 8:
+                index_words(flat, top * n_bins + left * p_t, line, others, index, n)
+            else:
+                pack_block(flat, n_bins, top, left, p_n, p_t, line, narrow, above, n)
+                index_block(narrow, above, bits, others, index, n)
+            found = row[left : left + n]
             some = False
             for i in range(n):
-                row[left + i] = direct[index[i]]
-                some |= row[left + i] == UNK
-            if some:
-                for i in range(n):
+                found[i] = direct[index[i]]
+                some |= found[i] == UNK
+            for first in range(0, n if some else 0, FEW):
+                end = min(first + FEW, n)
+                if not has(found[first:end], UNK):
+                    continue
+                for i in range(first, end):
                     if index[i] == others:
-                        row[left + i] = _id(flat, n_bins, top, (left + i) * p_t, p_n, p_t, keys, slots, key)
-                    missing += row[left + i] == UNK
+                        found[i] = _id(flat, n_bins, top, (left + i) * p_t, p_n, p_t, keys, slots, key)
+                    missing[group] += found[i] == UNK
         for j in range(whole, len(row)):
             row[j] = _id(flat, n_bins, top, j * p_t, p_n, p_t, keys, slots, key)
-            missing += row[j] == UNK
+            missing[group] += row[j] == UNK
     return missing
 
 
@@ -191,16 +202,29 @@ def _id(
 
 
 @compiled
-def _others(counts: Counts, p_n: int, p_t: int, ids: Ids, places: NDArray[np.int64], keys: Words) -> None:
-    """Write the places and the keys of the patches whose id is UNK."""
+def _others(
+    counts: Counts,
+    p_n: int,
+    p_t: int,
+    ids: Ids,
+    missing: NDArray[np.int64],
+    places: NDArray[np.int64],
+    keys: Words,
+) -> None:
+    """Write the places and the keys of the patches whose id is UNK; `missing` is what `_find` returned."""
     n = 0
     flat, n_bins = counts.reshape(-1), counts.shape[1]
     for group in range(ids.shape[0]):
-        for j in range(ids.shape[1]):
-            if ids[group, j] == UNK:
-                places[n] = group * ids.shape[1] + j
-                _key(flat, n_bins, group * p_n, j * p_t, p_n, p_t, keys[n : n + 1])
-                n += 1
+        if not missing[group]:
+            continue
+        for first in range(0, ids.shape[1], FEW):
+            if not has(ids[group, first : first + FEW], UNK):
+                continue
+            for j in range(first, min(first + FEW, ids.shape[1])):
+                if ids[group, j] == UNK:
+                    places[n] = group * ids.shape[1] + j
+                    _key(flat, n_bins, group * p_n, j * p_t, p_n, p_t, keys[n : n + 1])
+                    n += 1
 
 
 @compiled

@@ -249,7 +249,8 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
         for (name, coverage), (line, colour) in zip(curves.items(), itertools.cycle(styles), strict=False):
             _plot(axes, coverage, label=name, ls=line, color=colour, lw=1)
     curves[""] = vocabulary["coverage"]
-    _plot(axes, curves[""], label=f"all, {vocabulary['split']}", color="black", lw=2, marker=".")
+    fitted_on = "all" if vocabulary["data_set"] == report["data_set"] else vocabulary["data_set"]
+    _plot(axes, curves[""], label=f"{fitted_on}, {vocabulary['split']}", color="black", lw=2, marker=".")
     axes.axvline(vocabulary["motifs"], color=COLOURS[1], lw=1, label=f"chosen: {vocabulary['motifs']:,}")
     outside = [1 - share for line in curves.values() for share in line.values() if share < 1]
     axes.set_ylim(min([0.1, *outside]) / 2, 1)  # also where nothing is outside: a logarithm has no zero

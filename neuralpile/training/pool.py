@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from neuralpile.corpus.rows import Names, Row, RowSource
+from neuralpile.corpus.rows import AllNames, Row, RowSource
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Pool:
     """
 
     source: RowSource
-    all_names: list[Names]
+    all_names: AllNames
     all_sessions: pa.Table | None
     held: Mapping[int, Row]
 
@@ -40,7 +40,7 @@ class Pool:
         """Number of rows of the data set."""
         return len(self.all_names)
 
-    def names(self) -> list[Names]:
+    def names(self) -> AllNames:
         """What the rows of the data set are called."""
         return self.all_names
 

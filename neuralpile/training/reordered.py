@@ -160,7 +160,7 @@ def orders_of(data_set: RowSource, by: str) -> pa.Table:
             active = unit_order.activity([row.counts for row in for_training])
             order = _order(active, by, areas.get((*key, n_units), [None] * n_units))
             split = "+".join(sorted({row.split or "" for row in for_training}))
-            n_bins = round(active.length * active.summed.shape[1])
+            n_bins = int(active.lengths.sum())
             lines.append((*key, n_units, split, n_bins, order.tolist(), np.argsort(order).tolist()))
     return pa.table([list(column) for column in zip(*lines, strict=True)], ORDERS)
 

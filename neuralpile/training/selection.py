@@ -1,17 +1,20 @@
 """Which rows of a data set windows are taken from, and how many of a row's bins make one bin of a window."""
 
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from neuralpile import evaluation
+from neuralpile.cli import plural
 from neuralpile.corpus import chosen, tables
 from neuralpile.corpus.manifest import info_named, info_of
 from neuralpile.corpus.rows import Names, RowSource, check_split
 from neuralpile.corpus.split import Part
 from neuralpile.errors import BadInput
+from neuralpile.spikes import binning
 from neuralpile.training.permutation import Integers
 
 BIN_SIZE = 0.02  # seconds, of rows whose data set does not state it: that of the published corpus
@@ -40,6 +43,8 @@ def select(
     keep = np.ones(len(numbers), bool)
     if where is not None:
         keep &= np.isin(numbers, chosen.where(data_set, where).numbers)
+    if isinstance(exclude_evaluation, str):
+        exclude_evaluation = [exclude_evaluation]
     if exclude_evaluation:
         known = evaluation.benchmarks()
         for benchmark in exclude_evaluation:
@@ -59,6 +64,55 @@ def of_sessions(data_set: RowSource, names: Sequence[Names], column: str) -> lis
     values = dict(zip(keys, sessions.column(column).to_pylist(), strict=True))
     alone = keys[0][0] if keys else ""  # rows of a data set that is not merged do not name it
     return [values.get((name.source_dataset or alone, name.subject_id, name.session_id)) for name in names]
+
+
+class Pieces(NamedTuple):
+    """Parts of rows, one after another in the order of the rows: arrays (pieces,)."""
+
+    row: Integers  # place among the rows
+    first: Integers  # bin of the row
+    n_bins: Integers
+
+
+def observed(data_set: RowSource, names: Sequence[Names], n_bins: Integers) -> Pieces:
+    """What of rows was observed: the bins between two gaps are a piece. Sessions that do not say count as observed.
+
+    Parameters:
+        data_set: its table of sessions has the gaps, as `unobserved`.
+        names: of the rows.
+        n_bins: of each row, (rows,).
+    """
+    sessions = data_set.sessions()
+    lines: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    columns = ("n_bins", "segments", "unobserved")
+    for key, *values in zip(tables.keys_of(sessions), *(sessions[name].to_pylist() for name in columns), strict=True):
+        lines.setdefault(key, []).append(dict(zip(columns, values, strict=True)))
+    alone = next(iter(lines), ("",))[0]  # rows of a data set that is not merged do not name it
+    found: list[tuple[int, int, int]] = []
+    unknown = set()
+    for row, (name, n) in enumerate(zip(names, n_bins.tolist(), strict=True)):
+        key = (name.source_dataset or alone, name.subject_id, name.session_id)
+        seen = np.ones(n, bool)
+        for line in lines.get(key, ()):  # several files that share one name are not told apart: the gaps of all
+            if line["unobserved"] is None:
+                unknown.add(key)
+                continue
+            start = _first_bin(name, n, line)
+            for gap in line["unobserved"]:
+                seen[max(gap["start"] - start, 0) : max(gap["stop"] - start, 0)] = False
+        found += [(row, begin, end - begin) for begin, end in binning.gaps(~seen).tolist()]
+        unknown |= {key} - {*lines}
+    if unknown:
+        n_sessions = len({(name.source_dataset or alone, *name[:2]) for name in names})
+        told = f"observed: {len(unknown):,} of {plural(n_sessions, 'session')} do not say what was not observed"
+        print(f"{told}; all of their bins count as observed", file=sys.stderr)
+    return Pieces(*np.array(found, np.int64).reshape(-1, 3).T)
+
+
+def _first_bin(name: Names, n_bins: int, line: dict[str, Any]) -> int:
+    """The bin of its session at which a row begins: all segments are of one length, but the last can be shorter."""
+    number = int(name.segment_id.rpartition("_")[2]) if name.segment_id[-1:].isdecimal() else 0
+    return int(line["n_bins"] - n_bins if number == line["segments"] - 1 else number * n_bins)
 
 
 def bins_summed(data_set: RowSource, names: Sequence[Names], bin_size: float | None) -> Integers:

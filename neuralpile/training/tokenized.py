@@ -48,16 +48,22 @@ class Job(NamedTuple):
 
     Attributes:
         p_n, p_t: units and bins of a patch.
-        motifs: in the vocabulary, at most.
-        split: that the vocabulary is fitted on.
+        vocabulary: how many motifs it has, at most; or the one to use, with its own motifs.
+        split: that a vocabulary is fitted on.
         lossless: write patches that the vocabulary does not have as ESCAPE and their counts.
     """
 
     p_n: int
     p_t: int
-    motifs: int
+    vocabulary: int | Vocabulary
     split: str = "train"
     lossless: bool = False
+
+    def options(self) -> dict[str, Any]:
+        """Return what decides the result: of a vocabulary that is used, its checksum."""
+        if isinstance(self.vocabulary, int):
+            return self._asdict()
+        return self._asdict() | {"vocabulary": self.vocabulary.sha256, "split": None}
 
 
 class Encoded(NamedTuple):
@@ -218,10 +224,16 @@ def run(data_set: RowSource, job: Job, count: Count, encode_rows: Encode, memory
         out_dir: folder of the result.
 
     Raises:
-        BadInput: there is no such split, no row of it is as large as a patch, or `out_dir` holds something else.
+        BadInput: there is no such split, no row of it is as large as a patch, the vocabulary has patches of another
+            size, or `out_dir` holds something else.
     """
-    fitted = data_set.only(job.split)
-    stated = {"version": __version__, "rows": data_set.fingerprint, "options": job._asdict(), "shard": SHARD}
+    fitted = data_set
+    if isinstance(job.vocabulary, int):
+        fitted = data_set.only(job.split)
+    elif (shape := (job.vocabulary.p_n, job.vocabulary.p_t)) != (job.p_n, job.p_t):
+        do = f"give --p_n {shape[0]} --p_t {shape[1]}, or another vocabulary"
+        raise BadInput("--vocabulary", f"patches of {job.p_n} × {job.p_t}", f"{shape[0]} × {shape[1]}", do)
+    stated = {"version": __version__, "rows": data_set.fingerprint, "options": job.options(), "shard": SHARD}
     if (done := _done(out_dir, stated)) is not None:
         files.remove_replaced(out_dir)
         return done
@@ -270,14 +282,17 @@ def _done(out_dir: Path, stated: Mapping[str, Any]) -> Made | None:
 def _vocabulary(
     folder: Path, data_set: RowSource, job: Job, tokens: Sequence[int], count: Count, memory: int
 ) -> Vocabulary:
-    """Fit the vocabulary, or read the one that a killed run has fitted."""
+    """Fit the vocabulary, or take the one that is given or that a killed run has fitted. It is saved to `folder`."""
     if (folder / vocabulary.FILE).is_file():
         return Vocabulary.load(folder)
+    if not isinstance(job.vocabulary, int):
+        job.vocabulary.save(folder)
+        return job.vocabulary
     work = folder / WORK / "motifs"
     with tqdm(total=sum(tokens), unit="token", unit_scale=True, desc="count motifs", disable=None) as bar:
         _, parts = count(tokens=tokens, p_n=job.p_n, p_t=job.p_t, work=work, memory=memory, advance=bar.update)
     made = vocabulary.fit(
-        parts, job.motifs, job.p_n, job.p_t, data_set.name, job.split, data_set.fingerprint, sum(tokens)
+        parts, job.vocabulary, job.p_n, job.p_t, data_set.name, job.split, data_set.fingerprint, sum(tokens)
     )
     made.save(folder)
     shutil.rmtree(work, ignore_errors=True)

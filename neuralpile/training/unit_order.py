@@ -28,11 +28,11 @@ class Activity(NamedTuple):
 
     Attributes:
         summed: spikes (units, stretches), int64.
-        length: bins of a stretch, on average.
+        lengths: bins of each stretch, (stretches,); they can differ by one.
     """
 
     summed: NDArray[np.int64]
-    length: float
+    lengths: NDArray[np.int64]
 
 
 def sums(counts: NDArray[np.uint8], n: int) -> NDArray[np.int64]:
@@ -41,10 +41,15 @@ def sums(counts: NDArray[np.uint8], n: int) -> NDArray[np.int64]:
     Nothing of the size of `counts` is allocated.
     """
     n_units, n_bins = counts.shape
-    n = min(n, n_bins)
-    summed = np.zeros((n_units, n), np.int64)
-    _add(counts, np.arange(n + 1) * n_bins // max(1, n), summed)
+    edges = _edges(n_bins, n)
+    summed = np.zeros((n_units, len(edges) - 1), np.int64)
+    _add(counts, edges, summed)
     return summed
+
+
+def _edges(n_bins: int, n: int) -> NDArray[np.int64]:
+    n = min(n, n_bins)
+    return np.arange(n + 1) * n_bins // max(1, n)
 
 
 @compiled
@@ -75,9 +80,11 @@ def activity(parts: Sequence[NDArray[np.uint8]]) -> Activity:
         for start in np.linspace(0, max(0, width - window), n_windows).astype(int).tolist():
             read = part[:, start : start + window]
             share = read.shape[1] / max(1, min(n_bins, STRETCHES * LONGEST))
-            found.append((sums(read, max(1, round(STRETCHES * share))), read.shape[1]))
-    summed = np.concatenate([its for its, _ in found], axis=1)
-    return Activity(summed, sum(bins for _, bins in found) / max(1, summed.shape[1]))
+            n = max(1, round(STRETCHES * share))
+            found.append(Activity(sums(read, n), np.diff(_edges(read.shape[1], n))))
+    if len(found) == 1:
+        return found[0]
+    return Activity(np.concatenate([its.summed for its in found], 1), np.concatenate([its.lengths for its in found]))
 
 
 def by_rate(spikes: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -103,28 +110,41 @@ def by_area(areas: Sequence[str | None]) -> NDArray[np.int64]:
     return np.array(keys, np.int64)
 
 
-def smoothed(active: Activity, bins: float = SMOOTH) -> NDArray[np.float64]:
-    """Smooth activity with a Gaussian of this standard deviation, where stretches are short: (units, stretches)."""
+def smoothed(active: Activity, bins: float = SMOOTH) -> NDArray[np.float32]:
+    """Smooth spikes a bin with a Gaussian of this standard deviation, where stretches are short: (units, stretches)."""
     from scipy.ndimage import gaussian_filter1d  # takes a third of a second to import
 
-    smooth: NDArray[np.float64] = gaussian_filter1d(
-        active.summed, bins / active.length, axis=1, output=float, mode="nearest"
-    )
-    return smooth
+    # Sums over stretches of 2 and of 3 bins would be similar for all units that spike a lot.
+    rates = np.divide(active.summed, active.lengths, dtype=np.float32)
+    return gaussian_filter1d(rates, bins / active.lengths.mean(), axis=1, output=rates, mode="nearest")
+
+
+def correlations(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the correlations of the rows of `values`, none of which is constant: (rows, rows).
+
+    They are exact to about 1e-6: numpy.corrcoef, in double precision, takes twice the time and the memory.
+    """
+    centred = values - values.mean(axis=1, keepdims=True)
+    centred /= np.sqrt(np.einsum("ij,ij->i", centred, centred))[:, None]
+    found: NDArray[np.float32] = centred @ centred.T
+    return found.astype(np.float64)
 
 
 def by_similarity(active: Activity) -> NDArray[np.int64]:
     """Return an order of units (units,) in which those with similar activity are neighbours; silent ones come last.
 
-    Similarity is the correlation of smoothed activity.
+    Similarity is the correlation of activity, smoothed over `SMOOTH` bins. Of the measures in benchmarks/unit_order.py,
+    whose orders of the first half of a session are compared in the second half, it makes neighbours most similar in
+    simulated populations and in macaque motor cortex (0.124 and 0.121). Smoothing over 1 or 10 bins gives 0.114 to
+    0.117 and 0.116 to 0.100, the cosine 0.119 and 0.119, and Ward's tree with optimal leaves 0.122 and 0.117.
     """
     if not active.summed.size:
         return np.arange(len(active.summed))
     smooth = smoothed(active)
-    varies = np.ptp(smooth, axis=1) > 1e-9  # more than rounding errors
+    varies = np.ptp(smooth, axis=1) > 1e-6 * smooth.max(axis=1)  # more than rounding errors
     alive, silent = np.flatnonzero(varies), np.flatnonzero(~varies)
     if len(alive) > 2:
-        alive = alive[path(np.asarray(np.corrcoef(smooth[alive])))]
+        alive = alive[path(correlations(smooth[alive]))]
     return np.concatenate([alive, silent])
 
 
@@ -149,7 +169,9 @@ def path(similarity: NDArray[np.float64]) -> NDArray[np.int64]:
     pairs = np.array(similarity, np.float64, order="C")
     np.fill_diagonal(pairs, -np.inf)
     n = min(NEIGHBOURS, len(pairs) - 1)
-    near = np.argsort(-pairs, axis=1, kind="stable")[:, :n].astype(np.int64)
+    near = np.argpartition(-pairs, n - 1, axis=1)[:, :n].astype(np.int64)
+    nearest_first = np.argsort(-np.take_along_axis(pairs, near, axis=1), axis=1, kind="stable")
+    near = np.take_along_axis(near, nearest_first, axis=1)
     place = np.argsort(order)
     for _ in range(ROUNDS):
         if not (_turn(pairs, order, place, near) | _move(pairs, order, place, near)):

@@ -86,9 +86,10 @@ class _Places(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """The rows that windows are taken from: arrays of (rows,)."""
+    """The rows that windows are taken from, or pieces of rows: arrays of (rows,)."""
 
     number: Integers  # in the data set
+    first: Integers  # own bin at which the piece begins
     n_units: Integers
     n_bins: Integers  # of the window's width
     summed: Integers  # own bins in one of these
@@ -136,7 +137,8 @@ class Windows:
             start of a row and cover each bin once; the last one of a row can be shorter.
         units: which units of a row that has more than `n_units`: a `random` subset, a `block` of neighbours, or `all`,
             in consecutive windows. By default `random`, and `all` without jitter: then windows cover everything once.
-        weights: shares of the windows by group; groups that are not named share what is left, as they are.
+        weights: shares of the windows by group; groups that are not named share what is left, as they are. Where all
+            are named, only their proportions matter.
         temperature: instead, shares in proportion to (windows of a group) ** temperature: 1 as they are, 0 all equal.
         cap: tokens of a group in an epoch at most.
         mix_by: the groups: components (`source_dataset`), animals or areas of the table of sessions.
@@ -148,6 +150,9 @@ class Windows:
             result. Windows are then those of the rows that it writes; `units` are places in this order.
         bin_size: seconds, a multiple of the rows' own bin size, whose bins are summed; what is left over at the end
             of a row is dropped.
+        observed: no window has bins in which nothing was recorded, as the table of sessions says (`unobserved`). What
+            is between two gaps counts as a row of its own: where it is shorter than a window, the window is padded.
+            Sessions that do not say count as observed; how many these are is printed.
         locality: only this many rows, neighbours on disk, are shuffled together, and then the next: windows that are
             near each other in the epoch are read from one part of the disk.
 
@@ -182,6 +187,7 @@ class Windows:
         dtype: npt.DTypeLike | None = None,
         order: str | None = None,
         bin_size: float | None = None,
+        observed: bool = False,
         locality: int | None = None,
     ) -> None:
         self._source = _local(data_set.source if isinstance(data_set, OrderedRows) else data_set)
@@ -194,25 +200,27 @@ class Windows:
         self.n_bins, self.n_units, self.pack, self.seed = n_bins, n_units if pack is None else None, pack, seed
         self.shuffle, self.jitter, self.layout, self.locality = shuffle, jitter, layout, locality
         self.units: Units = units or ("random" if jitter else "all")
-        self._check_options(temperature, weights, n_units)
+        self._check_options(n_units)
+        _check_mixture(weights, temperature, cap, mix_by)
         self.dtype = np.dtype(dtype or (np.uint8 if bin_size is None else np.uint16))
         self._names = self.data_set.names()
         self._in_parts = self._source.in_any_order()
         self._views: dict[int, npt.NDArray[np.uint8]] = {}  # of rows: to take one anew takes longer than a window
         self._keeps_views = self._source.n_files <= VIEWED
         numbers = selection.select(self.data_set, self._names, split, where, exclude_evaluation)
-        self._rows = self._shaped(numbers, bin_size)
+        self._rows = self._shaped(numbers, bin_size, observed)
         if self._in_order is not None:  # a row without an order is reported now, not in a later window
             for number, n_units in zip(self._rows.number.tolist(), self._rows.n_units.tolist(), strict=True):
                 self._in_order.order(self._names[number], n_units)
-        self._groups, self._group = self._grouped(mix_by if weights or temperature is not None or cap else None)
+        self._groups, self._group = self._grouped(mix_by)
         self._slots = self._windows_of_rows()
         self._bucket, tops = _buckets(self._rows.n_units, pack)
         self._cell = self._group * len(tops) + self._bucket  # rows that share a number of windows
         self._quota = self._divided(self._quotas(weights, temperature, cap), len(tops))
         self._packed = None if pack is None else _packed(self._bucket, tops, pack, self._quota.sum(axis=0))
         self._epoch, self._rank, self._world = 0, 0, 1
-        if len(self._groups) > 1 or self._packed is not None:
+        told = len(self._groups) > 1 or self._packed is not None
+        if told and shuffle and not isinstance(self.data_set, Pool):
             print(f"windows of an epoch: {self.describe()}", file=sys.stderr)
 
     def __len__(self) -> int:
@@ -236,7 +244,7 @@ class Windows:
                 yield self._window(places, k)
 
     def __getitems__(self, numbers: Sequence[int]) -> Batch:
-        """What PyTorch's `DataLoader` calls for a batch; give it `collate_fn=lambda batch: batch`, or use `Stream`."""
+        """What PyTorch's `DataLoader` calls for a batch; give it `collate_fn=default_convert`."""
         return self.batch(numbers)
 
     def batch(self, numbers: Sequence[int] | Integers) -> Batch:
@@ -336,28 +344,20 @@ class Windows:
         source = names.source_dataset or self.data_set.name
         return Window(counts.astype(self.dtype, copy=False), units, int(places.start[k]), number, names, source)
 
-    def _check_options(
-        self, temperature: float | None, weights: Mapping[str, float] | None, n_units: int | None
-    ) -> None:
+    def _check_options(self, n_units: int | None) -> None:
         counted = {"n_bins": self.n_bins, "n_units": n_units, "pack": self.pack, "locality": self.locality}
         for name, value in counted.items():
             if value is not None and value < 1:
                 raise BadInput(name, "a number of at least 1", str(value), "give another")
-        words = {"units": (self.units, get_args(Units)), "layout": (self.layout, get_args(Layout))}
-        for name, (word, known) in words.items():
-            if word not in known:
-                raise BadInput(name, f"one of {', '.join(known)}", str(word), "give one of these")
-        if weights and temperature is not None:
-            raise BadInput("temperature", "weights or a temperature", "both", "give one of them")
+        _check_word("units", self.units, get_args(Units))
+        _check_word("layout", self.layout, get_args(Layout))
         if self.pack is not None and n_units not in (None, N_UNITS):
             raise BadInput("n_units", "the units of a window or pack", "both", "give one of them")
         if self.pack is not None and self.locality is not None:
             raise BadInput("locality", "rows that are neighbours or pack", "both", "give one of them")
 
-    def _grouped(self, mix_by: MixBy | None) -> tuple[list[str], Integers]:
+    def _grouped(self, mix_by: MixBy) -> tuple[list[str], Integers]:
         """The names of the groups of the mixture, and the group of each row."""
-        if mix_by is None:
-            return ["all"], np.zeros(len(self._rows.number), np.int64)
         rows = [self._names[i] for i in self._rows.number.tolist()]
         if mix_by == "source_dataset":
             names = [row.source_dataset or self.data_set.name for row in rows]
@@ -367,14 +367,19 @@ class Windows:
         groups, of_row = np.unique(names, return_inverse=True)
         return [str(group) for group in groups], of_row.astype(np.int64)
 
-    def _shaped(self, numbers: Integers, bin_size: float | None) -> _Rows:
-        """The rows that have units and bins, and their shapes."""
+    def _shaped(self, numbers: Integers, bin_size: float | None, observed: bool) -> _Rows:
+        """The rows that have units and bins, or what of them was observed, and their shapes."""
         n_units, n_bins = self._source.shapes()[numbers].T
-        summed = selection.bins_summed(self.data_set, [self._names[i] for i in numbers.tolist()], bin_size)
+        names = [self._names[i] for i in numbers.tolist()]
+        summed = selection.bins_summed(self.data_set, names, bin_size)
+        row, first = np.arange(len(numbers)), np.zeros_like(numbers)
+        if observed:
+            row, first, n_bins = selection.observed(self.data_set, names, n_bins)
+        number, n_units, summed = numbers[row], n_units[row], summed[row]
         some = (n_units > 0) & (n_bins >= summed)
         if not some.any():
             raise BadInput(self.data_set.name, "rows with units and bins", "none", "choose other rows")
-        return _Rows(numbers[some], n_units[some], (n_bins // summed)[some], summed[some])
+        return _Rows(number[some], first[some], n_units[some], (n_bins // summed)[some], summed[some])
 
     def _parts(self, row: Integers | slice) -> Integers:
         """Windows that share the units of rows between them."""
@@ -398,7 +403,7 @@ class Windows:
         if weights:
             wanted = _weighted(wanted, self._groups, weights)
         elif temperature is not None:
-            wanted = held**temperature / (held**temperature).sum()
+            wanted = held ** float(temperature) / (held ** float(temperature)).sum()
         quota: Integers = _rounded(wanted * held.sum(), int(held.sum()))
         if cap is not None:
             units = self._rows.n_units if self.n_units is None else np.minimum(self._rows.n_units, self.n_units)
@@ -437,8 +442,8 @@ class Windows:
             slots[rows] = np.diff((held * int(self._quota.flat[cell]) + phase) // held[-1])
         ends = np.cumsum([0, *slots], dtype=np.int64)
         step = self.locality if self.locality and self.shuffle else len(slots)
-        first = np.arange(0, len(slots), step)
-        sizes = ends[np.minimum(first + step, len(slots))] - ends[first]
+        first = np.flatnonzero(np.diff(self._rows.number, prepend=-1))[::step]  # of the pieces of a row
+        sizes = np.diff(ends[np.append(first, len(slots))])
         key = key_of(self.seed, epoch, "blocks")
         order = permute(np.arange(len(first)), np.full(len(first), len(first)), np.full(len(first), key))
         packed_ends = np.cumsum([0, *(slots[self._packed.rows] if self._packed else ())], dtype=np.int64)
@@ -473,7 +478,8 @@ class Windows:
         parts, n_bins = self._parts(row), self._rows.n_bins[row]
         when, part = np.divmod(slot, parts)
         strata = -(-n_slots // parts)
-        of_row = hashes(key_of(self.seed, epoch, "time"), self._rows.number[row])
+        which = self._rows.number[row] + (self._rows.first[row] << 32)  # the number alone at the start of a row
+        of_row = hashes(key_of(self.seed, epoch, "time"), which)
         if self.jitter:
             # The possible starts are divided among the row's windows; each window takes one of its own.
             starts = np.maximum(n_bins - self.n_bins, 0) + 1
@@ -494,14 +500,14 @@ class Windows:
         else:
             taken = np.minimum(n_units, self.n_units)
             first_unit = below(key, n_units - taken + 1)
-        return _Places(row, start * self._rows.summed[row], first_unit, taken, key)
+        return _Places(row, self._rows.first[row] + start * self._rows.summed[row], first_unit, taken, key)
 
     def _cut(self, places: _Places, k: int) -> tuple[npt.NDArray[Any], Integers]:
         """The counts (units, bins) of a window, and its units."""
         row, start, first, n_taken = (int(values[k]) for values in places[:4])
-        n_units, n_bins, summed = (int(values[row]) for values in self._rows[1:])
+        begin, n_units, n_bins, summed = (int(values[row]) for values in self._rows[1:])
         counts = self._counts(int(self._rows.number[row]))
-        length = min(self.n_bins, n_bins - start // summed) * summed
+        length = min(self.n_bins, n_bins - (start - begin) // summed) * summed
         random = n_taken < n_units and self.units == "random"
         units = subset(n_taken, n_units, places.key[k]) if random else np.arange(first, first + n_taken)
         lines: Integers | slice = units if random else slice(first, first + n_taken)  # a slice is copied faster
@@ -595,13 +601,35 @@ def _word(value: Any) -> str:
     return value or "unknown"
 
 
+def _check_word(name: str, word: str, known: Sequence[str]) -> None:
+    if word not in known:
+        raise BadInput(name, f"one of {', '.join(known)}", str(word), "give one of these")
+
+
+def _check_number(name: str, value: object, least: int, found: str) -> None:
+    if not isinstance(value, int | float | np.number) or not least <= value < float("inf"):
+        raise BadInput(name, f"numbers of at least {least}", found, "give another")
+
+
+def _check_mixture(
+    weights: Mapping[str, float] | None, temperature: float | None, cap: int | None, mix_by: MixBy
+) -> None:
+    """Raise BadInput if an option has no meaning, whatever groups there are."""
+    _check_word("mix_by", mix_by, get_args(MixBy))
+    if temperature is not None:
+        _check_number("temperature", temperature, 0, str(temperature))
+    if cap is not None:
+        _check_number("cap", cap, 1, str(cap))
+    if weights and temperature is not None:
+        raise BadInput("temperature", "weights or a temperature", "both", "give one of them")
+
+
 def _weighted(held: npt.NDArray[np.float64], groups: Sequence[str], weights: Mapping[str, float]) -> Any:
     """Shares of groups: those that are given, and the others in proportion to what they hold."""
     for name, weight in weights.items():
         if name not in groups:
             raise BadInput("weights", f"some of {', '.join(groups)}", name, "name one of these")
-        if not 0 <= weight < float("inf"):
-            raise BadInput("weights", "shares of at least 0", f"{name} {weight}", "give another")
+        _check_number("weights", weight, 0, f"{name} {weight}")
     named = np.array([group in weights for group in groups])
     given = np.array([weights.get(group, 0.0) for group in groups])
     left = held * ~named

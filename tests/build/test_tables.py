@@ -52,7 +52,7 @@ def test_whatever_is_kept_of_units_is_in_the_table(tmp_path_factory, kept, start
     assert {unit["quality"] for unit in units} == {None}
     assert session["start_time"] == start
     assert session["areas"] == (list(dict.fromkeys(area for area in areas if area is not None)) or ["M1", "PMd"])
-    assert (session["digest"], session["animal"], session["split"]) == ("md5:0", "perich/s", None)
+    assert (session["checksum"], session["animal"], session["split"]) == ("md5:0", "perich/s", None)
 
 
 WRITE = """

@@ -24,7 +24,7 @@ def test_rows_are_those_of_the_sessions_in_the_same_order(corpus):
     expected = [row for row in corpus if (row.source_dataset, row.subject_id) == ("b", "sub-1")]
     assert len(found) == len(expected) == 6
     assert rows.digest(found) == rows.digest(expected)
-    assert found.names() == [
+    assert [*found.names()] == [
         name for name in corpus.names() if (name.source_dataset, name.subject_id) == ("b", "sub-1")
     ]
     assert found.tokens() == [row.counts.size for row in expected]

@@ -128,12 +128,26 @@ def check_observed(name, path, line):
         with h5py.File(path) as file:
             observed = np.unique(file["units/obs_intervals"], axis=0) if "units/obs_intervals" in file else None
     assert (line["observed_fraction"] is None) == (observed is None and name != "moore")
+    assert (line["unobserved"] is None) == (line["observed_fraction"] is None)
+    gaps = line["unobserved"]
+    assert (gaps is None) == (line["observed_fraction"] is None)
+    if gaps is not None:
+        seen = np.ones(line["n_bins"], bool)
+        for gap in gaps:
+            assert seen[gap["start"] : gap["stop"]].all()
+            seen[gap["start"] : gap["stop"]] = False
+        assert np.mean(seen) == pytest.approx(line["observed_fraction"])
     if observed is not None:
         begins = np.arange(line["n_bins"])[:, None] * 0.02
         covered = ((observed[:, 0] <= begins + 1e-5) & (begins + 0.02 <= observed[:, 1] + 1e-5)).any(axis=1)
         # Bins that only two intervals together cover count as observed too.
         assert line["observed_fraction"] >= np.mean(covered) - 1e-9
         assert line["observed_fraction"] <= np.mean(covered) + len(observed) / line["n_bins"]
+        in_gap = np.zeros(line["n_bins"], bool)
+        for gap in line["unobserved"]:
+            in_gap[gap["start"] : gap["stop"]] = True
+        assert not (in_gap & covered).any()
+        assert line["observed_fraction"] == pytest.approx(1 - in_gap.mean())
 
 
 @pytest.mark.parametrize("name", WRITERS)

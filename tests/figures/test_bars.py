@@ -35,4 +35,4 @@ def test_shares_are_said_only_where_they_are_certain():
     alone = bars.bars({"a": Tally(900), "b": Tally(100, built=60, units=1)}, bars.Scale(0, 3))
     assert [bar.text for bar in alone] == ["900 (90%)", "100 (10%), built 60, 1 unit"]
     shared = bars.bars({"a": Tally(900), "b": Tally(100, 50)}, bars.Scale(0, 3))
-    assert [bar.text for bar in shared] == ["900", "up to 150"]
+    assert [bar.text for bar in shared] == ["900", "≤ 150"]

@@ -140,7 +140,7 @@ def test_published_tokens_of_several_areas_are_not_divided(page):
     assert {info.name for info in infos} == {"xiao", "papale", "kim"}
     widths, text = bar_of(html, "V4")
     at_most = sum(info.tokens for info in infos)
-    assert text == f"up to {at_most / 1e9:.3g} G"
+    assert text == f"≤ {at_most / 1e9:.3g} G"
     alone = catalog.load("kim").tokens
     assert widths["published"] == pytest.approx(100 * (np.log10(alone) - 5) / 6, abs=0.001)
     assert widths["most"] == pytest.approx(100 * (np.log10(at_most) - 5) / 6, abs=0.001)
@@ -166,7 +166,7 @@ def with_tables(tmp_path_factory):
 
 
 def test_areas_of_builds_are_counted_by_unit(with_tables):
-    assert bar_of(with_tables, "V4")[1] == "up to 17.7 G, built 600, 3 units"
+    assert bar_of(with_tables, "V4")[1] == "≤ 17.7 G, built 600, 3 units"
     assert bar_of(with_tables, "&lt;script&gt;")[1] == "built 200, 1 unit"
     assert bar_of(with_tables, "not stated")[1] == "built 200, 1 unit"
     assert bar_of(with_tables, "M1")[1].endswith(", built 1 k, 5 units")  # m1-a has one area

@@ -149,7 +149,7 @@ def test_counts_do_not_depend_on_the_slab(tmp_path, monkeypatch, slab):
     assert expected.max() == 400
     assert (session.counts == expected.clip(max=255)).all()
     assert session.notes == [
-        f"{raster[1220:].sum()} spikes in fine bins at the end that fill no bin left out",
+        f"{raster[1220:].sum()} spikes in fine bins at the end, which fill no bin, left out",
         "145 spikes above 255 in a bin left out: the bin stays at 255",
     ]
     published = nwb.count_raster(tmp_path / "x.nwb", Options(as_published=True), [PLACE], 0.001)

@@ -201,6 +201,7 @@ def test_the_observed_fraction_is_that_of_the_bins(tmp_path, observed, expected)
     path = write_units(tmp_path / "sub-A" / "a.nwb", TRAINS, observed)
     session = about(path)[1]
     assert session.observed_fraction == (expected if expected is None else pytest.approx(expected))
+    assert session.observed is None or session.observed.shape == (session.counts.shape[1],)
     reversed_intervals = observed is not None and expected is None
     assert [note for note in session.notes if "not known" in note] == session.notes
     assert len(session.notes) == reversed_intervals
@@ -283,7 +284,10 @@ def test_a_real_recording_of_monkey_jenkins(real):
     assert np.isnan([expected.pop(axis) for axis in "xyz"]).all()
     session = nwb.count_units(path, Options())
     assert session.units == expected
-    assert set(session.units["area"]) == {"PMd"}  # so says the file, of an array in PMd and one in M1
+    # So says the file, of an array in PMd and one in M1. It contradicts itself: by their ids, 55 units are of another
+    # array, and the electrodes that they name begin at 0 again.
+    assert set(session.units["area"]) == {"PMd"}
+    assert [int(i) // 1000 for i in session.units["id"]] == [1] * 52 + [2] * 55
     assert session.start_time == datetime(2009, 9, 28, 7, tzinfo=UTC)
     with h5py.File(path) as file:
         intervals = np.unique(file["units/obs_intervals"][()], axis=0)

@@ -26,7 +26,7 @@ from neuralpile.motifs import extract
 from neuralpile.open import open_data_set
 from neuralpile.training import loss, tokenized
 from neuralpile.training.tokens import Tokenizer
-from neuralpile.training.vocabulary import ESCAPE, FIRST_COUNT, FIRST_MOTIF
+from neuralpile.training.vocabulary import ESCAPE, FIRST_COUNT, FIRST_MOTIF, fit_rows
 
 SCRIPT = "tokenize_dataset.py"
 DRAW = loss.draw
@@ -149,6 +149,42 @@ def test_the_vocabulary_is_of_the_training_rows_alone(tokenize, corpus):
     assert found.fitted_on.coverage[256] == counted.frequencies[:256].sum() / counted.frequencies.sum()
     other = Tokenizer.from_pretrained(tokenize("other", "--split_for_fit", "test")).vocabulary
     assert other.fitted_on.tokens == sum(row.counts.size for row in corpus["test"])
+
+
+def test_a_given_vocabulary_makes_two_data_sets_share_their_ids(tokenize, tmp_path):
+    first = tokenize("first")
+    dense = np.random.default_rng(8).poisson(0.9, (6, 83)).astype(np.uint8)
+    write_rows_of(tmp_path / "build" / "own", [dense])
+    given = "--p_n", 2, "--p_t", 4, "--vocabulary", first
+    folder = tokenize("second", "--repo_name", "own", *given)
+    for name in [path.name for path in first.glob("vocabulary*")]:
+        assert (folder / name).read_bytes() == (first / name).read_bytes()
+    (row,) = datasets.load_from_disk(str(folder))["train"]
+    assert row["tokens"] == Tokenizer.from_pretrained(first).encode(dense).tolist()
+    assert json.loads((folder / "report.json").read_text())["vocabulary"]["data_set"] == catalog.PILE
+    times = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert tokenize("second", "--repo_name", "own", *given) == folder
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == times
+    assert tokenize("second", "--repo_name", "own") == folder  # with a vocabulary of its own, it is another one
+    assert json.loads((folder / "report.json").read_text())["vocabulary"]["data_set"] == "own"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "--vocabulary: expected patches of 1 × 8, found 2 × 4; give --p_n 2 --p_t 4, or another vocabulary"),
+        (["--split_for_fit", "train"], "--split_for_fit: nothing is fitted where --vocabulary names a vocabulary"),
+    ],
+)
+def test_a_vocabulary_that_does_not_fit_is_refused_in_one_line(corpus, tmp_path, options, message):
+    fit_rows([corpus["train"][0].counts], 2, 4, 30).save(tmp_path / "other")
+    shape = "--p_n", 1, "--p_t", 8
+    done = run(
+        tmp_path / "build", SCRIPT, *shape, "--vocabulary", tmp_path / "other", "--out_dir", tmp_path / "out", *options
+    )
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_lossless_tokens_give_all_counts_back(tokenize, corpus):
@@ -287,9 +323,13 @@ def test_shards_that_are_complete_are_not_encoded_again(corpus, tmp_path, monkey
         (["--p_n", "0", "--p_t", "8"], "argument --p_n: expected a whole number from 1, found '0'"),
         (["--p_n", "1", "--p_t", "8", "--vocabulary", "2000000"], "--vocabulary: expected at most 1,000,000"),
         (["--p_n", "1", "--p_t", "8", "--split_for_fit", "x"], "expected a split x, found train, test"),
+        (
+            ["--p_n", "1", "--p_t", "8", "--vocabulary", "nope"],
+            "nope/vocabulary.json: expected the JSON of a vocabulary",
+        ),
         (["--p_n", "1", "--p_t", "84"], "and 83 bins; take a smaller --p_n or --p_t"),
         (["--p_n", "1", "--p_t", "8", "--repo_name", "nope"], "nope: expected a data set, found none of this name"),
-        (["--p_n", "1", "--p_t", "8", "--private"], "expected a repository that they are for, found none"),
+        (["--p_n", "1", "--p_t", "8", "--private"], "expected --hf_repo_name with them, found none"),
         (["--p_n", "1", "--p_t", "8", "--scheduler", "x"], "x: expected a Dask scheduler with workers"),
     ],
 )
@@ -311,7 +351,7 @@ def test_a_folder_of_something_else_is_not_replaced(corpus, tmp_path):
 
 def test_the_figure_is_drawn_for_many_components_and_where_nothing_is_lost(tmp_path):
     coverage = {256: 0.5, 512: 0.9, 1024: 1.0}
-    vocabulary = {"p_n": 1, "p_t": 8, "motifs": 1024, "unique": 1024, "split": "train"}
+    vocabulary = {"data_set": "c$_d$", "p_n": 1, "p_t": 8, "motifs": 1024, "unique": 1024, "split": "train"}
     for components in ({f"${i}_$": {"coverage": coverage} for i in range(30)}, {"one": {"coverage": {4: 1.0}}}):
         shown = coverage if len(components) > 1 else dict.fromkeys(coverage, 1.0)
         report = {"data_set": "a$_b$", "vocabulary": vocabulary | {"coverage": shown}, "components": components}

@@ -14,7 +14,7 @@ from neuralpile.corpus import arrow, rows
 from neuralpile.corpus.rows import Row
 from neuralpile.errors import BadInput
 from neuralpile.open import open_data_set
-from neuralpile.training import Stream, Windows
+from neuralpile.training import Stream, StreamedWindows, Windows
 from neuralpile.training import windows as windows_module
 from neuralpile.training.permutation import below, hashes, key_of, permute, subset
 
@@ -254,6 +254,14 @@ def test_shares_of_components_are_those_that_are_given(corpus, capsys):
     assert all(190 < rows[i] < 255 for i in range(9)), rows  # 222 each
 
 
+def test_shares_are_told_without_a_mixture_too_where_they_are_of_training(corpus, capsys):
+    assert Windows(corpus, n_bins=10).shares() == {"big": 0.9, "small": 0.1}
+    assert capsys.readouterr().err == "windows of an epoch: 100 (big 90.0%, small 10.0%)\n"
+    Windows(corpus, n_bins=10, shuffle=False, jitter=False)
+    list(StreamedWindows(corpus, n_bins=10, pool=3))
+    assert capsys.readouterr().err == ""
+
+
 def test_a_temperature_of_0_makes_components_equal_and_1_leaves_them(corpus):
     assert Windows(corpus, n_bins=10, temperature=0).shares() == {"big": 0.5, "small": 0.5}
     assert Windows(corpus, n_bins=10, temperature=1).shares() == {"big": 0.9, "small": 0.1}
@@ -283,7 +291,7 @@ def test_evaluation_data_of_benchmarks_are_left_out(tmp_path):
     ]
     arrow.write_rows(folder / "a.arrow", made, rows.MERGED_SCHEMA)
     arrow.finish(folder, [folder / "a.arrow"], rows.MERGED_SCHEMA, "0" * 64)
-    windows = Windows(str(folder), n_bins=10, exclude_evaluation=["nlb"])
+    windows = Windows(str(folder), n_bins=10, exclude_evaluation="nlb")
     assert {windows[i].row for i in range(len(windows))} == {1, 2}
 
 
@@ -317,6 +325,12 @@ def test_trials_that_a_benchmark_repeats_are_left_out_with_it_as_in_a_merge(tmp_
         ({"weights": {"x": 1}, "temperature": 1}, "temperature: expected weights or a temperature, found both"),
         ({"weights": {"huge": 0.5}}, "weights: expected some of big, small, found huge"),
         ({"weights": {"big": 2}}, "weights: expected shares of at most 1 in all, found 2"),
+        ({"weights": {"big": "all"}}, "weights: expected numbers of at least 0, found big all"),
+        ({"weights": {"big": -0.1}}, "weights: expected numbers of at least 0, found big -0.1"),
+        ({"mix_by": "region"}, "mix_by: expected one of source_dataset, animal, area, found region"),
+        ({"temperature": -1}, "temperature: expected numbers of at least 0, found -1"),
+        ({"temperature": float("nan")}, "temperature: expected numbers of at least 0, found nan"),
+        ({"cap": 0}, "cap: expected numbers of at least 1, found 0"),
         ({"exclude_evaluation": ["nothing"]}, "exclude_evaluation: expected some of .*nlb.*, found nothing"),
         ({"where": "n_units > 99"}, "--where: expected an expression that selects sessions of y"),
         ({"bin_size": 0.03}, "bin_size: expected a multiple of the rows' own bin size, found 0.03 s"),
