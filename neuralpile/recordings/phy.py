@@ -138,13 +138,23 @@ def read_labels(folder: Path) -> dict[str, str]:
     labels: dict[str, str] = {}
     for name, titles in reversed(LABELS.items()):
         for title in titles:
-            labels |= {unit: label for unit, label in _column(folder / name, title).items() if label not in UNLABELLED}
+            labels |= {unit: label for unit, label in _labels(folder / name, title).items() if label not in UNLABELLED}
     return labels
 
 
 def label_files(folder: Path) -> list[str]:
     """The tables of a folder that labels are read from, those that win first."""
-    return [name for name, titles in LABELS.items() if any(_column(folder / name, title) for title in titles)]
+    return [name for name, titles in LABELS.items() if any(_labels(folder / name, title) for title in titles)]
+
+
+def _labels(path: Path, title: str) -> dict[str, str]:
+    """A column of labels; nothing if a damaged cluster_info.tsv, which no one needs, would have it."""
+    try:
+        return _column(path, title)
+    except BadInput:
+        if path.name == INFO:
+            return {}
+        raise
 
 
 def _column(path: Path, title: str) -> dict[str, str]:
