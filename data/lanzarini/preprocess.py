@@ -27,10 +27,9 @@ def read(path: Path, options: Options) -> Session:
             path, "variables Spk_000a_sh to Spk_127a_sh", "none of them", "check that this is a session's file"
         )
     for name, variable in content.items():
-        is_list = variable.dtype.kind in "fiu" and variable.ndim == 2 and (options.as_published or 1 in variable.shape)
-        if not is_list and (variable.size or variable.dtype.kind not in "fiu"):
+        if variable.dtype.kind not in "fiu" or variable.ndim != 2:
             found = f"{variable.dtype} of shape {variable.shape}"
-            raise BadInput(f"{path}, {name}", "a list of spike times", found, "check that this is a session's file")
+            raise BadInput(f"{path}, {name}", "spike times", found, "check that this is a session's file")
     # The published counts are those of each variable's first row: of a column, its first spike only.
     variables = [content.get(name, np.empty((0, 0))) for name in CHANNELS]
     whole = [not options.as_published and variable.shape[1] == 1 for variable in variables]

@@ -82,7 +82,7 @@ def session_of_folder(folder: PurePath) -> str:
         ('2024-01-01_probe0', 'day1')
     """
     names = [folder.name, *_folders(folder)]
-    while len(names) > 1 and (_consists_of(names[0], _SORTER) or _names_program(names[0])):
+    while len(names) > 1 and _is_sorters(names[0]):
         del names[0]
     of_probe = (_consists_of(name, _PROBE | _SORTER) and not _DATE.search(name) for name in names)
     last = next((i for i, goes_on in enumerate(of_probe) if not goes_on), 0)
@@ -120,10 +120,14 @@ def _is_generic(name: str) -> bool:
     return bool(marked) or name.casefold() in _KINDS or _consists_of(name, _SORTER | _PROBE | _OTHER)
 
 
-def _names_program(name: str) -> bool:
-    """Whether a name has a sorter's in it, whatever else, but for a probe's or a date: ks2.5_try, my_kilosort4."""
-    tokens = [token.rstrip("0123456789") for token in re.findall(r"[^\W_]+", name.casefold())]
-    return any(token in _PROGRAM for token in tokens) and not _DATE.search(name) and not _PROBE & set(tokens)
+def _is_sorters(name: str) -> bool:
+    """Whether a folder is a sorter's: one of words of sorters, or with a sorter's name and none of a probe (ks2.5_try).
+
+    One with a date is not: the date may be all that tells sessions apart.
+    """
+    tokens = {token.rstrip("0123456789") for token in re.findall(r"[^\W_]+", name.casefold())}
+    is_sorters = _consists_of(name, _SORTER) or (bool(_PROGRAM & tokens) and not _PROBE & tokens)
+    return is_sorters and not _DATE.search(name)
 
 
 def _consists_of(name: str, words: frozenset[str]) -> bool:
