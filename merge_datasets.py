@@ -40,7 +40,7 @@ def main() -> int:
     chosen, arguments = mode.parse_known_args()
     if chosen.check:
         given = _check_options().parse_args(arguments)
-        return check(given.out_dir, given.components, given.where)
+        return check(given.out_dir, given.components)
     if chosen.list_evaluation:
         cli.parser(LIST, LIST_EXAMPLE).parse_args(arguments)
         print(evaluation.table())
@@ -55,7 +55,6 @@ def _check_options() -> argparse.ArgumentParser:
         "--components", nargs="+", metavar="NAME", help=f"{COMPONENTS}; by default, those that the corpus names"
     )
     parser.add_argument("--out_dir", type=Path, default=catalog.BUILD / catalog.PILE, help="where the corpus is")
-    cli.add_where(parser)
     return parser
 
 
@@ -274,10 +273,10 @@ def evaluation_data(manifest: CorpusManifest | None) -> Iterator[str]:
             yield f"{tokens:,} tokens of the training split {what} of {name}: {do}"
 
 
-def check(folder: Path, references: Sequence[str] | None, where: str | None = None) -> int:
+def check(folder: Path, references: Sequence[str] | None) -> int:
     """Compare a corpus with its components, by default those that its manifest names. The exit status.
 
-    `where` is the expression that chose sessions when the corpus was merged.
+    What was chosen when the corpus was merged, the manifest says.
     """
     corpus = open_data_set(str(folder))
     if not corpus.is_merged:
@@ -286,8 +285,11 @@ def check(folder: Path, references: Sequence[str] | None, where: str | None = No
     if manifest is None and not references:
         do = "name its components with --components, or merge again"
         raise BadInput(folder, f"a {arrow.MANIFEST} that names its components", "none", do)
-    names = references or (manifest.components if manifest else [])
-    components = [open_data_set(name, where=where) for name in names]
+    merged = manifest.components if manifest else {}
+    components = []
+    for component in map(open_data_set, references or merged):
+        where = merged[component.name].where if component.name in merged else None
+        components.append(component if where is None else chosen.where(component, where))
     found = merge.check(corpus, components, manifest.left_out if manifest else ())
     for line in found[:DIFFERENCES_SHOWN]:
         print(line)

@@ -6,7 +6,6 @@ sets and recordings, the sessions of benchmarks/unit_order.py are counted.
     python benchmarks/motifs_in_order.py --data_sets simulated-pile --figure docs/images/unit-order.png
 """
 
-import argparse
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ import unit_order
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from neuralpile import figure_files
+from neuralpile import cli, figure_files
 from neuralpile.corpus import arrow, rows
 from neuralpile.corpus.ordered import OrderedRows, Orders
 from neuralpile.corpus.rows import Row, RowSource
@@ -98,7 +97,7 @@ def draw(counted: Counted, path: Path) -> None:
 
 def main() -> None:
     """Count, print, draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.parser(__doc__ or "", "python benchmarks/motifs_in_order.py --data_sets simulated-visual")
     parser.add_argument("--data_sets", nargs="+", default=[], help="local builds or folders")
     parser.add_argument("--recordings", nargs="+", default=[], metavar="NAME=FILE", help="NWB files, and what they are")
     parser.add_argument("--figure", type=Path, help="where the figure goes")

@@ -5,9 +5,9 @@ Rates of one thread are those of processor time, which other programs of the mac
 The dictionary cuts each patch out and looks its bytes up. Both give the same ids wherever the vocabulary has the patch.
 
     python benchmarks/tokens.py --tokens 1_000_000_000
+    python benchmarks/tokens.py --measures simulated-pile --p_n 1 --p_t 8 --vocabulary 256
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -17,14 +17,16 @@ import time
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial import distance
 
-from neuralpile import simulation
+from neuralpile import cli, simulation
 from neuralpile.corpus import arrow, rows
 from neuralpile.corpus.rows import Row
 from neuralpile.motifs import extract
+from neuralpile.open import open_data_set
 from neuralpile.training.nearest import Nearest
 from neuralpile.training.tokens import Tokenizer
-from neuralpile.training.vocabulary import FIRST_MOTIF
+from neuralpile.training.vocabulary import FIRST_MOTIF, fit_rows
 
 UNITS, BINS, BIN = 100, 100_003, 0.02
 MOTIFS = 32_000
@@ -45,20 +47,21 @@ def dictionary(counts: np.ndarray, ids: dict[bytes, int], p_t: int) -> np.ndarra
     )
 
 
-def encoding(folder: Path, counts: np.ndarray, mean_rate: float) -> None:
-    """Print how fast a row is encoded in one thread, with the vocabulary in a folder."""
+def encoding(folder: Path, some: list[np.ndarray], mean_rate: float) -> None:
+    """Print how fast rows are encoded in one thread, with the vocabulary in a folder."""
     tokenizer = Tokenizer.from_pretrained(folder)
     patches = tokenizer.vocabulary.motifs.patches
     ids = {motif.tobytes(): FIRST_MOTIF + i for i, motif in enumerate(patches)}
     start = time.thread_time()
-    expected = dictionary(counts, ids, 8)
+    expected = dictionary(some[0], ids, 8)
     plain = time.thread_time() - start
-    tokenizer.encode(counts[:, :100])
-    start = time.thread_time()
-    found = tokenizer.encode(counts)
-    ours = time.thread_time() - start
+    found = tokenizer.encode(some[0])  # compiles
     assert (found[expected >= 0] == expected[expected >= 0]).all()
-    rate = counts.size / 1e6
+    start = time.thread_time()
+    for counts in some:
+        tokenizer.encode(counts)
+    ours = (time.thread_time() - start) / len(some)
+    rate = some[0].size / 1e6
     print(f"| {mean_rate:g} Hz | {rate / plain:.1f} | {rate / ours:,.0f} | {plain / ours:.0f} |", flush=True)
 
 
@@ -94,11 +97,84 @@ def nearest(few: list[np.ndarray], mean_rate: float) -> None:
         print(f"| {name} | {rate / 1e3:,.0f} | {2e7 / rate / 120:.1f} |", flush=True)
 
 
+def by_cosine(patches: np.ndarray, motifs: np.ndarray) -> np.ndarray:
+    """The motif of the highest cosine, as the published tokenizer takes it."""
+    norms = np.linalg.norm(motifs, axis=1)
+    return np.argmax(patches @ (motifs / np.maximum(norms, 1)[:, None]).T, axis=1)
+
+
+def by_difference(patches: np.ndarray, motifs: np.ndarray) -> np.ndarray:
+    """The motif of the smallest sum of absolute differences of counts."""
+    return np.argmin(distance.cdist(patches, motifs, "cityblock"), axis=1)
+
+
+def by_deviance(patches: np.ndarray, motifs: np.ndarray) -> np.ndarray:
+    """The motif of the smallest Poisson deviance (McCullagh & Nelder 1989, 2.3); a count of 0 stands for a mean of 0.1.
+
+    What depends on the patch alone is left out.
+    """
+    means = np.maximum(motifs, 0.1)
+    return np.argmin(means.sum(axis=1) - patches @ np.log(means).T, axis=1)
+
+
+def measures(reference: str, p_n: int, p_t: int, size: int) -> None:
+    """Print what ways to choose a motif change, where half of the bins of each row is fitted and the other encoded."""
+    counted = [row.counts for row in open_data_set(reference)]
+    tokenizer = Tokenizer(fit_rows([counts[:, : counts.shape[1] // 2] for counts in counted], p_n, p_t, size))
+    motifs = tokenizer.vocabulary.motifs.patches
+    halves = [counts[:, counts.shape[1] // 2 :] for counts in counted]
+    held = [tokenizer.lookup.find(half, nearest=False) for half in halves]
+    rates = np.concatenate([_by_group(half, p_n) for half in halves])
+    ways = {"cosine": by_cosine, "sum of differences": by_difference, "Poisson deviance": by_deviance}
+    for name in ["spikes, then time", *ways]:
+        added = removed = error = shift = moved = n = 0.0
+        net_of_groups, first = np.zeros(len(rates)), 0
+        for ids, other in held:
+            if len(other.places):
+                patches = other.counts(p_n * p_t)
+                if name in ways:
+                    flat = motifs.reshape(len(motifs), -1).astype(np.float32)
+                    parts = np.array_split(patches.astype(np.float32), len(patches) // 500 + 1)
+                    chosen = np.concatenate([ways[name](part, flat) for part in parts])
+                else:
+                    chosen = tokenizer.lookup._nearest.find(patches.reshape(-1, p_n, p_t))
+                new, old = (x.reshape(-1, p_n, p_t).astype(float) for x in (motifs[chosen], patches))
+                times = other.table.frequencies
+                net = (new - old).sum(axis=2)
+                added += np.maximum(net, 0).sum(axis=1) @ times
+                removed += np.maximum(-net, 0).sum(axis=1) @ times
+                error += np.abs(new - old).sum(axis=(1, 2)) @ times
+                n += times.sum()
+                both = new.any(axis=2) & old.any(axis=2)
+                shares = [np.cumsum(x / np.maximum(x.sum(axis=2, keepdims=True), 1), axis=2) for x in (new, old)]
+                shift += (np.abs(shares[0] - shares[1]).sum(axis=2) * both).sum(axis=1) @ times
+                moved += both.sum(axis=1) @ times
+                np.add.at(net_of_groups, first + other.places // ids.shape[1], net.sum(axis=1)[other.which])
+            first += len(ids)
+        rate_error = np.abs(net_of_groups).sum() / rates.sum()
+        figures = f"{added / n:.3f} | {removed / n:.3f} | {error / n / p_n / p_t:.3f} | {rate_error:.3%}"
+        print(f"| {name} | {n:,.0f} | {figures} | {shift / max(1, moved):.2f} |", flush=True)
+
+
+def _by_group(counts: np.ndarray, p_n: int) -> np.ndarray:
+    """The spikes of each group of units."""
+    return np.add.reduceat(counts.sum(axis=1, dtype=np.int64), np.arange(0, len(counts), p_n))
+
+
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.parser(__doc__ or "", "python benchmarks/tokens.py --tokens 500_000_000")
     parser.add_argument("--tokens", type=int, default=1_000_000_000, help="of the corpus that the command tokenizes")
+    parser.add_argument("--measures", metavar="REF", help="compare measures of the nearest motif on a data set instead")
+    parser.add_argument("--p_n", type=int, default=1, help="units of a patch, with --measures")
+    parser.add_argument("--p_t", type=int, default=8, help="bins of a patch, with --measures")
+    parser.add_argument("--vocabulary", type=int, default=256, help="motifs, with --measures")
     given = parser.parse_args()
+    if given.measures:
+        print("| measure | patches | added | removed | count error | change of rates | shift, bins |")
+        print("|---|--:|--:|--:|--:|--:|--:|")
+        measures(given.measures, given.p_n, given.p_t, given.vocabulary)
+        return
     n_rows = max(1, given.tokens // (UNITS * BINS))
     few: dict[float, list[np.ndarray]] = {}
     with tempfile.TemporaryDirectory() as made:
@@ -115,7 +191,7 @@ def main() -> None:
             command(folder, mean_rate)
         print("\n| data | dictionary, M tokens/s | Tokenizer, one thread | times |\n|---|--:|--:|--:|")
         for mean_rate, some in few.items():
-            encoding(Path(made) / f"{mean_rate:g}-out", some[0], mean_rate)
+            encoding(Path(made) / f"{mean_rate:g}-out", some, mean_rate)
         print("\n| data | patch | unique | thousand/s and core | 20 million on 2 cores, min |\n|---|---|--:|--:|--:|")
         for mean_rate, some in few.items():
             nearest(some, mean_rate)

@@ -10,7 +10,6 @@ second half: the mean correlation of neighbours, and the entropy of 15 × 1 moti
     python benchmarks/unit_order.py --recordings session.nwb
 """
 
-import argparse
 import multiprocessing
 import os
 import re
@@ -25,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 from scipy.spatial.distance import squareform
 
-from neuralpile import simulation
+from neuralpile import cli, simulation
 from neuralpile.motifs import extract
 from neuralpile.recordings import nwb
 from neuralpile.spikes.session import Options
@@ -179,7 +178,7 @@ def choices(sessions: dict[str, list[NDArray[np.uint8]]]) -> None:
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.parser(__doc__ or "", "python benchmarks/unit_order.py")
     what = "NWB files for a column of the second table; can be given several times"
     parser.add_argument("--recordings", type=Path, nargs="+", action="append", default=[], help=what)
     given = parser.parse_args()

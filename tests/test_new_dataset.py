@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 import scipy.io
 from helpers import ROOT
-from helpers.data_files import save_cells
+from helpers.data_files import save_73
 from helpers.recordings import write_units
 from helpers.recordings_of_labs import write_nex, write_phy
 from pyarrow import parquet
@@ -69,7 +69,7 @@ FORMATS = {
         ["--time", "t_ms", "--seconds_per", "ms"],
     ),
     "matlab": (lambda raw: write_cells(raw / "rat1" / "day1.mat"), []),
-    "matlab 7.3": (lambda raw: save_cells(raw / "rat1" / "day1.mat", [[t] for t in TRAINS]), ["--variable", "spikes"]),
+    "matlab 7.3": (lambda raw: save_73(raw / "rat1" / "day1.mat", [[t] for t in TRAINS]), ["--variable", "spikes"]),
     "neo": (
         lambda raw: write_nex(
             raw / "rat1" / "day1.nex", {str(u): np.rint(t * 10_000).astype(int).tolist() for u, t in enumerate(TRAINS)},

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from helpers import ROOT
+from helpers.builds import write_build, write_tables
 from helpers.in_process import run
 from helpers.loopback_hub import LoopbackHub
 from hypothesis import given
@@ -248,8 +249,15 @@ def test_a_reordered_data_set_is_published_with_its_orders(corpus, build, tmp_pa
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         published = {path: file.data for path, file in hub.commits("me/sorted")[-1].tree.items()}
+        again = [sys.executable, SCRIPT, "--repo_name", "me/sorted", "--by", "rate", "--orders_only"]  # read on the Hub
+        done = subprocess.run(again, cwd=ROOT, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
     folder = build / "two-by-similarity"
     assert published["orders.parquet"] == (folder / "orders.parquet").read_bytes()
+    (alone,) = open_data_set(str(folder)).session("x", "sub", "c")  # a session of one row, in the test split
+    sums = alone.counts.sum(axis=1, dtype=int).tolist()
+    found = orders_in(build / "me--sorted-by-rate")["x", "sub", "c"]
+    assert found["order"] == sorted(range(len(sums)), key=lambda unit: (-sums[unit], unit))
     units = parquet.read_table(pa.BufferReader(published["data/units.parquet"]))
     assert units.equals(parquet.read_table(folder / "units.parquet"))
     assert "reordered" in json.loads(published["manifest.json"])
@@ -376,6 +384,15 @@ def test_rasters_by_similarity_are_in_the_orders_of_sessions_where_these_are_mad
         assert part.order.tolist() == line["order"]
         assert "of the session" in part.label
     assert any(a.order.tolist() != b.order.tolist() for a, b in zip(before, after, strict=True))
+
+
+def test_rasters_of_a_reordered_build_know_areas_and_seconds_though_its_folder_has_another_name(build):
+    write_tables(write_build(build / "m1-a", 3, 5))
+    assert run(build, SCRIPT, "--repo_name", "m1-a", "--by", "rate").returncode == 0
+    opened = open_data_set(str(build / "m1-a-by-rate"))
+    shown = rasters.view(opened, opened.row(0), view.View(sort="area"), units=opened.units())
+    assert shown.bin_width == 0.02  # of data/m1-a/dataset.toml
+    assert shown.areas == ["M1"] * 4
 
 
 # --- the file of orders ---

@@ -206,7 +206,7 @@ def outline(path: Path) -> pa.Table:
             yield names_of(batch), np.stack([np.full(len(batch), offset), units, tokens])
             offset = source.tell()
 
-    parts, left = [OUTLINE.empty_table()], of_batches()
+    parts, left = [pa.Table.from_batches([], OUTLINE)], of_batches()  # `empty_table` imports pandas
     while some := list(islice(left, TOGETHER)):
         names = AllNames.of(name for its, _ in some for name in its).table
         numbers = np.concatenate([its for _, its in some], axis=1)
@@ -217,7 +217,9 @@ def outline(path: Path) -> pa.Table:
 def _write_index(path: Path, files: Sequence[Path], fingerprint: str) -> list[int]:
     """Write the outlines of files, one after another. Returns the number of rows of each."""
     outlines = [outline(file) for file in files]
-    table = pa.concat_tables([OUTLINE.empty_table(), *outlines]).replace_schema_metadata({METADATA: fingerprint})
+    table = pa.concat_tables([pa.Table.from_batches([], OUTLINE), *outlines]).replace_schema_metadata(
+        {METADATA: fingerprint}
+    )
     with whole_file(path) as partial:
         parquet.write_table(table.combine_chunks(), partial, compression="zstd", write_page_checksum=True)
     return [len(its) for its in outlines]

@@ -34,11 +34,13 @@ class ChosenRows:
         source: the data set.
         numbers: of the rows in it, ascending.
         sessions_chosen: the lines of its table of sessions that were chosen.
+        expression: that chose them.
     """
 
     source: RowSource
     numbers: npt.NDArray[np.int64]
     sessions_chosen: pa.Table
+    expression: str
 
     @property
     def name(self) -> str:
@@ -92,6 +94,10 @@ class ChosenRows:
         """The same rows of a data set on this machine, for readers of parts of rows in any order."""
         return replace(self, source=self._local.in_any_order())
 
+    def prefetch(self, i: int, units: npt.NDArray[np.int64], start: int, stop: int) -> None:
+        """Ask the system to read these units of row `i`, from one bin to before another; do not wait."""
+        self._local.prefetch(int(self.numbers[i]), units, start, stop)
+
     @property
     def _local(self) -> LocalSource:
         return cast(LocalSource, self.source)
@@ -111,7 +117,7 @@ class ChosenRows:
         check_split(self, split)
         its, whole = self.splits[split], self.source.splits[split]
         numbers = self.numbers[its.start : its.stop] - whole.start
-        return ChosenRows(self.source.only(split), numbers, self.sessions_chosen)
+        return ChosenRows(self.source.only(split), numbers, self.sessions_chosen, self.expression)
 
     def session(self, *key: str | None) -> list[Row]:
         """The rows of a session, in order of time. Raises BadInput: there is none, or it was not chosen."""
@@ -159,4 +165,4 @@ def where(source: RowSource, expression: str) -> ChosenRows:
         raise BadInput("--where", f"an expression that selects sessions of {source.name}", expression, do)
     keys = tables.KEYS if source.is_merged else tables.KEYS[1:]  # rows of a data set do not name it
     held = tables.lines_of(source.names().table, chosen, keys)
-    return ChosenRows(source, values_of(held).astype(np.int64), chosen)
+    return ChosenRows(source, values_of(held).astype(np.int64), chosen, expression)

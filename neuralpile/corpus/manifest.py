@@ -86,11 +86,13 @@ class Component:
         rows: fingerprint of its rows and its tables.
         sides: what of it is in each split.
         manifest: its own manifest as JSON, null if it has none: with thousands of sessions, it is large.
+        where: the expression that chose its sessions; None if all were taken.
     """
 
     rows: str
     sides: Sides
     manifest: msgspec.Raw
+    where: str | None = None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from neuralpile import __version__, evaluation
 from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus import arrow, rows, split, tables
+from neuralpile.corpus.chosen import ChosenRows
 from neuralpile.corpus.manifest import Component, CorpusManifest, content_of, digests_of, info_of
 from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Row, RowSource
 from neuralpile.corpus.split import Part, Sides, SplitOptions
@@ -66,7 +67,12 @@ def merge(components: Sequence[RowSource], out_dir: Path, options: SplitOptions)
         _write(order, folder, job, options.splits)
         tables.write_parts(folder, order.tables(options.splits))
         made = {
-            component.name: Component(fingerprints[component.name], order.sides[component.name], content_of(component))
+            component.name: Component(
+                fingerprints[component.name],
+                order.sides[component.name],
+                content_of(component),
+                component.expression if isinstance(component, ChosenRows) else None,
+            )
             for component in components
         }
         manifest = CorpusManifest(__version__, options.stated(), made, rules, order.evaluated)
@@ -133,6 +139,8 @@ class _Order:
 
 def _part(component: RowSource, info: DataSetInfo | None) -> Part:
     """What a split needs to know of a component."""
+    if isinstance(component, ChosenRows):  # rows that were not chosen can say which others are evaluation data
+        return _part(component.source, info).only(component.numbers)
     return Part.of(component.name.rpartition("/")[2], component.names(), component.tokens(), info)
 
 

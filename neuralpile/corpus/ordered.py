@@ -243,7 +243,9 @@ class OrderedRows:
         return self.orders.of(*self.key(names), n_units)
 
     def _ordered(self, row: Row) -> Row:
-        return row._replace(counts=row.counts[self.order(row, len(row.counts))])
+        counts = row.counts[self.order(row, len(row.counts))]
+        counts.flags.writeable = False  # as those of a file: numba would compile for others anew
+        return row._replace(counts=counts)
 
     def row(self, i: int) -> Row:
         """Row `i`, counted over all splits in order: a copy. Raises BadInput if it holds no spike counts."""

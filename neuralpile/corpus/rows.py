@@ -77,7 +77,7 @@ class AllNames(Sequence[Names]):
         """The same names."""
         left = iter(names)
         schema = pa.schema([(name, pa.string()) for name in Names._fields])
-        parts = [schema.empty_table()]
+        parts = [pa.Table.from_batches([], schema)]  # `empty_table` imports pandas
         while some := list(islice(left, TOGETHER)):
             parts.append(pa.table([strings(column) for column in zip(*some, strict=True)], schema))
         return cls(pa.concat_tables(parts))
@@ -173,6 +173,9 @@ class LocalSource(RowSource, Protocol):
 
     def in_any_order(self) -> "LocalSource":
         """The same rows; of those whose counts are views of a file, only the pages that are used are read."""
+
+    def prefetch(self, i: int, units: npt.NDArray[np.int64], start: int, stop: int) -> None:
+        """Ask the system to read these units (ascending) of row `i`, from one bin to before another; do not wait."""
 
 
 def check_schema(schema: pa.Schema) -> None:

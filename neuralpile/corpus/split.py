@@ -110,6 +110,7 @@ class Part:
         session: the number of each row's session: (rows,).
         segments: the segment ids that there are.
         segment: the number of each row's segment id: (rows,).
+        taken_of: the part that these rows were taken of, and the numbers of their sessions there.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Part:
     session: npt.NDArray[np.int64]
     segments: Sequence[str]
     segment: npt.NDArray[np.int64]
+    taken_of: "tuple[Part, npt.NDArray[np.int64]] | None" = None
 
     @classmethod
     def of(cls, name: str, names: Sequence[Names], tokens: Sequence[int], info: DataSetInfo | None = None) -> "Part":
@@ -131,7 +133,9 @@ class Part:
         """The same component with these rows only."""
         found, session = np.unique(self.session[rows], return_inverse=True)
         sessions = [self.sessions[i] for i in found.tolist()]
-        return replace(self, tokens=self.tokens[rows], sessions=sessions, session=session, segment=self.segment[rows])
+        tokens, segment = self.tokens[rows], self.segment[rows]
+        taken_of = self, found
+        return replace(self, tokens=tokens, sessions=sessions, session=session, segment=segment, taken_of=taken_of)
 
     def groups(self, split_by: SplitBy) -> Groups:
         """The groups of rows that stay whole.
@@ -167,8 +171,12 @@ class Part:
     def evaluated(self) -> dict[str, npt.NDArray[np.bool_]]:
         """Which sessions are evaluation data of which benchmark: boolean (sessions,), by name.
 
-        Where the list says that trials are repeated, all recordings of the same session are.
+        Where the list says that trials are repeated, all recordings of the same session are, also if `only` did not
+        take the one that repeats them.
         """
+        if self.taken_of is not None:
+            whole, sessions = self.taken_of
+            return {benchmark: its[sessions] for benchmark, its in whole.evaluated().items()}
         data_set = self.info.name if self.info else self.name
         found: dict[str, npt.NDArray[np.bool_]] = {}
         repeated: dict[str, set[tuple[str, str]]] = {}

@@ -186,10 +186,27 @@ class _Map:
         file.check(i, row)
         return row
 
+    def prefetch(self, counts: npt.NDArray[np.uint8], units: npt.NDArray[np.int64], start: int, stop: int) -> None:
+        """Ask the system to read these units of a row's counts, from one bin to before another; do not wait."""
+        if not hasattr(self.pages, "madvise") or not len(units):
+            return
+        begin = counts.ctypes.data - self.content.address + units * counts.shape[1]
+        first = (begin + start) // mmap.PAGESIZE
+        last = (begin + stop - 1) // mmap.PAGESIZE
+        apart = first[1:] > last[:-1] + 1  # parts that are neighbours are read together
+        firsts, lasts = first[np.append(True, apart)], last[np.append(apart, True)]
+        for page, n_pages in zip(firsts.tolist(), (lasts - firsts + 1).tolist(), strict=True):
+            _will_need(self.pages, page * mmap.PAGESIZE, n_pages * mmap.PAGESIZE)
+
     def release(self) -> None:
         """Drop what was read from this process's memory. The page cache keeps it, and views stay valid."""
         if hasattr(self.pages, "madvise"):
             self.pages.madvise(mmap.MADV_DONTNEED)
+
+
+def _will_need(pages: mmap.mmap, begin: int, size: int) -> None:
+    """Ask the system to read bytes of a map, from a page's first one on; those after the end do not count."""
+    pages.madvise(mmap.MADV_WILLNEED, begin, size)
 
 
 class _Maps:
@@ -225,6 +242,14 @@ class _Maps:
                 self._keep(mapped, i, row)
             self._read += row.counts.size + mmap.PAGESIZE if self._in_order else 0
         return row
+
+    def prefetch(self, file: _File, i: int, split: str, units: npt.NDArray[np.int64], start: int, stop: int) -> None:
+        """Ask the system to read a part of a row."""
+        counts = self.row(file, i, split).counts
+        with self._lock:
+            mapped = self._open.get(file.path)
+        if mapped is not None:
+            mapped.prefetch(counts, units, start, stop)
 
     def release(self) -> None:
         """Drop what was read from this process's memory; it is read again where it is needed."""
@@ -305,8 +330,8 @@ class LocalRows:
 
     def names(self) -> AllNames:
         """What the rows are called, in order. Their counts are not read."""
-        parts = (file.outlines.names.table[file.its] for _, file in self._all)
-        return AllNames(pa.concat_tables([OUTLINE.empty_table().select(Names._fields), *parts]))
+        empty = pa.Table.from_batches([], OUTLINE).select(Names._fields)  # `empty_table` imports pandas
+        return AllNames(pa.concat_tables([empty, *(file.outlines.names.table[file.its] for _, file in self._all)]))
 
     def tokens(self) -> list[int]:
         """Tokens in each row. Of the counts, only the offsets are read."""
@@ -326,6 +351,12 @@ class LocalRows:
     def in_any_order(self) -> "LocalRows":
         """The same rows, for readers of parts of rows in any order: only the pages that are used are read."""
         return replace(self, _maps=_Maps(in_order=False))
+
+    def prefetch(self, i: int, units: npt.NDArray[np.int64], start: int, stop: int) -> None:
+        """Ask the system to read these units (ascending) of row `i`, from one bin to before another; do not wait."""
+        number = int(np.searchsorted(self._ends, i, side="right")) - 1
+        split, file = self._all[number]
+        self._maps.prefetch(file, i - int(self._ends[number]), split, units, start, stop)
 
     def manifest(self) -> dict[str, Any] | None:
         """What it was made of, as its `manifest.json` says; None if it has none that can be read."""

@@ -6,7 +6,7 @@ What a recording does not say is null. `source_dataset`, `subject_id` and `sessi
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -283,8 +283,25 @@ def stored(source: RowSource) -> Tables | None:
 
 def own_name(source: RowSource) -> str:
     """What the tables of a data set that is not merged call it, whatever its folder is called."""
-    own = stored(source)
-    return own.sessions["source_dataset"][0].as_py() if own and len(own.sessions) else source.name
+    if source.folder is None:
+        own = stored(source)
+        found = _first_name(own.sessions) if own else None
+    else:
+        path = source.folder / SESSIONS_FILE
+        found = _name_in(source.folder, path.stat().st_mtime_ns) if path.is_file() else None
+    return found or source.name.rpartition("/")[2]
+
+
+@lru_cache(maxsize=64)
+def _name_in(folder: Path, _written: int) -> str | None:
+    """The name in the table of sessions in a folder; read again if it was written again."""
+    sessions = read_sessions(folder)
+    return None if sessions is None else _first_name(sessions)
+
+
+def _first_name(sessions: pa.Table) -> str | None:
+    name: str | None = sessions["source_dataset"][0].as_py() if len(sessions) else None
+    return name
 
 
 def of(source: RowSource) -> Tables:

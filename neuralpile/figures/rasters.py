@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from neuralpile import figure_files
 from neuralpile.cli import plural
-from neuralpile.corpus import ordered
+from neuralpile.corpus import ordered, tables
 from neuralpile.corpus.ordered import OrderedRows
 from neuralpile.corpus.rows import Row, RowSource
 from neuralpile.errors import BadInput
@@ -106,7 +106,7 @@ def view(
     elif wanted.sort == "similarity":
         label, order = "units, similar ones as neighbours", by_similarity(activity([counts]))
     elif wanted.sort == "area":
-        label, order, areas = _by_area(of_row(units, row, data_set.name))
+        label, order, areas = _by_area(of_row(units, row, tables.own_name(data_set)))
     before = (starts or SegmentStarts(data_set)).first_bin(row)
     return Shown(row._replace(counts=counts), (before or 0) + first, width, label, order, before is not None, areas)
 
@@ -115,7 +115,7 @@ def _by_area(units: pa.Table | None) -> tuple[str, NDArray[np.int64] | None, Are
     """Return the label of the units, their order by area, and their areas in this order; none if no area is known."""
     areas = [] if units is None else units.column("area").to_pylist()
     if not any(areas):
-        return "units, of areas that are not stated", None, None
+        return "units, whose areas the recording does not state", None, None
     order = by_area(areas)
     return "units, by area", order, [areas[unit] for unit in order]
 

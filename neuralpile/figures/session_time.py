@@ -7,6 +7,7 @@ from pathlib import Path
 
 from neuralpile import catalog
 from neuralpile.build.record import REPORT, Report
+from neuralpile.corpus import tables
 from neuralpile.corpus.rows import Row, RowSource
 
 
@@ -19,7 +20,7 @@ def bin_width(data_set: RowSource, row: Row) -> float | None:
     Raises:
         BadInput: the report cannot be read.
     """
-    source = row.source_dataset or data_set.name.rpartition("/")[2]
+    source = row.source_dataset or tables.own_name(data_set)
     local = [catalog.BUILD / source] if Path(source).name == source else []
     for folder in [data_set.folder, *local]:
         if folder and (folder / REPORT).is_file():

@@ -166,6 +166,15 @@ def _check_chunks(dataset: h5py.Dataset) -> None:
     places.sort()
     if len(places) != whole or any(start < stop for (_, stop), (start, _) in pairwise(places)):
         raise Mismatch(f"{whole:,} chunks of {dataset.name}, each in its own place", "chunks that overlap")
+    if places[-1][1] > dataset.file.id.get_filesize():
+        raise Mismatch(f"{whole:,} chunks of {dataset.name} within the file", "a chunk beyond its end")
+    for at in sorted(inside):
+        # The list of chunks and the search for one use different parts of their tree, and reading searches: what it
+        # does not find would be zeros.
+        try:
+            dataset.id.read_direct_chunk(tuple(i * step for i, step in zip(at, dataset.chunks, strict=True)))
+        except (OSError, RuntimeError, ValueError):
+            raise Mismatch(f"{whole:,} chunks of {dataset.name}", f"none at {at}, though it is listed") from None
 
 
 def _in_heap(dataset: h5py.Dataset) -> bool:

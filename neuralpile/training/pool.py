@@ -61,6 +61,9 @@ class Pool:
         """The same rows: those in memory can be read in any order."""
         return self
 
+    def prefetch(self, i: int, units: npt.NDArray[np.int64], start: int, stop: int) -> None:
+        """Do nothing: the rows are in memory."""
+
     def shapes(self) -> npt.NDArray[np.int64]:
         """Units and bins of each row of the data set: (rows, 2); 0 for those that are not in memory."""
         found = np.zeros((len(self), 2), np.int64)

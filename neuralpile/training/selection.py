@@ -115,6 +115,25 @@ def _first_bin(name: Names, n_bins: int, line: dict[str, Any]) -> int:
     return int(line["n_bins"] - n_bins if number == line["segments"] - 1 else number * n_bins)
 
 
+def of_units(data_set: RowSource, names: Sequence[Names], column: str) -> list[dict[int, Any]]:
+    """The values of a column of the table of units, by unit, for rows of these names; nothing where it has none.
+
+    Example:
+        >>> areas = of_units(windows.data_set, windows.data_set.names(), "area")  # doctest: +SKIP
+        >>> [areas[window.row].get(unit) for unit in window.units.tolist()]  # doctest: +SKIP
+        ['M1', 'M1', 'PMd']
+    """
+    units = data_set.units()
+    if units is None or not len(units):
+        return [{} for _ in names]
+    found: dict[tuple[str, str, str], dict[int, Any]] = {}
+    keys = tables.keys_of(units)
+    for key, unit, value in zip(keys, units["unit"].to_pylist(), units[column].to_pylist(), strict=True):
+        found.setdefault(key, {})[unit] = value
+    alone = keys[0][0]  # rows of a data set that is not merged do not name it
+    return [found.get((name.source_dataset or alone, name.subject_id, name.session_id), {}) for name in names]
+
+
 def bins_summed(data_set: RowSource, names: Sequence[Names], bin_size: float | None) -> Integers:
     """How many of its own bins make a bin of this size, for each row of these names; 1 where no size is given.
 

@@ -9,6 +9,7 @@ from unittest import mock
 import datasets
 import numpy as np
 import pytest
+from helpers import in_process
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,6 +90,27 @@ def test_evaluation_data_are_left_out_and_the_check_knows(builds, script, tmp_pa
     assert done.returncode == 2
     assert "--leave_out: expected rows that are left, found nothing but evaluation data of falcon" in done.stderr
     assert not [path for path in tmp_path.iterdir() if path.name != "build"]
+
+
+@pytest.mark.parametrize("hold_out", [["nlb"], ["falcon"], ["nlb", "falcon"]])
+@pytest.mark.parametrize("leave_out", [[], ["nlb"], ["falcon"]])
+def test_chosen_sessions_are_held_out_and_left_out_as_if_all_were_there(builds, tmp_path, hold_out, leave_out):
+    """Without minival, whose trials repeat those of the calibration of its day, that is evaluation data as before."""
+    where = "session_id not like '%minival%' and session_id not like '%desc-train%' and session_id not like '%107SL'"
+    options = ["--where", where, "--hold_out", *hold_out, *(["--leave_out", *leave_out] if leave_out else [])]
+    done = in_process.run(tmp_path / "build", SCRIPT, *options)
+    assert done.returncode == 0, done.stderr
+    everything = {session_id for sessions in SESSIONS.values() for _, session_id in sessions}
+    those = {name for name in everything if not any(part in name for part in ("minival", "desc-train", "107SL"))}
+    known = {"nlb": NLB, "falcon": FALCON}
+    kept = those.difference(*(known[name] for name in leave_out))
+    found = sides(tmp_path / "build" / catalog.PILE)
+    assert found["train"] | found["test"] == kept
+    held = set().union(*(known[name] for name in hold_out)) & kept
+    assert found["test"] >= held
+    assert not found["train"] & held
+    done = in_process.run(tmp_path / "build", SCRIPT, "--check")
+    assert done.returncode == 0, done.stdout
 
 
 def test_a_merge_warns_of_evaluation_data_in_the_training_split(builds, script, tmp_path):

@@ -1,10 +1,13 @@
 """Data sets on disk and on the Hub: one row at a time, as views; and references that lead nowhere."""
 
+import mmap
 from pathlib import Path
 
 import datasets
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from neuralpile import catalog
 from neuralpile.corpus import arrow, rows, store
@@ -226,3 +229,26 @@ def test_no_more_than_some_files_are_open(tmp_path, monkeypatch):
         assert (data_set.row(i).counts == i).all()
         assert len(data_set._maps._open) <= 2
     assert (held == 0).all()
+
+
+@given(st.lists(st.integers(0, 29), unique=True, max_size=30), st.integers(0, 9_000), st.integers(1, 2_000))
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_pages_that_a_window_needs_are_asked_for_and_few_others(tmp_path, monkeypatch, units, start, length):
+    if not (tmp_path / "x").exists():
+        write(tmp_path / "x", [np.zeros((3, 5), np.uint8), np.zeros((30, 12_000), np.uint8)])
+    asked = []
+    monkeypatch.setattr(store, "_will_need", lambda pages, begin, size: asked.extend(range(begin, begin + size)))
+    rows_read = open_data_set(str(tmp_path / "x")).in_any_order()
+    rows_read.prefetch(1, np.sort(np.array(units, np.int64)), start, start + length)
+    counts = rows_read.row(1).counts
+    (mapped,) = rows_read._maps._open.values()
+    begin = counts.ctypes.data - mapped.content.address
+    size = mmap.PAGESIZE
+    needed = {
+        page
+        for unit in units
+        for page in range(
+            (begin + unit * 12_000 + start) // size, (begin + unit * 12_000 + start + length - 1) // size + 1
+        )
+    }
+    assert {at // size for at in asked[::size]} == needed

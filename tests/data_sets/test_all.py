@@ -5,8 +5,8 @@ import pytest
 from helpers.data_files import (
     CELLS,
     envelopes,
-    save,
-    save_cells,
+    save_73,
+    save_mat,
     save_rates,
     simulate,
     write_envelopes,
@@ -55,12 +55,15 @@ def write_all(raw):
     write_series(path, "analysis/ThresholdCrossings", fine[:100])
     path = raw("athalye") / "sub-monk-j" / "sub-monk-j_ses-session0.nwb"
     write_series(path, "processing/behavior/spike_counts", fine[:400], 200.0)
-    save(raw("willett") / "sentences" / "t12.2022.04.28_sentences.mat", tx1=rng.integers(0, 3, (100, 256), np.uint8))
-    save_cells(raw("makin") / "indy_20160407_02.mat", CELLS)
-    save(raw("lanzarini") / "Router" / "a.mat", **{f"Spk_{i:03d}a_sh": np.array([[0.1, 1.0, 2.0]]) for i in range(128)})
+    tx1 = rng.integers(0, 3, (100, 256), np.uint8)
+    save_mat(raw("willett") / "sentences" / "t12.2022.04.28_sentences.mat", {"tx1": tx1})
+    save_73(raw("makin") / "indy_20160407_02.mat", CELLS)
+    trains = {f"Spk_{i:03d}a_sh": np.array([[0.1, 1.0, 2.0]]) for i in range(128)}
+    save_mat(raw("lanzarini") / "Router" / "a.mat", trains)
     for monkey in ("mahler", "perle"):
         rates = {"occ": rng.uniform(0, 0.08, (3, 79, 100))}
-        save(raw("rajalingham") / f"{monkey}_hand_dmfc_dataset_50ms.mat", neural_responses_reliable=rates)
+        path = raw("rajalingham") / f"{monkey}_hand_dmfc_dataset_50ms.mat"
+        save_mat(path, {"neural_responses_reliable": rates})
     write_envelopes(raw("papale") / "monkeyF" / "THINGS_MUA_trials.mat", envelopes())
     save_rates(raw("wojcik") / "m1_ses1" / "Wom20200910_Spikes_preprocessed.npy", rng.gamma(0.5, 8, (6, 4, 200)))
     path = raw("card") / "hdf5_data_final" / "t15.2023.08.11" / "data_train.hdf5"
@@ -87,7 +90,7 @@ def test_all_25_data_sets_are_built_merged_drawn_and_searched_for_motifs(script,
     assert {path.stem for path in (tmp_path / "rasters").iterdir()} == {*names, catalog.PILE, "overview"}
     done = script("visualize_dataset.py", "--report", "--out_dir", tmp_path / "page")
     assert done.returncode == 0, done.stderr
-    assert "25 data sets, 25 of them built" in done.stdout
+    assert done.stdout.startswith("25 data sets, 25 built, ")
     done = script("extract_motifs.py", "--p_n", 1, "--p_t", 8, "--out_dir", tmp_path / "motifs")
     assert done.returncode == 0, done.stderr
     assert "primate_(1x8)_motifs.jpeg" in {path.name for path in (tmp_path / "motifs").iterdir()}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from helpers.data_files import MATLAB_FILES, save_mat, write_lanzarini
-from helpers.data_sets import one_line, read
+from helpers.data_sets import build, one_line, read
 
 from neuralpile.errors import BadInput
 from neuralpile.spikes.session import Options
@@ -82,3 +82,44 @@ def test_a_file_that_ends_early_is_refused(tmp_path):
     with pytest.raises(BadInput) as error:
         read("lanzarini", path)
     one_line(error)
+
+
+def lanzarini_trains(trains):
+    return {
+        f"Spk_{channel:03d}a_sh": np.array(train, float).reshape(shape) for channel, (train, shape) in trains.items()
+    }
+
+
+def test_lanzarini_columns_are_read_whole_but_as_published_are_not(script, tmp_path):
+    """Columns are read whole, spikes before 0 s are reported, the last spike counts; published, none of these."""
+    trains = {channel: ([0.5], (1, 1)) for channel in range(126)}
+    trains[0] = ([0.01, 0.03, 0.05], (3, 1))  # a column
+    trains[1] = ([-0.5, -0.01, 0.03, 2.0], (1, 4))  # the very end is 100 bins
+    trains[2] = ([0.01] * 300, (1, 300))
+    trains[3] = ([], (0, 0))
+    path = tmp_path / "raw" / "Router" / "Router_1.mat"
+    save_mat(path, lanzarini_trains(trains) | {"Spk_005b_sh": np.array([[1.0]])})
+    rows, said = build(script, tmp_path, "lanzarini")
+    counts = rows[0].counts
+    assert counts.shape == (128, 100)
+    assert rows[0].subject_id == "Router"
+    assert counts[0, :4].tolist() == [1, 1, 1, 0]
+    assert np.flatnonzero(counts[1]).tolist() == [1, 99]
+    assert counts[2, 0] == 255
+    assert not counts[[3, 126, 127]].any()
+    assert counts[5].sum() == 1
+    assert "2 spikes before the first bin left out" in said
+    assert "no Spk_126a_sh, Spk_127a_sh: 2 silent channels" in said
+    rows, _ = build(script, tmp_path, "lanzarini", "--as_published")
+    published = rows[0].counts
+    assert published.shape == (128, 100)
+    assert published[0].nonzero()[0].tolist() == [0]
+    assert published[1].nonzero()[0].tolist() == [0, 1, 75]  # -0.01 to bin 0, -0.5 from the end, 2.0 dropped
+    assert published[2, 0] == 300 - 256
+    assert (published[4:] == counts[4:]).all()
+
+
+def test_a_lanzarini_file_without_its_variables_is_refused(script, tmp_path):
+    save_mat(tmp_path / "raw" / "Wifi" / "x.mat", {"other": np.ones(3)})
+    done = script("data/lanzarini/preprocess.py", "--data_dir", tmp_path / "raw")
+    assert "expected variables Spk_000a_sh to Spk_127a_sh, found none of them" in done.stderr

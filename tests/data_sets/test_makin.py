@@ -1,9 +1,10 @@
 """makin: cells of spike times of sorted and unsorted units, against numpy.histogram."""
 
+import h5py
 import numpy as np
 import pytest
-from helpers.data_files import MATLAB_FILES, makin_cells, save_73
-from helpers.data_sets import one_line, read
+from helpers.data_files import CELLS, MATLAB_FILES, makin_cells, save_73
+from helpers.data_sets import build, one_line, read
 
 from neuralpile.errors import BadInput
 from neuralpile.spikes.session import Options
@@ -58,3 +59,57 @@ def test_a_transposed_cell_array_is_refused(tmp_path):
     with pytest.raises(BadInput) as error:
         read("makin", save_73(tmp_path / MATLAB_FILES["makin"], [[[1.0]] * 5] * 96))
     assert "(at most 5 units, channels)" in one_line(error)
+
+
+@pytest.mark.parametrize("options", [[], ["--as_published"]])
+def test_units_of_a_makin_channel_are_counted_together(script, tmp_path, options):
+    """All slots of a channel together, bins from the first spike on; the subject is in the file's name."""
+    save_73(tmp_path / "raw" / "data" / "indy_20160407_02.mat", CELLS)
+    rows, _ = build(script, tmp_path, "makin", *options)
+    merged = [np.concatenate([slot[channel] for slot in CELLS]) for channel in range(3)]
+    edges = np.arange(5.03, 9.31 + 0.02, 0.02)
+    assert edges[-1] < 9.31  # rounding: the published last bin misses the last spike
+    if not options:
+        edges[-1] = 9.31
+    assert (rows[0].counts == [np.histogram(train, edges)[0] for train in merged]).all()
+    assert rows[0].counts.sum() == (5 if options else 6)
+    assert rows[0].session_id == "indy_20160407_02"
+    assert rows[0].subject_id == "indy"
+
+
+def test_makin_edges_are_those_of_numpy(script, tmp_path):
+    """The edges begin at a number that is no multiple of the bin: many spikes, on and beside edges."""
+    rng = np.random.default_rng(0)
+    edges = 123.456789 + np.arange(2000) * 0.02
+    times = np.concatenate(
+        [[123.456789], edges, np.nextafter(edges, 0), np.nextafter(edges, 1e9), rng.uniform(124, 160, 500)]
+    )
+    times = times[times >= 123.456789]
+    save_73(tmp_path / "raw" / "loco" / "loco_20170210_03.mat", [[times], [[]]])
+    rows, _ = build(script, tmp_path, "makin", "--as_published")
+    published = np.arange(times.min(), times.max() + 0.02, 0.02)
+    assert (rows[0].counts[0] == np.histogram(times, published)[0]).all()
+
+
+def test_a_makin_session_without_spikes_is_skipped(script, tmp_path):
+    save_73(tmp_path / "raw" / "a" / "indy_1.mat", [[[], []]])
+    save_73(tmp_path / "raw" / "a" / "indy_2.mat", CELLS)
+    rows, said = build(script, tmp_path, "makin")
+    assert [row.session_id for row in rows] == ["indy_2"]
+    assert "indy_1: no spike" in said
+
+
+def test_cells_without_the_mark_of_emptiness_are_read(tmp_path):
+    """2 × 3 cells of eight spikes; cells 0, 2 and 4 are stored with one dimension, and none is marked as empty."""
+    path = tmp_path / "indy" / "indy_20160407_02.mat"
+    path.parent.mkdir()
+    with h5py.File(path, "w") as file:
+        references = np.empty((2, 3), h5py.ref_dtype)
+        for i in range(6):
+            times = np.arange(1, 5, 0.5) + 0.1 * i
+            file[f"#refs#/{i}"] = times if i % 2 == 0 else times[None]
+            references.flat[i] = file[f"#refs#/{i}"].ref
+        file["spikes"] = references
+    counts = read("makin", path).counts
+    assert counts.shape == (3, 200)
+    assert counts.sum() == 48

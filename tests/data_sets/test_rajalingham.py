@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from helpers.data_files import MATLAB_FILES, save_mat, write_rajalingham
-from helpers.data_sets import one_line, read
+from helpers.data_sets import build, one_line, read
 
 from neuralpile.errors import BadInput
 from neuralpile.spikes.session import Options
@@ -54,3 +54,29 @@ def test_a_file_of_another_layout_is_refused(tmp_path, rates, kind):
     with pytest.raises(BadInput) as error:
         read("rajalingham", path, Options(0.05))
     one_line(error)
+
+
+def test_rajalingham_rates_become_counts_and_only_ours_are_cut_at_the_limit(script, tmp_path):
+    """Rates in spikes per ms, times 50 ms; conditions one after the other; ours are cut at the limit, published not."""
+    rng = np.random.default_rng(0)
+    rates = rng.uniform(0, 0.08, (6, 79, 100))
+    rates[0, 0, :4] = [0.01, 0.03, 0.05, 0.05001]  # 0.5, 1.5, 2.5: half to even
+    rates[:, :, -1] = np.nan
+    for monkey in ("mahler", "perle"):
+        path = tmp_path / "raw" / f"{monkey}_hand_dmfc_dataset_50ms.mat"
+        write_rajalingham(path, rates)
+    rows, _ = build(script, tmp_path, "rajalingham", "--token_count_limit", "30_000")
+    assert [(row.subject_id, row.session_id, row.segment_id) for row in rows] == [
+        (subject, f"{subject[0]}_0", f"segment_{i}") for subject in ("Mahler", "Perle") for i in range(2)
+    ]
+    whole = np.concatenate([row.counts for row in rows[:2]], axis=1)
+    expected = np.zeros((6, 7900), int)
+    for neuron in range(6):
+        for condition in range(79):
+            for b in range(99):
+                expected[neuron, condition * 100 + b] = round(rates[neuron, condition, b] * 50)
+    assert (whole == expected).all()
+    assert whole[0, :4].tolist() == [0, 2, 2, 3]
+    rows, _ = build(script, tmp_path, "rajalingham", "--token_count_limit", "30_000", "--as_published")
+    assert [row.counts.shape for row in rows] == [(6, 7900)] * 2
+    assert (rows[0].counts == expected).all()

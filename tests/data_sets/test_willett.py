@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from helpers.data_files import MATLAB_FILES, save_mat
-from helpers.data_sets import one_line, read
+from helpers.data_sets import build, one_line, read
 
 from neuralpile.errors import BadInput
 from neuralpile.spikes.session import Options
@@ -50,3 +50,24 @@ def test_values_that_are_no_counts_are_refused(tmp_path, tx1, said):
     with pytest.raises(BadInput) as error:
         read("willett", save_mat(tmp_path / MATLAB_FILES["willett"], {"tx1": tx1}))
     assert said in one_line(error)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "f8"])
+def test_threshold_crossings_of_willett_are_read_in_any_number_type(script, tmp_path, dtype):
+    tx1 = np.random.default_rng(0).integers(0, 9, (30, 256)).astype(dtype)
+    if dtype != "u1":
+        tx1[3, 4] = 300
+    variables = {"tx1": tx1, "tx2": tx1 + 1, "blockNum": np.ones((30, 1))}
+    save_mat(tmp_path / "raw" / "sentences" / "t12.2022.04.28_sentences.mat", variables)
+    rows, said = build(script, tmp_path, "willett")
+    assert (rows[0].subject_id, rows[0].session_id) == ("T12", "t12.2022.04.28_sentences")
+    assert (rows[0].counts == tx1.T.astype(int).clip(max=255)).all()
+    assert ("45 spikes above 255" in said) == (dtype != "u1")
+    rows, _ = build(script, tmp_path, "willett", "--as_published")
+    assert rows[0].subject_id == "sentences"
+
+
+def test_a_willett_file_without_its_variable_is_refused(script, tmp_path):
+    save_mat(tmp_path / "raw" / "sentences" / "t12.2022.04.28_sentences.mat", {"tx2": np.ones((3, 256))})
+    done = script("data/willett/preprocess.py", "--data_dir", tmp_path / "raw")
+    assert "expected a variable tx1, found none" in done.stderr

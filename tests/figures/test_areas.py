@@ -113,7 +113,7 @@ def test_names_of_areas_stay_beside_their_units():
 def test_where_no_area_is_known_the_raster_says_so(names):
     counts = np.array([[0, 1], [3, 0]], np.uint8)
     part = raster(names, counts) if names else raster(["M1"], counts)  # a table without a line for each unit
-    assert (part.label, part.order, part.areas) == ("units, of areas that are not stated", None, None)
+    assert (part.label, part.order, part.areas) == ("units, whose areas the recording does not state", None, None)
     figure = rasters.draw_rows([part], "x", "chosen")
     assert figure.axes[0].images[0].get_array().tolist() == counts.tolist()
 

@@ -62,26 +62,6 @@ def write_trials(path, scored, blocks):
     return path
 
 
-def save(path, **variables):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scipy.io.savemat(path, variables)
-
-
-def save_cells(path, cells):
-    """MATLAB 7.3: a cell array (unit slots, channels) of object references; an empty cell holds its dimensions."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(path, "w") as file:
-        references = np.empty((len(cells), len(cells[0])), h5py.ref_dtype)
-        for slot, channels in enumerate(cells):
-            for channel, train in enumerate(channels):
-                place = f"#refs#/{slot}_{channel}"
-                file[place] = np.array([train], float) if len(train) else np.array([0, 0], "u8")
-                if not len(train):
-                    file[place].attrs["MATLAB_empty"] = 1
-                references[slot, channel] = file[place].ref
-        file["spikes"] = references
-
-
 CELLS = [
     [[5.03, 7.0], [], [6.0, 6.001]],  # unsorted
     [[9.31], [], [5.5]],  # a sorted unit

@@ -87,7 +87,8 @@ def test_push_merge_from_the_hub_and_count(hub, raw, script, tmp_path):
 def test_a_corpus_too_small_for_a_test_split(hub, raw, script, tmp_path):
     """`load_dataset` refuses a split without rows: what is published has none."""
     assert script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "one").returncode == 0
-    merging = ["merge_datasets.py", "--components", tmp_path / "one", "--hf_repo_name", "me/small"]
+    merging = ["merge_datasets.py", "--components", tmp_path / "one", "--min_test_rows", 0]
+    merging += ["--hf_repo_name", "me/small"]
     done = script(*merging, **hub.environment())
     assert done.returncode == 0, done.stderr
     assert "no test split: no row is small enough for --test_size 0.01" in done.stderr
@@ -202,7 +203,7 @@ ANY_WRITER = "expected a Hub repository that you can write, found a token"
         ([SCRIPT], "other/one", "write", f"other/one: {ANY_WRITER} of lab, me"),
         ([SCRIPT], "one", "write", "--hf_repo_name: expected a name like someone/name, found 'one'"),
         ([SCRIPT], "me/../one", "write", "--hf_repo_name: expected a name like someone/name, found 'me/../one'"),
-        ([SCRIPT, "--private"], "", "write", "--private, --revision, --create_pr: expected a repository"),
+        ([SCRIPT, "--private"], "", "write", "--private, --revision, --create_pr: expected --hf_repo_name"),
         (["merge_datasets.py"], "me/one", "read", f"me/one: {ANY_WRITER} that may only read"),
         (["extract_motifs.py", "--p_n", 1, "--p_t", 8], "other/one", "write", f"other/one: {ANY_WRITER} of lab, me"),
     ],

@@ -178,6 +178,7 @@ def test_every_version_of_datasets_loads_builds_and_what_is_published(published,
     loaded, found = run(python, "-c", LOAD + LEAVE, shard, build, "me/x", cwd=tmp_path, env=environment).splitlines()
     assert loaded == version
     kinds = ["list<item: list<item: uint8>>", *["string"] * 4]
-    assert json.loads(found) == {
-        way: [kinds, EXPECTED] for way in ("load_from_disk", "parquet", "load_dataset", "streaming")
-    }
+    found = json.loads(found)
+    for way in ("load_dataset", "streaming"):  # in a repository, each component has its own files
+        found[way][1].sort(key=EXPECTED.index)
+    assert found == {way: [kinds, EXPECTED] for way in ("load_from_disk", "parquet", "load_dataset", "streaming")}

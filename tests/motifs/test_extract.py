@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from helpers import ROOT
+from helpers.in_process import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -36,12 +37,10 @@ def plainly(matrices, p_n, p_t):
     """Frequencies of patches by their bytes, cut one by one."""
     counter = Counter()
     for counts in matrices:
-        for unit in range(0, counts.shape[0], p_n):
-            for b in range(0, counts.shape[1], p_t):
-                patch = np.zeros((p_n, p_t), np.uint8)
-                block = counts[unit : unit + p_n, b : b + p_t]
-                patch[: block.shape[0], : block.shape[1]] = block
-                counter[patch.tobytes()] += 1
+        padded = np.pad(counts, ((0, -counts.shape[0] % p_n), (0, -counts.shape[1] % p_t)))
+        for unit in range(0, len(padded), p_n):
+            group = padded[unit : unit + p_n]
+            counter.update(group[:, b : b + p_t].tobytes() for b in range(0, group.shape[1], p_t))
     return counter
 
 
@@ -278,8 +277,9 @@ def test_the_command_counts_all_splits_of_the_corpus_by_default(corpus, script, 
     assert f"{len(expected):,}" in done.stdout
 
 
-def test_the_summary_has_the_numbers_of_a_plain_count(corpus, script, tmp_path):
-    assert script("extract_motifs.py", "--p_n", 1, "--p_t", 8, "--out_dir", tmp_path / "out").returncode == 0
+def test_the_summary_has_the_numbers_of_a_plain_count(corpus, tmp_path):
+    done = run(tmp_path / "build", "extract_motifs.py", "--p_n", 1, "--p_t", 8, "--out_dir", tmp_path / "out")
+    assert done.returncode == 0
     said = json.loads((tmp_path / "out" / OUTPUTS[3]).read_text())
     frequencies = sorted(plainly(corpus, 1, 8).values(), reverse=True)
     total = sum(frequencies)
@@ -292,7 +292,7 @@ def test_the_summary_has_the_numbers_of_a_plain_count(corpus, script, tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(1, 8), (3, 7)])
-def test_the_table_is_the_same_with_little_memory_and_several_jobs(corpus, script, tmp_path, shape, monkeypatch):
+def test_the_table_is_the_same_with_little_memory_and_several_jobs(corpus, tmp_path, shape, monkeypatch):
     """With little memory and several blocks at a time, the table is the same to the last byte."""
     data_set = open_data_set(str(tmp_path / "build" / catalog.PILE))
     n = sum(extract.n_patches(counts.shape, *shape) for counts in corpus)
@@ -401,18 +401,18 @@ def test_the_table_has_row_groups_of_one_size(tmp_path, monkeypatch):
         (["--p_n", "1", "--p_t", "8", "--scheduler", "x"], "x: expected a Dask scheduler with workers"),
     ],
 )
-def test_wrong_arguments_give_one_line_and_write_nothing(corpus, script, tmp_path, arguments, message):
-    done = script("extract_motifs.py", *arguments, "--out_dir", tmp_path / "out")
+def test_wrong_arguments_give_one_line_and_write_nothing(corpus, tmp_path, arguments, message):
+    done = run(tmp_path / "build", "extract_motifs.py", *arguments, "--out_dir", tmp_path / "out")
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
 
 
-def test_a_data_set_without_rows_is_refused(script, tmp_path):
+def test_a_data_set_without_rows_is_refused(tmp_path):
     arrow.write_rows(tmp_path / "x" / "a.arrow", [], rows.SCHEMA)
     arrow.finish(tmp_path / "x", [tmp_path / "x" / "a.arrow"], rows.SCHEMA, "0" * 64)
-    done = script("extract_motifs.py", "--p_n", 1, "--p_t", 8, "--repo_name", tmp_path / "x")
+    done = run(tmp_path / "build", "extract_motifs.py", "--p_n", 1, "--p_t", 8, "--repo_name", tmp_path / "x")
     assert done.returncode == 2
     assert done.stderr == "error: x: expected a data set with rows, found none; build it again, or take another\n"
 

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from helpers import ROOT
+from helpers import ROOT, in_process
 from helpers.small_corpora import write_rows_of
 
 from neuralpile.errors import BadInput
@@ -40,11 +40,11 @@ def test_large_patches_keep_to_the_memory_that_is_given(p_t, tmp_path):
     assert (first == min(patches, key=lambda patch: patch.tobytes())).all()
 
 
-def test_the_command_ranks_by_lift_and_leaves_the_blank_motif_out(script, tmp_path):
+def test_the_command_ranks_by_lift_and_leaves_the_blank_motif_out(tmp_path):
     counts = np.random.default_rng(0).poisson(0.1, (6, 800)).astype(np.uint8)
     write_rows_of(tmp_path / "x", [counts])
     options = ["--p_n", 1, "--p_t", 8, "--repo_name", tmp_path / "x", "--out_dir", tmp_path / "out"]
-    done = script(SCRIPT, *options, "--rank_by", "lift", "--skip_blank")
+    done = in_process.run(tmp_path / "build", SCRIPT, *options, "--rank_by", "lift", "--skip_blank")
     assert done.returncode == 0, done.stderr
     said = json.loads((tmp_path / "out" / "x_(1x8)_motifs_summary.json").read_text())
     frequencies = pq.read_table(tmp_path / "out" / "x_(1x8)_motifs.parquet")["frequency"].to_numpy()

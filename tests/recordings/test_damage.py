@@ -9,10 +9,10 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
-from helpers.data_files import save_cells
+from helpers.data_files import save_73
 from helpers.recordings import write_units, write_units_bare
 
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings import damage, hdf5, matlab, npy, nwb
 from neuralpile.spikes.session import Options
 
@@ -60,11 +60,15 @@ def test_an_annex_link_without_content_and_a_broken_link(tmp_path):
 
 def test_the_other_version_of_matlab_is_named(tmp_path):
     scipy.io.savemat(tmp_path / "five.mat", {"spikes": np.ones(3)})
-    save_cells(tmp_path / "seven.mat", [[[1.0]]])
+    save_73(tmp_path / "seven.mat", [[[1.0]]])
     five = error_of(lambda path: matlab.read_cells(path, "spikes"), tmp_path / "five.mat")
     assert "found a MATLAB file of version 7 or earlier; save it again with -v7.3" in five
     seven = error_of(lambda path: matlab.read_variables(path, ["spikes"]), tmp_path / "seven.mat")
-    assert "found an HDF5 file; save it again without -v7.3" in seven
+    assert "found a MATLAB 7.3 file; save it again without -v7.3" in seven
+    with h5py.File(tmp_path / "plain.mat", "w") as file:  # without MATLAB's own first bytes
+        file["spikes"] = 1.0
+    plain = error_of(lambda path: matlab.read_variables(path, ["spikes"]), tmp_path / "plain.mat")
+    assert "found an HDF5 file; save it again without -v7.3" in plain
 
 
 def test_a_locked_file_is_read_without_locking(tmp_path):
@@ -196,3 +200,27 @@ def test_no_permission_is_not_called_damage(tmp_path, monkeypatch):
     monkeypatch.setattr(hdf5.h5py, "File", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "denied")))
     monkeypatch.setattr(hdf5.os, "access", lambda *_: False)
     assert "no permission; change its permissions" in error_of(count, path)
+
+
+@pytest.mark.parametrize(
+    ("at", "byte", "message"),
+    [
+        (-1, 8, "none at (0, 0), though it is listed"),  # the last number of a key of the tree: the size of a value
+        (5, 1, "a chunk beyond its end"),  # of its place in the file
+    ],
+)
+def test_a_chunk_that_the_tree_no_longer_finds_is_not_read_as_zeros(tmp_path, at, byte, message):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        dataset = file.create_dataset("x", data=np.ones((300, 6), "u1"), chunks=(100, 6), compression="gzip")
+        place = dataset.id.get_chunk_info(0).byte_offset
+    content = bytearray(path.read_bytes())
+    # In a node of chunks each key is followed by the address of a chunk (HDF5 File Format Specification 3.0, III.A.1)
+    (address,) = (
+        i for i in range(content.index(b"TREE"), len(content)) if content[i : i + 8] == place.to_bytes(8, "little")
+    )
+    content[address + at] = byte
+    path.write_bytes(content)
+    with h5py.File(path) as file, pytest.raises(Mismatch) as error:
+        hdf5.read(path, file["x"])
+    assert message in str(error.value.found)

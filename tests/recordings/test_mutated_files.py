@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
-from helpers.data_files import save_cells
+from helpers.data_files import save_73
 from helpers.recordings import write_units
 from helpers.recordings_of_labs import write_phy
 
@@ -76,7 +76,7 @@ def write_matlab(path: Path) -> Path:
 
 
 def write_matlab_73(path: Path) -> Path:
-    save_cells(path / "x.mat", [[train] for train in TRAINS])
+    save_73(path / "x.mat", [[train] for train in TRAINS])
     return path / "x.mat"
 
 

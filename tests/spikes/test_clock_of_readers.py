@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 from helpers import ROOT
-from helpers.data_files import save_cells, save_mat, write_lanzarini
+from helpers.data_files import save_73, save_mat, write_lanzarini
 from helpers.data_sets import read
 from helpers.recordings import write_units
 from helpers.recordings_of_labs import write_nex, write_phy
@@ -27,7 +27,7 @@ def cells(path):
 
 
 def cells_73(path):
-    save_cells(path / "x.mat", [SAMPLES])
+    save_73(path / "x.mat", [SAMPLES])
     return path / "x.mat"
 
 

@@ -1,6 +1,7 @@
 """Which rows windows are taken from, and what the table of sessions says of them."""
 
 import numpy as np
+import pyarrow as pa
 from helpers.small_corpora import write_rows_of
 
 from neuralpile.corpus import tables
@@ -18,3 +19,15 @@ def test_sessions_of_a_data_set_are_found_under_whatever_name_it_was_opened(tmp_
     renamed = open_data_set(str(tmp_path / "renamed"))
     assert selection.of_sessions(renamed, renamed.names(), "bin_size") == [0.01]
     assert selection.bins_summed(renamed, renamed.names(), 0.06).tolist() == [6]
+
+
+def test_values_of_units_are_those_of_their_session(tmp_path):
+    rows = write_rows_of(tmp_path / "x", [np.ones((2, 9), np.uint8)] * 3)
+    assert selection.of_units(rows, rows.names(), "area") == [{}, {}, {}]
+    lines = [("ses-0", 1, "PMd"), ("ses-0", 0, "M1"), ("ses-2", 1, None)]
+    known = [
+        {"source_dataset": "x", "subject_id": "sub-A", "session_id": session, "unit": unit, "area": area}
+        for session, unit, area in lines
+    ]
+    tables.write(rows.folder, tables.of_rows(rows), pa.Table.from_pylist(known, schema=tables.UNITS))
+    assert selection.of_units(rows, rows.names(), "area") == [{0: "M1", 1: "PMd"}, {}, {1: None}]

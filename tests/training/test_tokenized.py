@@ -24,7 +24,7 @@ from neuralpile.corpus import arrow, rows
 from neuralpile.corpus.rows import Row
 from neuralpile.motifs import extract
 from neuralpile.open import open_data_set
-from neuralpile.training import loss, tokenized
+from neuralpile.training import loss, tokenized, vocabulary
 from neuralpile.training.tokens import Tokenizer
 from neuralpile.training.vocabulary import ESCAPE, FIRST_COUNT, FIRST_MOTIF, fit_rows
 
@@ -216,6 +216,49 @@ def test_jobs_and_memory_do_not_change_a_byte(tokenize, monkeypatch):
     assert not [path for path in one if ".work" in path or "partial" in path]
 
 
+def test_coverage_is_what_a_plain_count_gives_for_every_size_component_and_split(tokenize, corpus, monkeypatch):
+    sizes = (2, 4, 8, 16, 64, 512)  # 64 are more than the vocabulary has, and 512 more than there are
+    monkeypatch.setattr(loss, "SIZES", sizes)
+    monkeypatch.setattr(vocabulary, "SIZES", sizes)
+    report = json.loads((tokenize("out") / "report.json").read_text())
+    fitted = Counter(p.tobytes() for row in corpus["train"] for p in padded_patches(row.counts, 2, 4).reshape(-1, 8))
+    ranked = sorted(fitted, key=lambda patch: (-fitted[patch], patch))
+    assert 64 < len(ranked) < 512
+
+    def expected(some, sizes):
+        patches = [p.tobytes() for row in some for p in padded_patches(row.counts, 2, 4).reshape(-1, 8)]
+        firsts = {n: set(ranked[:n]) for n in sizes}
+        return {str(n): sum(p in first for p in patches) / len(patches) for n, first in firsts.items()}
+
+    assert report["vocabulary"]["coverage"] == pytest.approx(expected(corpus["train"], sizes))
+    rows = [row for part in corpus.values() for row in part]
+    parts = {name: [row for row in rows if row.source_dataset == name] for name in "xy"}
+    for kind, its in {"components": parts, "splits": corpus}.items():
+        for name, some in its.items():
+            assert report[kind][name]["coverage"] == pytest.approx(expected(some, (2, 4, 8, 16, 30)))
+
+
+@pytest.mark.slow
+def test_two_machines_make_the_same_bytes(corpus, tmp_path):
+    """Processes that differ in what machines differ in: seeds of hashes, threads, language, time zone, place."""
+    machines = [
+        {"PYTHONHASHSEED": "1", "LC_ALL": "C", "TZ": "UTC", "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"},
+        {"PYTHONHASHSEED": "99", "LC_ALL": "de_DE.UTF-8", "LANG": "de_DE.UTF-8", "TZ": "Asia/Tokyo"},
+    ]
+    made = []
+    for i, machine in enumerate(machines):
+        build = tmp_path / f"machine-{i}"
+        (tmp_path / "build").rename(build)
+        command = [sys.executable, SCRIPT, "--p_n", "2", "--p_t", "4", "--vocabulary", "30", "--jobs", str(1 + 2 * i)]
+        command += ["--out_dir", str(tmp_path / f"out-{i}")]
+        env = os.environ | machine | {"NEURALPILE_BUILD": str(build)}
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        build.rename(tmp_path / "build")
+        made.append(content(tmp_path / f"out-{i}"))
+    assert made[0] == made[1]
+
+
 def test_a_finished_data_set_is_left_as_it_is_and_another_job_replaces_it(tokenize, monkeypatch):
     folder = tokenize("out")
     times = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
@@ -351,10 +394,10 @@ def test_a_folder_of_something_else_is_not_replaced(corpus, tmp_path):
 
 def test_the_figure_is_drawn_for_many_components_and_where_nothing_is_lost(tmp_path):
     coverage = {256: 0.5, 512: 0.9, 1024: 1.0}
-    vocabulary = {"data_set": "c$_d$", "p_n": 1, "p_t": 8, "motifs": 1024, "unique": 1024, "split": "train"}
+    facts = {"data_set": "c$_d$", "p_n": 1, "p_t": 8, "motifs": 1024, "unique": 1024, "split": "train"}
     for components in ({f"${i}_$": {"coverage": coverage} for i in range(30)}, {"one": {"coverage": {4: 1.0}}}):
         shown = coverage if len(components) > 1 else dict.fromkeys(coverage, 1.0)
-        report = {"data_set": "a$_b$", "vocabulary": vocabulary | {"coverage": shown}, "components": components}
+        report = {"data_set": "a$_b$", "vocabulary": facts | {"coverage": shown}, "components": components}
         loss.draw(report, tmp_path / "x.png")
         with Image.open(tmp_path / "x.png") as image:
             assert image.size[0] > 800

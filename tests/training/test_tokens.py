@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.small_corpora import write_rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -9,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from neuralpile.errors import BadInput
 from neuralpile.training.tokens import Tokenizer
 from neuralpile.training.vocabulary import ESCAPE, FIRST_COUNT, FIRST_MOTIF, PAD, SEP, fit_rows
+from neuralpile.training.windows import Windows
 
 SHAPES = [(1, 1), (1, 8), (1, 10), (1, 15), (15, 1), (4, 4), (2, 8), (3, 7), (1, 40)]
 
@@ -75,6 +77,16 @@ def tokenizer_of_four():
 
 
 COUNTS = np.array([[0, 0, 1, 0, 7, 0], [0, 1, 1, 1, 0, 0]], np.uint8)
+
+
+def test_windows_that_begin_at_patches_have_the_ids_of_their_row(tmp_path):
+    counts = np.random.default_rng(0).poisson(0.4, (5, 96)).astype(np.uint8)
+    write_rows_of(tmp_path / "x", [counts])
+    tokenizer = Tokenizer(fit_rows([counts], 1, 8, 20))
+    windows = Windows(str(tmp_path / "x"), split="train", n_bins=24, shuffle=False, jitter=False)
+    assert len(windows) == 4
+    found = np.concatenate([tokenizer.encode(window.counts) for window in windows], axis=1)
+    assert (found == tokenizer.encode(counts)).all()
 
 
 def test_an_escape_is_followed_by_the_counts():
