@@ -29,9 +29,10 @@ def read(path: Path, options: Options) -> Session:
     with open_hdf5(path) as file:
         for name, trial in file.items():
             features = trial.get(FEATURES) if isinstance(trial, h5py.Group) else None
-            is_dataset = isinstance(features, h5py.Dataset)
-            if not is_dataset or features.ndim != 2 or features.shape[1] < CHANNELS or features.dtype.kind != "f":
-                found = f"{features.dtype} of shape {features.shape}" if is_dataset else "none"
+            if not isinstance(features, h5py.Dataset):
+                raise BadInput(f"{path}, {name}", f"{FEATURES}, z-scores (bins, 512)", "none", NOT_A_SESSION)
+            if features.ndim != 2 or features.shape[1] < CHANNELS or features.dtype.kind != "f":
+                found = f"{features.dtype} of shape {features.shape}"
                 raise BadInput(f"{path}, {name}", f"{FEATURES}, z-scores (bins, 512)", found, NOT_A_SESSION)
             hdf5.check_stored(features)
             trials.append(features[:, :CHANNELS])
