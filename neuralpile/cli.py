@@ -18,6 +18,15 @@ from neuralpile import interrupt
 from neuralpile.errors import BadInput, printable
 from neuralpile.files import FULL
 
+# What glibc, Python, llvmlite and C++ say where a process cannot have more memory
+NO_MEMORY = (
+    "failed to map segment",
+    "cannot allocate memory",
+    "can't start new thread",
+    "find/load shared object",
+    "bad_alloc",
+)
+
 
 def parser(description: str, example: str) -> argparse.ArgumentParser:
     """A parser whose help shows an example and the default of every option."""
@@ -209,6 +218,11 @@ def _in_words(error: OSError) -> BadInput:
     return BadInput(error.filename or "a file or a connection", "to use it", found, do)
 
 
+def _lacks_memory(error: Exception) -> bool:
+    """Whether an error comes of too little memory; libraries that cannot be loaded or start a thread say it so."""
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in NO_MEMORY)
+
+
 def run(main: Callable[[], int]) -> None:
     """Run a script's main function and exit with its status.
 
@@ -228,11 +242,13 @@ def run(main: Callable[[], int]) -> None:
     except BrokenPipeError:  # the reader of our output, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
-    except OSError as error:
-        print(f"error: {_in_words(error)}", file=sys.stderr)
-        status = 2
-    except MemoryError as error:
-        print(f"error: not enough memory: {printable(error)}", file=sys.stderr)
+    except (MemoryError, OSError, ImportError, RuntimeError) as error:
+        if _lacks_memory(error):
+            print(f"error: not enough memory: {printable(' '.join(str(error).split()))}", file=sys.stderr)
+        elif isinstance(error, OSError):
+            print(f"error: {_in_words(error)}", file=sys.stderr)
+        else:
+            raise
         status = 2
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends the process at once, without a traceback

@@ -41,6 +41,12 @@ def test_what_an_encoding_does_not_have_is_written_as_escapes(encoding):
         ("OSError(28, 'No space left on device', 'b\\x1bc')", r"error: b\x1bc: expected room to write it, found No"),
         ("OSError(13, 'Permission denied', 'b')", "error: b: expected to use it, found Permission denied; check"),
         ("MemoryError('8 GB')", "error: not enough memory: 8 GB"),
+        (
+            "ImportError('a.so: failed to map segment\\nfrom shared object')",
+            "error: not enough memory: a.so: failed to",
+        ),
+        ("RuntimeError('can\\'t start new thread')", "error: not enough memory: can't start new thread"),
+        ("OSError(12, 'Cannot allocate memory', 'a')", "error: not enough memory: [Errno 12] Cannot allocate memory"),
     ],
 )
 def test_errors_are_one_line_without_control_characters(raised, line):
