@@ -11,6 +11,7 @@ import numpy as np
 
 from neuralpile import build
 from neuralpile.errors import BadInput
+from neuralpile.recordings import hdf5
 from neuralpile.recordings.hdf5 import open_hdf5
 from neuralpile.spikes import binning, zscore
 from neuralpile.spikes.session import Options, Session
@@ -28,9 +29,12 @@ def read(path: Path, options: Options) -> Session:
     with open_hdf5(path) as file:
         for name, trial in file.items():
             features = trial.get(FEATURES) if isinstance(trial, h5py.Group) else None
-            if features is None or features.ndim != 2 or features.shape[1] < CHANNELS:
-                found = "none" if features is None else f"shape {features.shape}"
-                raise BadInput(f"{path}, {name}", f"{FEATURES} (bins, 512)", found, NOT_A_SESSION)
+            if not isinstance(features, h5py.Dataset):
+                raise BadInput(f"{path}, {name}", f"{FEATURES}, z-scores (bins, 512)", "none", NOT_A_SESSION)
+            if features.ndim != 2 or features.shape[1] < CHANNELS or features.dtype.kind != "f":
+                found = f"{features.dtype} of shape {features.shape}"
+                raise BadInput(f"{path}, {name}", f"{FEATURES}, z-scores (bins, 512)", found, NOT_A_SESSION)
+            hdf5.check_stored(features)
             trials.append(features[:, :CHANNELS])
             blocks.append(0 if options.as_published else _block(trial, f"{path}, {name}"))
     if not trials or not all(map(len, trials)):
@@ -70,7 +74,7 @@ def read(path: Path, options: Options) -> Session:
 def _block(trial: h5py.Group, where: str) -> int:
     """The number of a trial's block. Raises BadInput if the file does not state it: z-scores of blocks differ."""
     value = trial.attrs.get("block_num")
-    if np.size(value) != 1 or np.asarray(value).dtype.kind not in "iuf" or not np.isfinite(value):
+    if np.size(value) != 1 or np.asarray(value).dtype.kind not in "iuf" or not np.all(np.abs(value) < 2**53):
         found = "none" if value is None else f"{value!r}"
         raise BadInput(where, "block_num, the number of the trial's block", found, NOT_A_SESSION)
     return int(np.ravel(value)[0])

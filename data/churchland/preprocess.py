@@ -29,6 +29,8 @@ def read(recording: Recording, options: Options) -> Session:
     except Mismatch as error:
         raise error.at(recording, "check the unit of the spike times") from None
     trials = nwb.read_intervals(recording, "trials")
+    if not len(trials):
+        raise BadInput(recording, "trials", "an empty table", "build without --epochs")
     first = clock_restarts.first_trials(trials)
     if len(first) > MOST_EPOCHS:
         found = f"{len(first) - 1:,} trials that start before the one before has ended"

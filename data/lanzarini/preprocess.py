@@ -26,6 +26,10 @@ def read(path: Path, options: Options) -> Session:
         raise BadInput(
             path, "variables Spk_000a_sh to Spk_127a_sh", "none of them", "check that this is a session's file"
         )
+    for name, variable in content.items():
+        if variable.dtype.kind not in "fiu" or variable.ndim != 2:
+            found = f"{variable.dtype} of shape {variable.shape}"
+            raise BadInput(f"{path}, {name}", "spike times", found, "check that this is a session's file")
     # The published counts are those of each variable's first row: of a column, its first spike only.
     variables = [content.get(name, np.empty((0, 0))) for name in CHANNELS]
     whole = [not options.as_published and variable.shape[1] == 1 for variable in variables]

@@ -27,10 +27,12 @@ def read(path: Path, options: Options) -> Session:
     factor = options.own_bins
     with matlab.open_73(path) as file:
         mua = file.get(VARIABLE)
-        if not isinstance(mua, h5py.Dataset) or mua.ndim != 3 or mua.dtype.kind != "f" or mua.shape[0] < factor:
+        is_cube = isinstance(mua, h5py.Dataset) and mua.ndim == 3 and mua.dtype.kind == "f" and mua.size
+        if not is_cube or mua.shape[0] < factor:
             found = f"{mua.dtype} of shape {mua.shape}" if isinstance(mua, h5py.Dataset) else "none"
             do = "check that this is a recording's file"
             raise BadInput(path, f"{VARIABLE} (samples, presentations, electrodes)", found, do)
+        hdf5.check_stored(mua)
         n_samples, n_presentations, n_electrodes = mua.shape
         n_bins = n_samples // factor
         # Published, the bins are the slow axis: bin 0 of all presentations, then bin 1 of all.

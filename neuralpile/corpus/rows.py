@@ -178,8 +178,12 @@ class LocalSource(RowSource, Protocol):
         """Ask the system to read these units (ascending) of row `i`, from one bin to before another; do not wait."""
 
 
-def check_schema(schema: pa.Schema) -> None:
+def check_schema(schema: pa.Schema, large: bool = False) -> None:
     """Check that a schema has the columns of rows; it can have others too.
+
+    Parameters:
+        schema: of a file.
+        large: lists of counts can have offsets of 64 bits, for a reader that casts them.
 
     Raises:
         Mismatch: a column is missing, or of another type.
@@ -187,11 +191,21 @@ def check_schema(schema: pa.Schema) -> None:
     types = dict(zip(schema.names, schema.types, strict=True))
     if len(types) < len(schema.names):
         raise Mismatch("columns of different names", ", ".join(schema.names))
-    if types.get("spike_counts") != COUNTS:
+    counts = types.get("spike_counts")
+    if not (_is_counts(counts) if large else counts == COUNTS):
         raise Mismatch("a column spike_counts of lists of lists of uint8", str(types.get("spike_counts")))
     for column in (*SCHEMA.names[1:], *(["source_dataset"] if "source_dataset" in types else [])):
         if types.get(column) not in (pa.string(), pa.large_string()):
             raise Mismatch(f"a column {column} of strings", str(types.get(column)))
+
+
+def _is_counts(found: pa.DataType | None) -> bool:
+    """Whether a column holds lists of lists of uint8, with offsets of 32 or 64 bits."""
+    for _ in range(2):
+        if found is None or not (pa.types.is_list(found) or pa.types.is_large_list(found)):
+            return False
+        found = found.value_type
+    return bool(found == pa.uint8())
 
 
 def check_split(source: RowSource, split: str) -> None:

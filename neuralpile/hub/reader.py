@@ -25,10 +25,10 @@ from neuralpile.cli import plural
 from neuralpile.corpus import tables
 from neuralpile.corpus.arrow import MANIFEST, parse_manifest
 from neuralpile.corpus.rows import (
-    SCHEMA,
     AllNames,
     Names,
     Row,
+    check_schema,
     check_split,
     find_session,
     from_table,
@@ -268,23 +268,12 @@ def open_repository(name: str) -> HubRows:
         files = list(pool.map(opened, places))
     try:
         for file in files:
-            _check_schema(file)
+            check_schema(file.schema_arrow, large=True)
         groups = _groups(places, [file.metadata for file in files])
     except Mismatch as error:
         raise error.at(name, OTHER) from None
     is_merged = "source_dataset" in files[-1].schema_arrow.names
     return HubRows(name, " ".join(url for _, url in places), is_merged, groups)
-
-
-def _check_schema(file: pq.ParquetFile) -> None:
-    """Raise Mismatch if a file's columns are not those of spike counts."""
-    schema = file.schema_arrow
-    types = dict(zip(schema.names, schema.types, strict=True))
-    if not _is_counts(types.get("spike_counts")):
-        raise Mismatch("a column spike_counts of lists of lists of uint8", f"{types.get('spike_counts')}")
-    for column in SCHEMA.names[1:]:
-        if types.get(column) not in (pa.string(), pa.large_string()):
-            raise Mismatch(f"a column {column} of strings", f"{types.get(column)}")
 
 
 def _groups(places: Sequence[tuple[str, str]], footers: Sequence[pq.FileMetaData]) -> list[Group]:
@@ -318,15 +307,6 @@ def _stated(group: Group, columns: Sequence[str]) -> list[Names] | None:
             return None
         values.append(statistics.min)
     return [Names(*values)] if all(isinstance(value, str) for value in values) else None
-
-
-def _is_counts(found: pa.DataType | None) -> bool:
-    """Whether a column holds lists of lists of uint8, with offsets of 32 or 64 bits."""
-    for _ in range(2):
-        if found is None or not (pa.types.is_list(found) or pa.types.is_large_list(found)):
-            return False
-        found = found.value_type
-    return bool(found == pa.uint8())
 
 
 def _row(batch: pa.RecordBatch) -> Row:

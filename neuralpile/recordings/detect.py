@@ -87,7 +87,7 @@ def find_phy(data_dir: Path) -> Layout:
         do = f"open these folders in phy and save, or copy {phy.UNSAVED} to {phy.SESSION_FILE}"
         raise BadInput(data_dir, f"{phy.SESSION_FILE} in every folder", f"none in {unsaved[0]}", do)
     sample = _first(data_dir, include, lambda path: phy.read_spike_trains(path.parent))
-    has_labels = bool(phy.read_labels(sample.parent))
+    has_labels = bool(phy.label_files(sample.parent))
     return Layout(include, "phy", "phy.count_units", sample, "phy.QUALITY" if has_labels else "")
 
 

@@ -4,7 +4,7 @@ import math
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
@@ -27,6 +27,7 @@ Read = Callable[[Recording, Options], Session]  # what `build.main` takes: it re
 
 LARGEST_HEAP = 1 << 24  # bytes of a heap of strings that are looked at; HDF5 writes 4 kB, or one long string
 IN_HEAP = 16  # bytes of an entry that refers to a heap: length, address, index
+BOMB, DENSEST = 1 << 28, 100  # bytes; how much larger numbers of more bytes may be than what is stored of them
 GAP = 1 << 16  # bytes: ranges with less between them are fetched in one request
 LOOSE = 1.1  # chunks are contiguous if they span at most so many times their bytes
 FIRST_LOOK = 16  # check whether chunks are contiguous after so many chunks,
@@ -110,9 +111,17 @@ def read(path: Recording, dataset: h5py.Dataset) -> np.ndarray:
         raise Mismatch(f"values in {dataset.name}", "a null dataset")
     prefetch(path, dataset)
     check_stored(dataset)
+    stored = dataset.id.get_storage_size()
+    if not dataset.is_virtual and is_bomb(dataset.nbytes, stored):
+        raise Mismatch(f"numbers in {dataset.name}", f"{stored:,} bytes that unpack to {dataset.nbytes:,}")
     if isinstance(path, Path) and _in_heap(dataset) and not dataset.compression:
         _check_heaps(dataset)
     return np.asarray(dataset[()])
+
+
+def is_bomb(n_bytes: int, stored: int) -> bool:
+    """Whether so few stored bytes that unpack to so many are an attack on memory: times compress about twofold."""
+    return n_bytes > BOMB and n_bytes > DENSEST * stored
 
 
 def check_stored(dataset: h5py.Dataset) -> None:
@@ -124,8 +133,7 @@ def check_stored(dataset: h5py.Dataset) -> None:
     if dataset.external:
         raise Mismatch(f"{dataset.name} in this file", f"a reference to the file {dataset.external[0][0]}")
     if dataset.is_virtual:
-        for source in dataset.virtual_sources():
-            _check_source(dataset, source.file_name, source.dset_name)
+        _check_virtual(dataset)
         return
     if not dataset.size:
         return
@@ -228,18 +236,32 @@ def overlap(datasets: Iterable[h5py.Dataset]) -> bool:
     return any(start + size > after for (start, size), (after, _) in pairwise(places))
 
 
-def _check_source(dataset: h5py.Dataset, filename: str, place: str) -> None:
-    """Check that a source of a virtual dataset exists."""
-    found = place in dataset.file
-    if filename != ".":
-        where = Path(dataset.file.filename).parent / filename
-        try:
-            with h5py.File(where, "r", locking=False) as source:
-                found = place in source
-        except OSError:
-            found = False
-    if not found:
-        raise Mismatch(f"{dataset.name} whole", f"a part that is {place} in {filename}, which does not exist")
+def _check_virtual(dataset: h5py.Dataset) -> None:
+    """Check that the sources of a virtual dataset exist, are stored, and make up all of it.
+
+    Raises:
+        Mismatch: they do not. A source is not virtual itself: sources could go round in a circle.
+    """
+    covered = 0
+    for space, filename, place, _ in dataset.virtual_sources():
+        covered += space.get_select_npoints()
+        missing = Mismatch(f"{dataset.name} whole", f"a part that is {place} in {filename}, which does not exist")
+        with ExitStack() as stack:
+            file = dataset.file
+            if filename != ".":
+                try:
+                    where = Path(dataset.file.filename).parent / filename
+                    file = stack.enter_context(h5py.File(where, "r", locking=False))
+                except OSError:
+                    raise missing from None
+            source = find(file, place)
+            if not isinstance(source, h5py.Dataset):
+                raise missing
+            if source.is_virtual:
+                raise Mismatch(f"{dataset.name} whole", f"a part that is {place} in {filename}, itself of other parts")
+            check_stored(source)
+    if covered != dataset.size:
+        raise Mismatch(f"{dataset.name} whole", f"parts with {covered:,} of {dataset.size:,} values")
 
 
 def prefetch(path: Recording, dataset: h5py.Dataset) -> None:

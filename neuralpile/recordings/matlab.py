@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.recordings import damage, hdf5, names
+from neuralpile.recordings import damage, hdf5, names, unit_table
 from neuralpile.recordings.hdf5 import Read, Recording, local, open_hdf5
 from neuralpile.spikes import trains
 from neuralpile.spikes.session import Options, Session
@@ -17,6 +17,7 @@ from neuralpile.spikes.trains import SpikeTrains
 
 KIND = "MATLAB file of version 7 or earlier"
 KIND_73 = "MATLAB 7.3 file (HDF5)"
+NO_NUMBERS = ("char", "logical", "cell", "struct")  # classes of MATLAB that are stored as numbers in files of 7.3
 NOT_CELLS = "name the cell array: matlab.count_units('spikes.times')"
 
 
@@ -110,7 +111,8 @@ def read_variables(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     variables = {name: content[name] for name in names if name in content}
     for name, value in variables.items():
         if not isinstance(value, np.ndarray):  # scipy returns a text for what it cannot read
-            raise BadInput(f"{path}, {name}", "an array", str(value), damage.DOWNLOAD)
+            found = value if isinstance(value, str) else type(value).__name__
+            raise BadInput(f"{path}, {name}", "an array", found, damage.DOWNLOAD)
     return variables
 
 
@@ -152,13 +154,19 @@ def read_cells(path: Recording, name: str) -> np.ndarray:
                 f"only {', '.join(file)}" if cells is None and len(file) else "none" if cells is None else "no cells"
             )
             raise BadInput(path, f"a cell array {name}", found, "check that this is a recording's file")
+        references = hdf5.read(path, cells)
         content, stored = np.empty(cells.shape, object), {}
-        for place, reference in np.ndenumerate(hdf5.read(path, cells)):
+        for place, reference in np.ndenumerate(references):
             cell = file[reference] if reference else None
-            if not isinstance(cell, h5py.Dataset) or cell.dtype.kind not in "fiu":
-                found = "nothing" if cell is None else f"{getattr(cell, 'dtype', 'a struct')}"
+            kind = "" if cell is None else unit_table.texts(np.atleast_1d(cell.attrs.get("MATLAB_class", "")))[0]
+            if not isinstance(cell, h5py.Dataset) or cell.dtype.kind not in "fiu" or kind in NO_NUMBERS:
+                found = "nothing" if cell is None else kind or f"{getattr(cell, 'dtype', 'a struct')}"
                 raise BadInput(f"{path}, {name}{list(place)}", "numbers", found, damage.DOWNLOAD)
-            content[place], stored[cell.name] = _cell(path, cell), cell
+            content[place] = _cell(path, cell)
+            if cell.name in stored and content[place].size:  # MATLAB has one empty cell for all
+                found = "the content of another cell"
+                raise BadInput(f"{path}, {name}{list(place)}", "numbers of its own", found, damage.DOWNLOAD)
+            stored[cell.name] = cell
         if hdf5.overlap(stored.values()):
             raise BadInput(f"{path}, {name}", "cells with values of their own", "cells that overlap", damage.DOWNLOAD)
         return content

@@ -28,10 +28,12 @@ def _words(text: str) -> frozenset[str]:
 
 
 # Words of folders, with or without a number behind them: of a sorter's output, of a part of a session, all others.
-_SORTER = _words("""
+_PROGRAM = _words("""
     kilosort pykilosort ks phy mountainsort spykingcircus tridesclous ironclust herdingspikes klusta klustakwik waveclus
-    combinato yass spikeinterface sorter sorters sorting sorted spike spikes sort output outputs result results curated
-    manual merged folder""")
+    combinato yass spikeinterface spikesorting spikesorter sortingview""")  # a folder with one of these is a sorter's
+_SORTER = _PROGRAM | _words("""
+    sorter sorters sorting sorted spike spikes sort output outputs result results curated manual merged folder interface
+    export exported final""")
 _PROBE = _words("""
     probe probea probeb probec probed imec shank array port tetrode channel block node record recording experiment
     continuous alf""")
@@ -80,7 +82,7 @@ def session_of_folder(folder: PurePath) -> str:
         ('2024-01-01_probe0', 'day1')
     """
     names = [folder.name, *_folders(folder)]
-    while len(names) > 1 and _consists_of(names[0], _SORTER):
+    while len(names) > 1 and _is_sorters(names[0]):
         del names[0]
     of_probe = (_consists_of(name, _PROBE | _SORTER) and not _DATE.search(name) for name in names)
     last = next((i for i, goes_on in enumerate(of_probe) if not goes_on), 0)
@@ -116,6 +118,16 @@ def _is_generic(name: str) -> bool:
     """Whether a folder's name names no subject."""
     marked = _DATE.search(name) or _SPIKEGLX.search(name) or _SESSION.match(name) or _NUMBER.fullmatch(name)
     return bool(marked) or name.casefold() in _KINDS or _consists_of(name, _SORTER | _PROBE | _OTHER)
+
+
+def _is_sorters(name: str) -> bool:
+    """Whether a folder is a sorter's: one of words of sorters, or with a sorter's name and none of a probe (ks2.5_try).
+
+    One with a date is not: the date may be all that tells sessions apart.
+    """
+    tokens = {token.rstrip("0123456789") for token in re.findall(r"[^\W_]+", name.casefold())}
+    is_sorters = _consists_of(name, _SORTER) or (bool(_PROGRAM & tokens) and not _PROBE & tokens)
+    return is_sorters and not _DATE.search(name)
 
 
 def _consists_of(name: str, words: frozenset[str]) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from neuralpile.errors import BadInput
-from neuralpile.recordings import damage
+from neuralpile.recordings import damage, hdf5
 
 KIND = "NumPy file (.npy)"
 MAGIC = b"\x93NUMPY"  # first bytes of every .npy file
@@ -66,6 +66,10 @@ def read_npz(path: Path, names: set[str]) -> dict[str, np.ndarray]:
             raise BadInput(path, f"a {kind}", "a single array", "save it as .npz")
         with archive:
             for name in names & set(archive.files):
+                member = archive.zip.getinfo(f"{name}.npy")
+                if hdf5.is_bomb(member.file_size, member.compress_size):
+                    found = f"{member.compress_size:,} bytes that unpack to {member.file_size:,}"
+                    raise BadInput(f"{path}, {name}", "numbers", found, damage.DOWNLOAD)
                 try:
                     arrays[name] = archive[name]
                 except ValueError as error:

@@ -69,9 +69,6 @@ def read_spike_trains(path: Recording, quality: str | None = None, required: boo
         except Mismatch as error:
             raise error.at(path, DAMAGED) from None
         about = unit_table.about(path, file, table, table, len(ends))
-    if ids is not None and len(ids) != len(ends):
-        expected = f"{where}/spike_times_index to have an end for each of {plural(len(ids), 'unit')}"
-        raise BadInput(path, expected, f"{len(ends)}", DAMAGED)
     try:
         # In the file's own type: an unsigned index of 2**63 and more would turn negative.
         assigned = int(ends.max(initial=0))
@@ -122,14 +119,17 @@ def _whole(values: np.ndarray, name: str) -> np.ndarray:
 
 
 def _ids(path: Recording, table: h5py.Group, n_units: int) -> list[str] | None:
-    """The units' ids as text. Their number is that of the table's rows; None if the file does not say."""
+    """The units' ids as text; None if the file does not say. Raises Mismatch: there is not one for each unit."""
     column = table.get("id")
     if not isinstance(column, h5py.Dataset) or column.ndim != 1:
         return None
+    if len(column) != n_units:
+        expected = f"{table.name.strip('/')}/spike_times_index to have an end for each of {plural(len(column), 'unit')}"
+        raise Mismatch(expected, f"{n_units:,}")
     try:
         return unit_table.texts(hdf5.read(path, column))
-    except (Mismatch, OSError, ValueError):  # ids are not needed for counts; their number is checked
-        return [str(unit) for unit in range(column.shape[0])]
+    except (Mismatch, OSError, ValueError):  # ids are not needed for counts
+        return None
 
 
 def _column(path: Recording, table: h5py.Group, name: str) -> h5py.Dataset:
@@ -241,7 +241,11 @@ def read_intervals(path: Recording, name: str) -> np.ndarray:
     if start.shape != stop.shape or start.ndim != 1 or start.dtype.kind not in "fiu" or stop.dtype.kind not in "fiu":
         found = f"{start.dtype} of shape {start.shape}, {stop.dtype} of shape {stop.shape}"
         raise BadInput(path, f"intervals/{name} of start and stop in seconds", found, NO_OPTION)
-    return np.stack([start, stop], axis=1).astype(np.float64)
+    intervals = np.stack([start, stop], axis=1).astype(np.float64)
+    if not (np.isfinite(intervals).all() and (intervals[:, 0] <= intervals[:, 1]).all()):
+        found = "NaN, infinite or reversed intervals"
+        raise BadInput(path, f"intervals/{name} that start before they stop", found, NO_OPTION)
+    return intervals
 
 
 def count_units(
@@ -369,6 +373,9 @@ def count_raster(path: Recording, options: Options, places: Sequence[str], own_b
         notes = _note_rate(data, own_bin)
         lists = [table for table in _unit_tables(data) if len(table["id"]) == len(binned.counts)]
         about = unit_table.about(path, file, next(iter(lists), None), data.parent, len(binned.counts))
+    if max(binned.counts.shape[0], 1) > data.shape[1 if transposed else 0]:
+        units, bins = len(binned.counts), data.shape[1 if transposed else 0]
+        notes.append(f"{units:,} units and only {bins:,} of the file's bins: is the raster stored as (units, bins)?")
     if transposed:
         notes.append("the raster is stored as (units, bins), as the file's other entries show; it was transposed")
     subject_id, session_id = subject_of(path), names.session(path)
@@ -464,12 +471,13 @@ def read_rate(path: Recording, series: str) -> float:
     """
     with open_nwb(path) as file:
         start, stamps = (hdf5.find(file, f"{series}/{name}") for name in ("starting_time", "timestamps"))
-        rate = float("nan")
         if isinstance(start, h5py.Dataset) and "rate" in start.attrs:
-            rate = float(np.ravel(start.attrs["rate"])[0])
-        elif isinstance(stamps, h5py.Dataset) and stamps.ndim == 1 and stamps.size > 1:
+            stated = np.asarray(start.attrs["rate"])
+            rate = float(stated.item()) if stated.size == 1 and stated.dtype.kind in "fiu" else np.nan
+        elif isinstance(stamps, h5py.Dataset) and stamps.ndim == 1 and stamps.size > 1 and stamps.dtype.kind in "fiu":
+            hdf5.check_stored(stamps)
             with np.errstate(divide="ignore", invalid="ignore"):
-                rate = float(1 / np.median(np.diff(stamps[:10_000])))
+                rate = float(1 / np.median(np.diff(stamps[:10_000].astype(np.float64))))
         else:
             raise BadInput(path, f"a rate or timestamps of {series}", "none", NOT_A_RECORDING)
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:

@@ -1,8 +1,9 @@
 """Folders that Kilosort and phy write: one folder is one recording.
 
 Files that are read: `spike_times.npy` (samples), `spike_clusters.npy` (a cluster for each spike; `spike_templates.npy`
-if phy never saved one), `params.py` (for `sample_rate`), and for the labels `cluster_group.tsv` (set by hand in phy) or
-else `cluster_KSLabel.tsv` (set by Kilosort). `cluster_info.tsv`, if phy saved it, names channels and shanks.
+if phy never saved one), `params.py` (for `sample_rate`), and for the labels `cluster_group.tsv` (set by hand in phy),
+else `cluster_info.tsv` (what phy showed), else `cluster_KSLabel.tsv` (set by Kilosort). `cluster_info.tsv` also names
+channels and shanks.
 `params.py` is parsed and never executed; no pickle is loaded.
 """
 
@@ -11,17 +12,29 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings import names, npy
 from neuralpile.recordings.hdf5 import Recording, local
-from neuralpile.spikes import trains
+from neuralpile.spikes import binning, trains
 from neuralpile.spikes.session import Options, Session
 from neuralpile.spikes.trains import QUALITY, SpikeTrains
 
 SESSION_FILE = "spike_clusters.npy"  # in every folder that phy saved, and new whenever it saves again
 UNSAVED = "spike_templates.npy"  # what Kilosort found, in every folder
 INFO = "cluster_info.tsv"
-LABELS = ("cluster_group.tsv", "cluster_group.csv", "cluster_KSLabel.tsv")
+# Tables of labels, and their columns ("": the second one), those that win last. phy writes what is set by hand to the
+# first, and what it shows, of all tables, to cluster_info.tsv, which it never reads again (phylib, `_load_metadata`).
+LABELS = {
+    "cluster_group.tsv": ("",),
+    "cluster_group.csv": ("",),
+    INFO: ("KSLabel", "group"),
+    "cluster_KSLabel.tsv": ("",),
+}
+BY_HAND = ("cluster_group.tsv", "cluster_group.csv")
+UNLABELLED = ("", "unsorted", "nan")
+CLUSTER = ("cluster_id", "id")  # the second in tables of phy 2.0 beta
 NOT_A_FOLDER = "check that this is an output folder of Kilosort or phy"
 
 
@@ -66,19 +79,26 @@ def read_spike_trains(folder: Path) -> SpikeTrains:
         if values.dtype.kind not in "fiu" or max(values.shape, default=0) != values.size:
             found = f"{values.dtype} of shape {values.shape}"
             raise BadInput(folder / name, "a number for each spike", found, NOT_A_FOLDER)
-    labels, has_labels = read_labels(folder), any((folder / name).is_file() for name in LABELS)
+        try:  # samples and clusters are whole numbers; NaN among samples is left out later
+            whole = binning.whole_numbers(values if values is clusters else values[np.isfinite(values)])
+        except Mismatch as error:
+            raise BadInput(folder / name, "whole numbers", error.found, NOT_A_FOLDER) from None
+        clusters = whole if values is clusters else clusters
+    labels, from_files = read_labels(folder), label_files(folder)
     try:
         sorted_by_unit = SpikeTrains.from_labels(samples.ravel() / rate, clusters.ravel())
     except Mismatch as error:
         raise error.at(folder, NOT_A_FOLDER) from None
-    quality = [labels.get(unit, "") for unit in sorted_by_unit.ids] if has_labels else None
+    quality = [labels.get(unit, "") for unit in sorted_by_unit.ids] if from_files else None
     about: dict[str, list[str | None]] = {}
     notes = []
+    if from_files and from_files[0] not in BY_HAND:
+        notes.append(f"quality labels are those of {' and '.join(from_files)}")
     try:
         for column, name in (("electrode", "ch"), ("group", "sh")):
             if its := _column(folder / INFO, name):
                 about[column] = [its.get(unit) or None for unit in sorted_by_unit.ids]
-    except (BadInput, OSError, csv.Error) as error:  # not needed for counts
+    except (BadInput, OSError) as error:  # not needed for counts
         notes.append(f"channels of clusters cannot be read: {error}")
     return replace(sorted_by_unit, quality=quality, about=about, notes=notes)
 
@@ -90,18 +110,18 @@ def read_sample_rate(path: Path) -> float:
         BadInput: there is no such file, it is not Python, or it gives no number above 0.
     """
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = ast.parse(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise BadInput(path, "a params.py with sample_rate", "none", NOT_A_FOLDER) from None
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise BadInput(path, "Python with a line like sample_rate = 30000.", "something else", NOT_A_FOLDER) from None
     rate: object = None
     for line in tree.body:
-        targets = line.targets if isinstance(line, ast.Assign) else []
+        targets = line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)]
         if any(isinstance(target, ast.Name) and target.id == "sample_rate" for target in targets):
             try:
                 rate = ast.literal_eval(line.value)  # type: ignore[attr-defined]  # an Assign
-            except (ValueError, TypeError, RecursionError, MemoryError):
+            except (ValueError, TypeError, RecursionError, MemoryError):  # `sample_rate: float`, or `+=`
                 rate = None
     if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 < rate < float("inf"):
         found = "none" if rate is None else repr(rate)
@@ -113,36 +133,62 @@ def read_labels(folder: Path) -> dict[str, str]:
     """Each cluster's label, by its number as text. A label set by hand wins over that of Kilosort.
 
     Raises:
-        BadInput: a table of labels is not one.
+        BadInput: a table of labels is not one, or labels a cluster twice.
     """
     labels: dict[str, str] = {}
-    for name in reversed(LABELS):
-        path = folder / name
-        if not path.is_file():
-            continue
-        lines = _lines(path)
-        if not lines or lines[0][0].strip() != "cluster_id" or any(len(line) < 2 for line in lines if line):
-            raise BadInput(
-                path, "columns cluster_id and a label", repr(path.read_text(encoding="utf-8-sig")[:40]), NOT_A_FOLDER
-            )
-        labels |= {line[0].strip(): line[1].strip() for line in lines[1:] if line and line[1].strip() != "unsorted"}
+    for name, titles in reversed(LABELS.items()):
+        for title in titles:
+            labels |= {unit: label for unit, label in _labels(folder / name, title).items() if label not in UNLABELLED}
     return labels
 
 
-def _column(path: Path, name: str) -> dict[str, str]:
-    """A column of a table by the clusters' numbers; nothing if there is no such table or column."""
-    lines = _lines(path) if path.is_file() else []
-    head = [title.strip() for title in lines[0]] if lines else []
-    if not {"cluster_id", name} <= set(head):
+def label_files(folder: Path) -> list[str]:
+    """The tables of a folder that labels are read from, those that win first."""
+    return [name for name, titles in LABELS.items() if any(_labels(folder / name, title) for title in titles)]
+
+
+def _labels(path: Path, title: str) -> dict[str, str]:
+    """A column of labels; nothing if a damaged cluster_info.tsv, which no one needs, would have it."""
+    try:
+        return _column(path, title)
+    except BadInput:
+        if path.name == INFO:
+            return {}
+        raise
+
+
+def _column(path: Path, title: str) -> dict[str, str]:
+    """A column of a table by the clusters' numbers; nothing if there is no such table or column.
+
+    Parameters:
+        path: of the table.
+        title: of the column; "" for the second one.
+
+    Raises:
+        BadInput: it is no table of clusters, or states a cluster twice.
+    """
+    lines = [line for line in _lines(path) if line] if path.is_file() else []
+    head = [name.strip() for name in lines[0]] if lines else []
+    of_cluster = next((head.index(name) for name in CLUSTER if name in head), None)
+    if path.is_file() and (of_cluster is None or len(head) < 2):
+        raise BadInput(path, "columns cluster_id and a label", ", ".join(head)[:40] or "an empty file", NOT_A_FOLDER)
+    if of_cluster is None or (title and title not in head):
         return {}
-    cluster, column = head.index("cluster_id"), head.index(name)
-    return {line[cluster].strip(): line[column].strip() for line in lines[1:] if len(line) == len(head)}
+    column = head.index(title) if title else 1
+    values: dict[str, str] = {}
+    for line in lines[1:]:
+        if len(line) <= max(of_cluster, column):
+            raise BadInput(path, "a label in each line", " ".join(line)[:40], NOT_A_FOLDER)
+        unit, value = line[of_cluster].strip(), line[column].strip()
+        if values.setdefault(unit, value) != value:
+            raise BadInput(f"{path}, cluster {unit}", "one value", f"{values[unit]} and {value}", NOT_A_FOLDER)
+    return values
 
 
 def _lines(path: Path) -> list[list[str]]:
     """The lines of a table. Raises BadInput: it is no text."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
+        return list(csv.reader(text.splitlines(), delimiter="\t" if "\t" in text else ","))
+    except (UnicodeDecodeError, csv.Error):
         raise BadInput(path, "a table of text", "other content", NOT_A_FOLDER) from None
-    return list(csv.reader(text.splitlines(), delimiter="\t" if "\t" in text else ","))

@@ -55,6 +55,9 @@ def read_spike_trains(path: Path) -> SpikeTrains:
     index, keys = arrays.get("index"), arrays.get("keys")
     if index is None or index.dtype.kind not in "iu" or (keys is not None and keys.dtype.kind not in "iu"):
         raise BadInput(path, "index, a unit for each time", "none" if index is None else str(index.dtype), SAVE_AGAIN)
+    if keys is not None and (keys.ndim != 1 or len(np.unique(keys)) != len(keys)):
+        others = f"shape {keys.shape}" if keys.ndim != 1 else "some twice"
+        raise BadInput(path, "keys, each unit once", others, SAVE_AGAIN)
     try:
         order = None if keys is None else np.argsort(keys, kind="stable")
         units = None if keys is None or order is None else keys[order]

@@ -8,9 +8,10 @@ import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.recordings import damage, names
+from neuralpile.recordings import damage, hdf5, names
 from neuralpile.recordings.hdf5 import Read, Recording, local
 from neuralpile.spikes import trains
+from neuralpile.spikes.binning import LARGEST_WHOLE
 from neuralpile.spikes.session import Options, Session
 from neuralpile.spikes.trains import SpikeTrains
 
@@ -68,10 +69,13 @@ def read_spike_trains(path: Path, unit: str = "unit", time: str = "time", second
     if units.null_count or times.null_count:
         found = f"{units.null_count:,} lines without unit, {times.null_count:,} without time"
         raise BadInput(path, "a unit and a time in every line", found, "remove these lines")
+    if pa.types.is_decimal(times.type):  # as databases write numbers
+        times = times.cast(pa.float64())
     if not (pa.types.is_floating(times.type) or pa.types.is_integer(times.type)):
         raise BadInput(f"{path}, {time}", "numbers", str(times.type), COLUMNS)
     if not (pa.types.is_integer(units.type) or pa.types.is_string(units.type) or pa.types.is_large_string(units.type)):
-        if not pa.types.is_floating(units.type) or not pc.all(pc.equal(units, pc.round(units))).as_py():
+        whole = pa.types.is_floating(units.type) and pc.all(pc.equal(units, pc.round(units))).as_py()
+        if not whole or pc.max(pc.abs(units)).as_py() > LARGEST_WHOLE:
             raise BadInput(f"{path}, {unit}", "whole numbers or text", str(units.type), COLUMNS)
         units = units.cast(pa.int64())
     labels = units.to_numpy(zero_copy_only=False)
@@ -87,12 +91,17 @@ def _read(path: Path, columns: list[str]) -> pa.Table:
     try:
         if path.suffix.lower() == ".parquet":
             with path.open("rb") as file:
-                names = parquet.read_schema(file).names
+                head = parquet.ParquetFile(file).metadata
+                names = head.schema.to_arrow_schema().names
+                if hdf5.is_bomb(head.num_rows * 8, path.stat().st_size):
+                    found = f"a file of {path.stat().st_size:,} bytes with {head.num_rows:,} lines"
+                    raise BadInput(path, "a line for each spike", found, COLUMNS)
                 table = parquet.read_table(file, columns=columns) if set(columns) <= set(names) else None
         else:
             delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
             with path.open("rb") as file:  # pyarrow opens no path that is not UTF-8
                 everything = csv.read_csv(file, parse_options=csv.ParseOptions(delimiter=delimiter))
+            everything = everything.rename_columns([name.strip() for name in everything.column_names])
             names = everything.column_names
             table = everything.select(columns) if set(columns) <= set(names) else None
     except FileNotFoundError:

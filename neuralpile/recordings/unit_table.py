@@ -152,7 +152,7 @@ def _of_electrodes(path: Recording, file: h5py.File, series: h5py.Group, n_units
     if lines.dtype.kind not in "iu" or ends.dtype.kind not in "iu" or ends.shape != (n_units,):
         raise Mismatch(f"lines of electrodes for {n_units:,} units", f"{lines.dtype} and ends of shape {ends.shape}")
     starts, ends = np.append(0, ends[:-1]).astype(np.int64), ends.astype(np.int64)
-    if (starts > ends).any() or (n_units and ends[-1] != len(lines)) or not np.isin(lines, np.arange(length)).all():
+    if (starts > ends).any() or (n_units and ends[-1] != len(lines)) or ((lines < 0) | (lines >= length)).any():
         raise Mismatch(f"lines of a table of {length:,} electrodes", "others")
     table = _Table(path, electrodes, length)
     names, groups, areas = table.words(("id",)), table.words(("group_name",)), table.words(AREA)
@@ -211,7 +211,9 @@ def _start(path: Recording, file: h5py.File) -> datetime | None:
 def texts(values: np.ndarray) -> list[str]:
     """Values as text: 1, 1.0 and True are "1"."""
     if values.dtype.kind in "biuf":
-        return [str(int(value)) if value == np.rint(value) else str(value) for value in values.ravel().tolist()]
+        numbers = values.ravel()
+        whole = np.isfinite(numbers) & (numbers == np.rint(numbers))
+        return [str(int(value) if is_whole else value) for value, is_whole in zip(numbers.tolist(), whole, strict=True)]
     return [value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in values.ravel()]
 
 

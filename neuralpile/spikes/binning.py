@@ -98,7 +98,7 @@ def bin_spikes(times: np.ndarray, ends: np.ndarray, bin_size: float, as_publishe
     t_max = _last_spike(times, ends, as_published)
     if t_max > clock.LONGEST:
         expected = f"spike times in seconds, at most {clock.LONGEST:,.0f} s (7 days)"
-        raise Mismatch(expected, f"a spike at {t_max:,.0f}")
+        raise Mismatch(expected, f"a spike at {clock.shown(t_max)}")
     edges = bin_edges(t_max, bin_size, as_published) if t_max >= 0 else np.array([0.0])
     return count_between(times, ends, edges, as_published)
 

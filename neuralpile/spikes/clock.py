@@ -4,7 +4,8 @@ Times in another unit than seconds give counts that look like counts. Impossible
 unlikely ones noted. The thresholds:
 
 - `WHOLE_TIMES`: this many different spike times or more, all of them whole numbers, are sample numbers or milliseconds.
-  A clock that ticks every millisecond gives a whole second by chance once in 1,000 spikes.
+  A clock that ticks every millisecond gives a whole second by chance once in 1,000 spikes. Fewer different ones that
+  repeat (`MOST_AT_ONCE`) are a raster of zeros and ones, or counts.
 - `LONGEST`: the longest session of the published corpus lasts some hours.
 - `SLOWEST`, `SLOW`, `FAST`, `FASTEST`: median rate of the units that spike, from the first to the last spike of any.
   Cortical rates span about 0.01 to 100 Hz with a median near 1 Hz (Buzsáki & Mizuseki 2014, Nat Rev Neurosci
@@ -22,6 +23,7 @@ from neuralpile.errors import Mismatch
 
 LONGEST = 7 * 24 * 3600.0  # seconds
 WHOLE_TIMES = 20  # different spike times
+MOST_AT_ONCE = 2  # spikes of a unit at one whole number, on average: more are no times but counts or a raster
 JUDGED = 100  # spikes: rates are judged from this number on
 SLOWEST, SLOW = 0.01, 0.05  # Hz: a median rate below is refused, noted
 FAST, FASTEST = 300.0, 1_000.0  # Hz: a median rate above is noted, refused
@@ -139,11 +141,14 @@ def check(times: np.ndarray, ends: np.ndarray, bin_size: float) -> list[str]:
         neuralpile.errors.Mismatch: ('spike times in seconds', 'only whole numbers: 129 of 129 spike times')
     """
     seen = survey(times, ends)
-    if seen.whole == seen.finite and _different(times) >= WHOLE_TIMES:
+    if seen.whole == seen.finite >= WHOLE_TIMES and (
+        (different := _different(times)) >= WHOLE_TIMES
+        or seen.finite > MOST_AT_ONCE * different * max(1, _spiking(ends))
+    ):
         found = f"only whole numbers: {seen.whole:,} of {seen.finite:,} spike times"
         raise Mismatch("spike times in seconds", found)
     if seen.last > LONGEST:
-        raise Mismatch(f"spike times in seconds, at most {LONGEST:,.0f} s (7 days)", f"a spike at {seen.last:,.0f}")
+        raise Mismatch(f"spike times in seconds, at most {LONGEST:,.0f} s (7 days)", f"a spike at {shown(seen.last)}")
     notes = []
     rates = _rates(seen)
     if rates.size:
@@ -164,10 +169,20 @@ def check(times: np.ndarray, ends: np.ndarray, bin_size: float) -> list[str]:
     back = seen.goes_back[seen.goes_back > 0]
     if back.size:
         often = {1: "once", 2: "twice"}.get(int(np.median(back)), f"{int(np.median(back)):,} times")
-        many = len(np.flatnonzero(np.diff(ends, prepend=0)))
+        many = _spiking(ends)
         question = "does the clock restart, so that parts are counted on top of one another?"
         notes.append(f"times go back in {back.size:,} of {many:,} units, {often}: {question}")
     return notes
+
+
+def shown(time: float) -> str:
+    """A time in seconds, for messages: never hundreds of digits."""
+    return f"{time:,.0f}" if time < 1e15 else f"{time:.2g}"
+
+
+def _spiking(ends: np.ndarray) -> int:
+    """How many units have spikes."""
+    return len(np.flatnonzero(np.diff(ends, prepend=0)))
 
 
 def _different(times: np.ndarray) -> int:

@@ -40,7 +40,20 @@ LAYOUTS = [
     ("rat1/2024-01-01/probe0/kilosort2.5/sorter_output", None, ("rat1", "2024-01-01_probe0")),
     ("Subjects/NYU-11/2020-01-21/001/alf/probe00/pykilosort", None, ("NYU-11", "001_alf_probe00")),
     ("sub-01/ses-02/kilosort4", None, ("sub-01", "ses-02")),
-]
+    *[(f"rat1/day1/{sorter}", None, ("rat1", "day1")) for sorter in (
+        "ks", "ks2.5", "KS25_run2", "kilosort2_5", "kilosort4_try", "phy_export", "spikesorting", "sorter_output",
+        "spike_interface_output", "mountainsort5_output", "kilosort4/sorter_output", "final",
+    )],
+    ("rat1/day1/ks4_probeA", None, ("rat1", "day1_ks4_probeA")),
+    ("phy_2024-01-31", None, ("lab", "phy_2024-01-31")),
+    *[(f"{place}.{suffix}", None, expected) for suffix in ("mat", "npz", "nev") for place, expected in (
+        ("day1", ("lab", "day1")),
+        ("rat1/day1", ("rat1", "day1")),
+        ("rat1/2024-01-31/day1", ("rat1", "day1")),
+        ("rat1/2024-01-31/matlab/day1", ("rat1", "day1")),
+        ("sub-01/ses-02/ecephys/day1", ("sub-01", "ses-02_day1")),
+    )],
+]  # fmt: skip
 
 
 def write(path, stated):
@@ -74,7 +87,7 @@ def data_set(folder, read, pattern, more=""):
 
 @pytest.mark.parametrize(("place", "stated", "expected"), LAYOUTS)
 def test_a_folder_that_is_no_subject_does_not_become_one(place, stated, expected):
-    path, is_folder = Path("/home/me/raw") / place, not place.endswith((".nwb", ".csv"))
+    path, is_folder = Path("/home/me/raw") / place, not place.endswith((".nwb", ".csv", ".mat", ".npz", ".nev"))
     session = names.session_of_folder(path) if is_folder else names.session(path)
     below = f"{place}/spike_clusters.npy" if is_folder else place
     stated = None if stated == "unknown" else stated  # as `nwb.subject_of` has it
