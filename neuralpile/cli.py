@@ -18,14 +18,8 @@ from neuralpile import interrupt
 from neuralpile.errors import BadInput, printable
 from neuralpile.files import FULL
 
-# What glibc, Python, llvmlite and C++ say where a process cannot have more memory
-NO_MEMORY = (
-    "failed to map segment",
-    "cannot allocate memory",
-    "can't start new thread",
-    "find/load shared object",
-    "bad_alloc",
-)
+# What glibc, Python and C++ say where a process cannot have more memory
+NO_MEMORY = ("failed to map segment", "cannot allocate memory", "can't start new thread", "bad_alloc")
 
 
 def parser(description: str, example: str) -> argparse.ArgumentParser:
@@ -218,9 +212,17 @@ def _in_words(error: OSError) -> BadInput:
     return BadInput(error.filename or "a file or a connection", "to use it", found, do)
 
 
-def _lacks_memory(error: Exception) -> bool:
-    """Whether an error comes of too little memory; libraries that cannot be loaded or start a thread say it so."""
-    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in NO_MEMORY)
+def _lacks_memory(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, comes of too little memory.
+
+    Libraries that cannot be loaded, or cannot start a thread, state this in their message alone. llvmlite hides that of
+    the loader behind its own.
+    """
+    if error is None:
+        return False
+    if isinstance(error, MemoryError) or any(words in str(error).lower() for words in NO_MEMORY):
+        return True
+    return _lacks_memory(error.__cause__ or (None if error.__suppress_context__ else error.__context__))
 
 
 def run(main: Callable[[], int]) -> None:

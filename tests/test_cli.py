@@ -58,6 +58,21 @@ def test_errors_are_one_line_without_control_characters(raised, line):
     assert "\x1b" not in said
 
 
+@pytest.mark.parametrize(
+    ("cause", "line"),
+    [
+        ("l.so: failed to map segment", b"error: not enough memory: cannot load l.so\n"),
+        ("l.so: no such file", b"error: a file or a connection: expected to use it, found cannot load l.so;"),
+    ],
+)
+def test_a_library_that_cannot_be_loaded_lacks_memory_only_if_the_loader_says_so(cause, line):
+    """As llvmlite raises it: what the loader says is in the error before."""
+    load = f"try:\n    raise OSError({cause!r})\nexcept OSError:\n    raise OSError('cannot load l.so')"
+    done = run(f"cli.run(lambda: exec({load!r}))")
+    assert done.returncode == 2
+    assert done.stderr.startswith(line)
+
+
 def test_an_interrupt_is_one_line():
     done = run("def main():\n    raise KeyboardInterrupt\ncli.run(main)")
     assert (done.returncode, done.stderr) == (130, b"\ninterrupted; run the same command again\n")
