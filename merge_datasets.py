@@ -168,7 +168,7 @@ def merge_and_push(parser: argparse.ArgumentParser, arguments: Sequence[str]) ->
     components = list(selected([open_data_set(reference) for reference in references], given))
     if not components:
         do = "build some: python data/<name>/preprocess.py; or name data sets with --components"
-        found = "only ones that are left out" if references else "none"
+        found = "only data sets that are left out" if references else "none"
         raise BadInput(catalog.BUILD, "recorded data sets that are built", found, do)
     for line in doubts(components):
         print(f"warning: {line}", file=sys.stderr)

@@ -57,7 +57,7 @@ def fetch(web: HttpClient, file: RemoteFile, target: Path, advance: Callable[[in
         advance(-_size(part))
         part.unlink()
         if attempt == DAMAGED:
-            do = "run the same command again; if it stays so, report it to the archive"
+            do = "run the same command again; if that does not help, report it to the archive"
             raise BadInput(file.path, file.checksum, f"{found}, {DAMAGED} times", do)
     with part.open("rb") as handle:
         os.fsync(handle.fileno())

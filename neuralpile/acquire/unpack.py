@@ -62,7 +62,7 @@ def unpack(archive: Path, wanted: Callable[[str], bool]) -> list[Path]:
         raise error.at(archive, "do not use this archive; report it to its authors") from None
     except Exception as error:
         if _is_damage(error):
-            do = "run the same command again; if it stays so, report it to the archive"
+            do = "run the same command again; if that does not help, report it to the archive"
             raise BadInput(archive, "a whole archive", _words(error), do) from None
         raise
     return [folder / path for path in sorted(unpacked)]

@@ -459,9 +459,8 @@ def open_folder(folder: Path) -> LocalRows:
 def _state(folder: Path) -> _State:
     state = _decoded(folder / STATE, _State)
     if state.indices:
-        raise BadInput(
-            folder / STATE, "rows in the order of their files", "a file of indices", "flatten_indices() first"
-        )
+        do = "call its flatten_indices(), and save it again"
+        raise BadInput(folder / STATE, "rows in the order of their files", "a file of indices", do)
     return state
 
 

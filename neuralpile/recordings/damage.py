@@ -8,7 +8,7 @@ from neuralpile.errors import BadInput
 HEAD = 1024  # bytes that are looked at: MATLAB 7.3 puts the HDF5 signature behind 512 bytes of its own
 HDF5 = b"\x89HDF\r\n\x1a\n"
 LFS = b"version https://git-lfs"
-DOWNLOAD = "delete it, and download or copy it again; if it stays so, report it to its authors"
+DOWNLOAD = "delete it, and download or copy it again; if that does not help, report it to its authors"
 
 
 def head(path: Path) -> bytes:
