@@ -127,7 +127,7 @@ def measures(reference: str, p_n: int, p_t: int, size: int) -> None:
     rates = np.concatenate([_by_group(half, p_n) for half in halves])
     ways = {"cosine": by_cosine, "sum of differences": by_difference, "Poisson deviance": by_deviance}
     for name in ["spikes, then time", *ways]:
-        added = removed = error = shift = moved = n = 0.0
+        gained = lost = error = shift = moved = n = 0.0
         net_of_groups, first = np.zeros(len(rates)), 0
         for ids, other in held:
             if len(other.places):
@@ -141,8 +141,8 @@ def measures(reference: str, p_n: int, p_t: int, size: int) -> None:
                 new, old = (x.reshape(-1, p_n, p_t).astype(float) for x in (motifs[chosen], patches))
                 times = other.table.frequencies
                 net = (new - old).sum(axis=2)
-                added += np.maximum(net, 0).sum(axis=1) @ times
-                removed += np.maximum(-net, 0).sum(axis=1) @ times
+                gained += np.maximum(net, 0).sum(axis=1) @ times
+                lost += np.maximum(-net, 0).sum(axis=1) @ times
                 error += np.abs(new - old).sum(axis=(1, 2)) @ times
                 n += times.sum()
                 both = new.any(axis=2) & old.any(axis=2)
@@ -152,7 +152,7 @@ def measures(reference: str, p_n: int, p_t: int, size: int) -> None:
                 np.add.at(net_of_groups, first + other.places // ids.shape[1], net.sum(axis=1)[other.which])
             first += len(ids)
         rate_error = np.abs(net_of_groups).sum() / rates.sum()
-        figures = f"{added / n:.3f} | {removed / n:.3f} | {error / n / p_n / p_t:.3f} | {rate_error:.3%}"
+        figures = f"{gained / n:.3f} | {lost / n:.3f} | {error / n / p_n / p_t:.3f} | {rate_error:.3%}"
         print(f"| {name} | {n:,.0f} | {figures} | {shift / max(1, moved):.2f} |", flush=True)
 
 
@@ -171,7 +171,7 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=int, default=256, help="motifs, with --measures")
     given = parser.parse_args()
     if given.measures:
-        print("| measure | patches | added | removed | count error | change of rates | shift, bins |")
+        print("| measure | patches | gained | lost | count error | change of rates | shift, bins |")
         print("|---|--:|--:|--:|--:|--:|--:|")
         measures(given.measures, given.p_n, given.p_t, given.vocabulary)
         return

@@ -56,11 +56,8 @@ def encode(tokenizer: Tokenizer, counts: np.ndarray) -> torch.Tensor:
 
 def train(model: Model, tokenizer: Tokenizer, batches: Stream, steps: int, path: Path) -> None:
     """Train from the last checkpoint on. A step depends on its number, and on the model after the last one."""
-    optimizer, losses, p_n, p_t = (
-        torch.optim.AdamW(model.parameters()),
-        [],
-        *tokenizer.vocabulary.motifs.patches.shape[1:],
-    )
+    optimizer, losses = torch.optim.AdamW(model.parameters()), []
+    p_n, p_t = tokenizer.vocabulary.p_n, tokenizer.vocabulary.p_t
     if path.exists():
         saved = torch.load(path, weights_only=True)
         model.load_state_dict(saved["model"])
@@ -101,9 +98,8 @@ def evaluate(model: Model, tokenizer: Tokenizer, windows: Windows, frequencies: 
         scores.append(metrics.poisson_nll(window.counts, rates[:n_units, :n_bins].numpy()))
     model_bits, frequency_bits = nats / np.log(2) / tokens
     print("on the test split")
-    print(
-        f"  {model_bits:7.4f}  bits per token (a unit in a bin), of the ids; {frequency_bits:.4f} by frequencies alone"
-    )
+    alone = f"{frequency_bits:.4f} by frequencies alone"
+    print(f"  {model_bits:7.4f}  bits per token (a unit in a bin) for the ids; {alone}")
     bits = metrics.concatenate(scores).bits_per_spike
     print(f"  {bits:7.4f}  bits per spike of the expected counts; 0 is each unit's mean rate in these very windows")
 

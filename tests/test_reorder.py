@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import datasets
 import numpy as np
@@ -236,12 +235,6 @@ def test_a_merge_into_the_folder_of_a_reordered_corpus_is_made(build):
     assert content(build / "other") == plain
 
 
-def test_tables_of_units_from_before_there_was_an_order_are_read(corpus, build):
-    units = parquet.read_table(build / "two" / "units.parquet")
-    parquet.write_table(units.drop_columns(["order"]), build / "two" / "units.parquet")
-    assert open_data_set(str(build / "two")).units().equals(units)
-
-
 def test_a_reordered_data_set_is_published_with_its_orders(corpus, build, tmp_path):
     command = [sys.executable, SCRIPT, "--repo_name", "two", "--hf_repo_name", "me/sorted"]
     with LoopbackHub(tmp_path / "hf", user="me") as hub:
@@ -386,6 +379,20 @@ def test_rasters_by_similarity_are_in_the_orders_of_sessions_where_these_are_mad
     assert any(a.order.tolist() != b.order.tolist() for a, b in zip(before, after, strict=True))
 
 
+def test_rasters_by_similarity_of_sessions_without_an_order_go_by_what_they_show(reorder, build, monkeypatch):
+    monkeypatch.setattr(catalog, "BUILD", build)
+    reorder("--orders_only", "--where", "session_id = 'a'")
+    drawn = []
+    monkeypatch.setattr(rasters, "draw_rows", lambda shown, *_: drawn.extend(shown))
+    monkeypatch.setattr(figure_files, "save", lambda *_: None)
+    rasters.draw(open_data_set("two"), 9, 0, build, view.View(seconds=float("inf"), sort="similarity"))
+    assert {(part.row.session_id, "of the session" in part.label) for part in drawn} == {
+        ("a", True),
+        ("b", False),
+        ("c", False),
+    }
+
+
 def test_rasters_of_a_reordered_build_know_areas_and_seconds_though_its_folder_has_another_name(build):
     write_tables(write_build(build / "m1-a", 3, 5))
     assert run(build, SCRIPT, "--repo_name", "m1-a", "--by", "rate").returncode == 0
@@ -444,17 +451,20 @@ def test_another_file_is_no_file_of_orders(tmp_path):
 
 # --- kills ---
 
-SLOWLY = """
-import sys, time
+# Killed before it writes its `sys.argv[3]`-th row.
+KILLED = """
+import itertools, os, signal, sys
 from pathlib import Path
 from neuralpile.corpus import arrow
 from neuralpile.open import open_data_set
 from neuralpile.training import Windows, reordered
 to_record_batch = arrow.to_record_batch
-def slowly(row):
-    time.sleep(float(sys.argv[3]))
+rows = itertools.count(1)
+def killed(row):
+    if next(rows) == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
     return to_record_batch(row)
-arrow.to_record_batch, reordered.SHARD = slowly, 2_000
+arrow.to_record_batch, reordered.SHARD = killed, 2_000
 reordered.run(open_data_set(sys.argv[1]), reordered.Job("similarity"), Path(sys.argv[2]))
 """
 
@@ -462,18 +472,16 @@ reordered.run(open_data_set(sys.argv[1]), reordered.Job("similarity"), Path(sys.
 @pytest.mark.slow
 def test_a_command_killed_and_run_again_yields_the_same_bytes(corpus, build, tmp_path):
     """In the midst of a file: those that were complete are kept."""
-    command = [sys.executable, "-c", SLOWLY, str(build / "two")]
+    command = [sys.executable, "-c", KILLED, str(build / "two")]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run([*command, str(tmp_path / "undisturbed"), "0"], cwd=ROOT, check=True, env=environment)
-    running = subprocess.Popen([*command, str(tmp_path / "out"), "0.3"], cwd=ROOT, env=environment)
-    partial = tmp_path / "out.partial"
-    while len(list(partial.glob("train/*.arrow"))) < 2:
-        time.sleep(0.02)
-        assert running.poll() is None
-    running.send_signal(signal.SIGKILL)
-    running.wait()
+    done = subprocess.run([*command, str(tmp_path / "out"), "6"], cwd=ROOT, env=environment)
+    assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / "out").exists()
-    kept = {path: path.stat().st_mtime_ns for path in [partial / "orders.parquet", *partial.glob("train/*.arrow")]}
+    partial = tmp_path / "out.partial"
+    complete = list(partial.glob("train/*.arrow"))
+    assert len(complete) >= 2
+    kept = {path: path.stat().st_mtime_ns for path in [partial / "orders.parquet", *complete]}
     subprocess.run([*command, str(tmp_path / "out"), "0"], cwd=ROOT, check=True, env=environment)
     assert content(tmp_path / "out") == content(tmp_path / "undisturbed")
     for path, written in kept.items():

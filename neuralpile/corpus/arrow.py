@@ -116,7 +116,7 @@ def write_shards(
     """
     files: list[Path] = []
 
-    def told(rows: Iterable[Row]) -> Iterator[Row]:
+    def counted(rows: Iterable[Row]) -> Iterator[Row]:
         for row in rows:
             yield row
             advance(row.counts.size)
@@ -126,7 +126,7 @@ def write_shards(
         if files[-1].exists():
             advance(sum(tokens[part.start : part.stop]))
         else:
-            write_rows(files[-1], told(read(part)), schema)
+            write_rows(files[-1], counted(read(part)), schema)
     finish(folder, files, schema, digest, split)
 
 

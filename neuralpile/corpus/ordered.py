@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import parquet
 
 from neuralpile import catalog
 from neuralpile.corpus import tables
 from neuralpile.corpus.arrow import METADATA
 from neuralpile.corpus.chosen import ChosenRows
-from neuralpile.corpus.rows import AllNames, Names, Row, RowSource
+from neuralpile.corpus.rows import AllNames, Names, Row, RowSource, values_of
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_file
 
@@ -143,7 +142,10 @@ def unordered(source: RowSource) -> RowSource:
 
 
 def made(source: RowSource, by: str) -> Orders | None:
-    """The orders that reorder_units.py made of all rows of a data set in its default folder; None if there are none."""
+    """The orders that reorder_units.py made of a data set in its default folder; None if there are none.
+
+    They are of the rows that the data set has now. With `--where`, some of its sessions have none.
+    """
     path = default_folder(source.name, by) / FILE
     orders = read(path) if path.is_file() else None
     return orders if orders and orders.stated.get("whole") == whole(source).fingerprint else None
@@ -238,6 +240,10 @@ class OrderedRows:
         """Source data set, subject and session of a row, as the orders name them."""
         return names.source_dataset or self._own_name, names.subject_id, names.session_id
 
+    def has_order(self, names: Names | Row) -> bool:
+        """Whether the session of a row has an order: with `--where`, reorder_units.py orders some sessions only."""
+        return self.key(names) in self.orders.sessions
+
     def order(self, names: Names | Row, n_units: int) -> Order:
         """The unit at each place, (units,), of a row of the source. Raises BadInput as `Orders.of`."""
         return self.orders.of(*self.key(names), n_units)
@@ -293,11 +299,12 @@ def reordered(units: pa.Table, orders: Orders) -> pa.Table:
     Raises:
         BadInput: a session has no order, or its lines are not those of unit 0, 1, and so on.
     """
+    import pyarrow.compute as pc  # takes 30 ms, for which opening a data set need not wait
+
     if not len(units):
         return units
     number = units["unit"].to_numpy()
-    joined = pc.binary_join_element_wise(*(units[name] for name in tables.KEYS), tables.SEPARATOR)
-    session = joined.combine_chunks().dictionary_encode().indices.to_numpy()
+    session = values_of(tables.joined(units, tables.KEYS).dictionary_encode().indices)
     starts = np.flatnonzero((number == 0) | np.append(True, session[1:] != session[:-1]))
     taken = np.arange(len(units))
     for start, stop in zip(starts, [*starts[1:], len(units)], strict=True):

@@ -221,6 +221,17 @@ def names_of(table: pa.Table) -> list[Names]:
     return [Names(*row) for row in zip(*columns, strict=True)]
 
 
+def segment_number(segment_id: str) -> int:
+    """The number at the end of the id of a segment; 0 if it has none.
+
+    Example:
+        >>> segment_number("segment_10"), segment_number("part1")
+        (10, 0)
+    """
+    number = segment_id.rpartition("_")[2]
+    return int(number) if number.isdecimal() else 0
+
+
 def sessions_of(names: Iterable[Names]) -> dict[tuple[str, ...], list[int]]:
     """The numbers of the rows of each session, in order of their segments.
 
@@ -234,8 +245,7 @@ def sessions_of(names: Iterable[Names]) -> dict[tuple[str, ...], list[int]]:
     found: dict[tuple[str, ...], list[tuple[int, int]]] = {}
     for i, name in enumerate(names):
         source = () if name.source_dataset is None else (name.source_dataset,)
-        number = name.segment_id.rpartition("_")[2]
-        segment = int(number) if number.isdecimal() else 0
+        segment = segment_number(name.segment_id)
         found.setdefault((*source, name.subject_id, name.session_id), []).append((segment, i))
     return {key: [i for _, i in sorted(its)] for key, its in found.items()}
 

@@ -126,7 +126,7 @@ class _File:
 
     @property
     def outlines(self) -> _Outlines:
-        """Names and sizes of its rows, and where they are; those of other files can be before and behind (`its`).
+        """Names and sizes of its rows, and where they are; lines of other files can come before and after (`lines`).
 
         Raises:
             BadInput: it is damaged, or has more or fewer rows than stated.
@@ -134,8 +134,8 @@ class _File:
         return self.kept.outlines if self.kept and self.kept.outlines else self._own
 
     @property
-    def its(self) -> slice:
-        """Which of the outlines are of its rows."""
+    def lines(self) -> slice:
+        """Which lines of `outlines` are of its rows."""
         first = self.first if self.kept and self.kept.outlines else 0
         return slice(first, first + self.rows)
 
@@ -152,7 +152,7 @@ class _File:
 
     def check(self, i: int, row: Row) -> None:
         """Raise BadInput if a row is not the one that its outline is of."""
-        outlines, place = self.outlines, self.its.start + i
+        outlines, place = self.outlines, self.lines.start + i
         units, tokens = int(outlines.units[place]), int(outlines.tokens[place])
         found, expected = (*row.counts.shape, *row[1:5]), (units, tokens // max(units, 1), *outlines.names[place])
         if found != expected:
@@ -174,7 +174,7 @@ class _Map:
 
     def row(self, file: _File, i: int) -> Row:
         """Row `i` of the file. Raises BadInput and Mismatch."""
-        offsets = file.outlines.offset[file.its]
+        offsets = file.outlines.offset[file.lines]
         try:
             source = pa.BufferReader(self.content)
             source.seek(int(offsets[i]))
@@ -331,15 +331,15 @@ class LocalRows:
     def names(self) -> AllNames:
         """What the rows are called, in order. Their counts are not read."""
         empty = pa.Table.from_batches([], OUTLINE).select(Names._fields)  # `empty_table` imports pandas
-        return AllNames(pa.concat_tables([empty, *(file.outlines.names.table[file.its] for _, file in self._all)]))
+        return AllNames(pa.concat_tables([empty, *(file.outlines.names.table[file.lines] for _, file in self._all)]))
 
     def tokens(self) -> list[int]:
         """Tokens in each row. Of the counts, only the offsets are read."""
-        return [n for _, file in self._all for n in file.outlines.tokens[file.its].tolist()]
+        return [n for _, file in self._all for n in file.outlines.tokens[file.lines].tolist()]
 
     def shapes(self) -> npt.NDArray[np.int64]:
         """Units and bins of each row: (rows, 2). Of the counts, only the offsets are read."""
-        both = [(file.outlines.units[file.its], file.outlines.tokens[file.its]) for _, file in self._all]
+        both = [(file.outlines.units[file.lines], file.outlines.tokens[file.lines]) for _, file in self._all]
         parts = [np.stack([units, tokens // np.maximum(units, 1)], axis=1) for units, tokens in both]
         return np.concatenate(parts) if parts else np.empty((0, 2), np.int64)
 

@@ -159,12 +159,7 @@ def parse(content: bytes, schema: pa.Schema, where: str) -> pa.Table:
         BadInput: the file is damaged, or another table.
     """
     try:
-        found = parquet.ParquetFile(pa.BufferReader(content)).read()
-        for name in {"order", "unobserved"} & {*schema.names} - {
-            *found.column_names
-        }:  # as written before there was one
-            found = found.append_column(schema.field(name), pa.nulls(len(found), schema.field(name).type))
-        found = found.select(schema.names)
+        found = parquet.ParquetFile(pa.BufferReader(content)).read().select(schema.names)
         return found if found.schema.equals(schema) else found.cast(schema)  # a cast loads pyarrow.compute
     except (pa.ArrowException, OSError, KeyError) as error:
         expected = f"a table of {', '.join(schema.names)}"
@@ -249,7 +244,7 @@ def of_rows(source: RowSource) -> pa.Table:
     units and bins are null.
     """
     names = source.names()
-    of_row = values_of(_joined(names.table, KEYS).dictionary_encode().indices)
+    of_row = values_of(joined(names.table, KEYS).dictionary_encode().indices)
     n_rows = np.bincount(of_row)
     tokens = np.zeros(len(n_rows), np.int64)
     np.add.at(tokens, of_row, source.tokens())
@@ -325,13 +320,13 @@ def of_component(
     """
     import pyarrow.compute as pc
 
-    known = _joined(names.table, KEYS[1:]).dictionary_encode()
+    known = joined(names.table, KEYS[1:]).dictionary_encode()
     of_row = values_of(known.indices)
     held = np.zeros(len(known.dictionary) + 1, np.int64)  # the splits of each session, as bits; at the end, of no one
     for i in range(len(splits)):
         held[of_row[assigned == i]] |= 1 << i
     nowhere = array_of(np.full(len(own.sessions), len(known.dictionary), np.int32))
-    of_line = held[values_of(pc.coalesce(pc.index_in(_joined(own.sessions, KEYS[1:]), known.dictionary), nowhere))]
+    of_line = held[values_of(pc.coalesce(pc.index_in(joined(own.sessions, KEYS[1:]), known.dictionary), nowhere))]
     chosen = own.sessions.take(array_of(np.flatnonzero(of_line)))
     units = own.units if of_line.all() else own.units.take(lines_of(own.units, chosen))
     text = ["+".join(sorted(its for i, its in enumerate(splits) if bits >> i & 1)) for bits in range(1 << len(splits))]
@@ -344,11 +339,11 @@ def lines_of(table: pa.Table, sessions: pa.Table, keys: Sequence[str] = KEYS) ->
     """The numbers of the lines of a table of units, or of names, that are of sessions in a table of sessions."""
     import pyarrow.compute as pc
 
-    return pc.indices_nonzero(pc.is_in(_joined(table, keys), _joined(sessions, keys)))
+    return pc.indices_nonzero(pc.is_in(joined(table, keys), joined(sessions, keys)))
 
 
-def _joined(table: pa.Table, columns: Sequence[str]) -> pa.Array:
-    """Several names of each line as one."""
+def joined(table: pa.Table, columns: Sequence[str]) -> pa.Array:
+    """Several names of each line as one string, (lines,); null counts as an empty name."""
     import pyarrow.compute as pc
 
     separator = strings([SEPARATOR])[0]

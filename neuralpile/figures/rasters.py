@@ -101,7 +101,7 @@ def view(
     label, order, areas = "units", None, None
     if wanted.sort == "rate":
         label, order = "units, the most active first", by_rate(sums(counts, 1).sum(axis=1))
-    elif wanted.sort == "similarity" and in_order is not None:
+    elif wanted.sort == "similarity" and in_order is not None and in_order.has_order(row):
         label, order = "units, similar ones of the session as neighbours", in_order.order(row, len(counts))
     elif wanted.sort == "similarity":
         label, order = "units, similar ones as neighbours", by_similarity(activity([counts]))

@@ -502,7 +502,7 @@ def _squeezed(x: np.uint64) -> np.uint64:
 def index_block(keys: Words, above: Words, bits: int, others: np.uint32, index: NDArray[np.uint32], n: int) -> bool:
     """Turn keys of 4 bits a bin into indices of `bits` bits a bin, or `others` where a count needs more.
 
-    Returns whether there is one of these.
+    Returns whether any index is `others`.
     """
     seen = U(0)
     if bits == 4:
@@ -532,7 +532,7 @@ def index_block(keys: Words, above: Words, bits: int, others: np.uint32, index: 
 
 @compiled
 def has(values: NDArray[np.unsignedinteger], value: int | np.uint32) -> bool:
-    """Return whether a value is among few others. The loop vectorizes: it does not stop early."""
+    """Return whether a value is among a few values. The loop vectorizes because it does not stop early."""
     found, same = False, values.dtype.type(value)
     for v in values:
         found |= v == same
@@ -543,9 +543,9 @@ def has(values: NDArray[np.unsignedinteger], value: int | np.uint32) -> bool:
 def index_words(flat: Counts, start: int, line: Counts, others: np.uint32, index: NDArray[np.uint32], n: int) -> bool:
     """Write the index of n patches of 1 × 8, 2 bits a bin, or `others` where a count is above 3.
 
-    It does at once what `pack_block` and `index_block` do one after the other. The loops vectorize.
+    It does in one step what `pack_block` and `index_block` do in two. The loops vectorize.
 
-    Returns whether there is one of these.
+    Returns whether any index is `others`.
 
     Parameters:
         flat: counts of a row.

@@ -39,7 +39,6 @@ class Job(NamedTuple):
 
     def stated(self, data_set: RowSource) -> dict[str, Any]:
         """What decides the orders, in words and numbers."""
-        bins = {name: getattr(unit_order, name.upper()) for name in ("stretches", "longest", "windows", "smooth")}
         return {
             "version": __version__,
             "data_set": data_set.name,
@@ -49,7 +48,12 @@ class Job(NamedTuple):
             "by": self.by,
             "where": self.where,
             "measure": {"similarity": "correlation of smoothed counts", "rate": "spikes", "area": "area"}[self.by],
-            "bins": bins,
+            "bins": {
+                "stretches": unit_order.STRETCHES,
+                "longest": unit_order.LONGEST,
+                "windows": unit_order.WINDOWS,
+                "smooth": unit_order.SMOOTH,
+            },
         }
 
 

@@ -1,7 +1,7 @@
 """Which rows of a data set windows are taken from, and how many of a row's bins make one bin of a window."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,12 +11,13 @@ from neuralpile import evaluation
 from neuralpile.cli import plural
 from neuralpile.corpus import chosen, tables
 from neuralpile.corpus.manifest import info_named, info_of
-from neuralpile.corpus.rows import Names, RowSource, check_split
+from neuralpile.corpus.rows import Names, RowSource, check_split, segment_number
 from neuralpile.corpus.split import Part
 from neuralpile.errors import BadInput
 from neuralpile.spikes import binning
 from neuralpile.training.permutation import Integers
 
+Key = tuple[str, str, str]  # source data set, subject, session
 BIN_SIZE = 0.02  # seconds, of rows whose data set does not state it: that of the published corpus
 
 
@@ -62,8 +63,16 @@ def of_sessions(data_set: RowSource, names: Sequence[Names], column: str) -> lis
     sessions = data_set.sessions()
     keys = tables.keys_of(sessions)
     values = dict(zip(keys, sessions.column(column).to_pylist(), strict=True))
-    alone = keys[0][0] if keys else ""  # rows of a data set that is not merged do not name it
-    return [values.get((name.source_dataset or alone, name.subject_id, name.session_id)) for name in names]
+    return [values.get(key) for key in _keys(names, keys)]
+
+
+def _keys(names: Sequence[Names], of_table: Iterable[Key]) -> list[Key]:
+    """Source data set, subject and session of rows, as a table with the keys `of_table` names them.
+
+    Rows of a data set that is not merged do not name it; its table has no other.
+    """
+    own = next(iter(of_table), ("",))[0]
+    return [(name.source_dataset or own, name.subject_id, name.session_id) for name in names]
 
 
 class Pieces(NamedTuple):
@@ -83,35 +92,34 @@ def observed(data_set: RowSource, names: Sequence[Names], n_bins: Integers) -> P
         n_bins: of each row, (rows,).
     """
     sessions = data_set.sessions()
-    lines: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    lines: dict[Key, list[dict[str, Any]]] = {}
     columns = ("n_bins", "segments", "unobserved")
     for key, *values in zip(tables.keys_of(sessions), *(sessions[name].to_pylist() for name in columns), strict=True):
         lines.setdefault(key, []).append(dict(zip(columns, values, strict=True)))
-    alone = next(iter(lines), ("",))[0]  # rows of a data set that is not merged do not name it
+    keys = _keys(names, lines)
     found: list[tuple[int, int, int]] = []
     unknown = set()
-    for row, (name, n) in enumerate(zip(names, n_bins.tolist(), strict=True)):
-        key = (name.source_dataset or alone, name.subject_id, name.session_id)
+    for row, (key, name, n) in enumerate(zip(keys, names, n_bins.tolist(), strict=True)):
         seen = np.ones(n, bool)
-        for line in lines.get(key, ()):  # several files that share one name are not told apart: the gaps of all
-            if line["unobserved"] is None:
+        for stated in lines.get(key, ()):  # several files that share one name are not told apart: the gaps of all
+            if stated["unobserved"] is None:
                 unknown.add(key)
                 continue
-            start = _first_bin(name, n, line)
-            for gap in line["unobserved"]:
+            start = _first_bin(name, n, stated)
+            for gap in stated["unobserved"]:
                 seen[max(gap["start"] - start, 0) : max(gap["stop"] - start, 0)] = False
         found += [(row, begin, end - begin) for begin, end in binning.gaps(~seen).tolist()]
         unknown |= {key} - {*lines}
     if unknown:
-        n_sessions = len({(name.source_dataset or alone, *name[:2]) for name in names})
-        told = f"observed: {len(unknown):,} of {plural(n_sessions, 'session')} do not say what was not observed"
-        print(f"{told}; all of their bins count as observed", file=sys.stderr)
+        some = f"{len(unknown):,} of {plural(len(set(keys)), 'session')}"
+        line = f"observed: {some} do not say what was not observed; all of their bins count as observed"
+        print(line, file=sys.stderr)
     return Pieces(*np.array(found, np.int64).reshape(-1, 3).T)
 
 
 def _first_bin(name: Names, n_bins: int, line: dict[str, Any]) -> int:
     """The bin of its session at which a row begins: all segments are of one length, but the last can be shorter."""
-    number = int(name.segment_id.rpartition("_")[2]) if name.segment_id[-1:].isdecimal() else 0
+    number = segment_number(name.segment_id)
     return int(line["n_bins"] - n_bins if number == line["segments"] - 1 else number * n_bins)
 
 
@@ -126,12 +134,11 @@ def of_units(data_set: RowSource, names: Sequence[Names], column: str) -> list[d
     units = data_set.units()
     if units is None or not len(units):
         return [{} for _ in names]
-    found: dict[tuple[str, str, str], dict[int, Any]] = {}
+    found: dict[Key, dict[int, Any]] = {}
     keys = tables.keys_of(units)
     for key, unit, value in zip(keys, units["unit"].to_pylist(), units[column].to_pylist(), strict=True):
         found.setdefault(key, {})[unit] = value
-    alone = keys[0][0]  # rows of a data set that is not merged do not name it
-    return [found.get((name.source_dataset or alone, name.subject_id, name.session_id), {}) for name in names]
+    return [found.get(key, {}) for key in _keys(names, keys)]
 
 
 def bins_summed(data_set: RowSource, names: Sequence[Names], bin_size: float | None) -> Integers:

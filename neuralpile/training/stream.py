@@ -19,7 +19,7 @@ class Stream:
 
     Attributes:
         windows: what the batches are made of.
-        batch_size: windows in a batch; None where `windows` are packed, and say themselves.
+        batch_size: windows in a batch; None where `windows` are packed, because `pack` decides.
         rank, world: which of how many processes this is.
         step: the number of the next batch.
         steps: where iterating ends; None for never.

@@ -113,7 +113,7 @@ class StreamedWindows:
             yield self.collate(list(islice(windows, size)))
 
     def collate(self, windows: Sequence[Window]) -> Batch:
-        """Windows in one array, padded: what PyTorch's `DataLoader` takes as `collate_fn`."""
+        """Windows in one `Batch`, padded to `n_units` or the largest: for PyTorch's `DataLoader` as `collate_fn`."""
         across = self.layout == "units"
         shapes = [window.counts.shape if across else window.counts.shape[::-1] for window in windows]
         n, most = len(windows), self.n_units or max(n_units for n_units, _ in shapes)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from neuralpile.corpus import ordered
 from neuralpile.corpus.chosen import ChosenRows
+from neuralpile.corpus.contents import NOT_STATED
 from neuralpile.corpus.ordered import OrderedRows
 from neuralpile.corpus.rows import LocalSource, Names, RowSource
 from neuralpile.errors import BadInput
@@ -237,8 +238,8 @@ class Windows:
         self._quota = self._divided(self._quotas(weights, temperature, cap), len(tops))
         self._packed = None if pack is None else _packed(self._bucket, tops, pack, self._quota.sum(axis=0))
         self._epoch, self._rank, self._world = 0, 0, 1
-        told = len(self._groups) > 1 or self._packed is not None
-        if told and shuffle and not isinstance(self.data_set, Pool):
+        several = len(self._groups) > 1 or self._packed is not None
+        if several and shuffle and not isinstance(self.data_set, Pool):
             print(f"windows of an epoch: {self.describe()}", file=sys.stderr)
 
     def __len__(self) -> int:
@@ -642,8 +643,8 @@ def _local(data_set: str | RowSource) -> LocalSource:
 def _word(value: Any) -> str:
     """A group's name from a value of the table of sessions."""
     if isinstance(value, list):
-        return " + ".join(sorted(set(filter(None, value)))) or "unknown"
-    return value or "unknown"
+        return " + ".join(sorted(set(filter(None, value)))) or NOT_STATED
+    return value or NOT_STATED
 
 
 def _check_word(name: str, word: str, known: Sequence[str]) -> None:

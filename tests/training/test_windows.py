@@ -279,7 +279,7 @@ def test_sessions_are_chosen_by_an_expression_and_groups_by_area(corpus):
     assert {windows[i].row for i in range(len(windows))} == {3, 9}
     some = open_data_set(str(corpus.folder), where="source_dataset = 'small'")  # its only row is number 0
     assert (Windows(some, n_bins=10)[0].row, len(Windows(some, n_bins=10))) == (0, 10)
-    assert Windows(corpus, n_bins=10, temperature=1, mix_by="animal").shares() == {"unknown": 1}  # none is stated
+    assert Windows(corpus, n_bins=10, temperature=1, mix_by="animal").shares() == {"not stated": 1}  # none is stated
 
 
 def test_evaluation_data_of_benchmarks_are_left_out(tmp_path):

@@ -20,13 +20,13 @@ LENGTHS = (100, 60)  # bins of two sessions; the first in segments of 40, 40 and
 SEGMENTS = [(0, 0, 40), (0, 40, 80), (0, 80, 100), (1, 0, 60)]  # session, and its bins
 
 
-def write(folder, gaps, bin_size=0.02):
+def write(folder, gaps, bin_size=0.02, segment="segment_{}"):
     """Two sessions, of which the first is three rows, and their tables; `gaps` of each session, or None."""
     matrices = [numbered(UNITS, n_bins, of) for of, n_bins in enumerate(LENGTHS)]
     numbers = Counter()
     made = []
     for session, start, stop in SEGMENTS:
-        made.append(Row(matrices[session][:, start:stop], "A", f"{session}", f"segment_{numbers[session]}"))
+        made.append(Row(matrices[session][:, start:stop], "A", f"{session}", segment.format(numbers[session])))
         numbers[session] += 1
     arrow.write_rows(folder / "a.arrow", made, rows.SCHEMA)
     sessions = [
@@ -105,6 +105,11 @@ def test_sessions_that_do_not_say_are_counted_in_one_line(tmp_path, capsys):
     assert capsys.readouterr().err == expected
     Windows(write(tmp_path / "y", ([(3, 9)], [])), n_bins=5, observed=True)
     assert capsys.readouterr().err == ""
+
+
+def test_segments_whose_ids_have_no_number_count_as_the_first(tmp_path):
+    windows = Windows(write(tmp_path / "x", ([], [(3, 60)]), segment="part{}"), n_bins=3, observed=True)
+    assert {windows[i].start for i in range(len(windows)) if windows[i].row == 3} == {0}
 
 
 def test_bins_are_summed_within_what_was_observed(tmp_path):
