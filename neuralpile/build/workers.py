@@ -29,6 +29,7 @@ from neuralpile.recordings import damage
 # Seconds of processor time without any reading or writing after which a worker counts as stuck. The longest such
 # stretch of a real session takes under a minute.
 STUCK_AFTER = 180.0
+UNCOUNTED = 20  # times as long for a whole session, where the system (macOS) does not count reading and writing
 LOOK_EVERY = 1.0  # seconds between looks at the workers
 PRELOADED = ["neuralpile.build.preloaded"]
 
@@ -105,16 +106,16 @@ class _Worker:
         return result
 
     def is_stuck(self) -> bool:
-        """Whether the worker has computed for `STUCK_AFTER` seconds without reading or writing."""
+        """Whether the worker has computed for too long, as `STUCK_AFTER` and `UNCOUNTED` say."""
         io, cpu = self._counters()
         if io != self._io:
             self._io, self._cpu_at_io = io, cpu
-        return cpu - self._cpu_at_io > STUCK_AFTER
+        return cpu - self._cpu_at_io > _longest()
 
     def stuck(self) -> BadInput:
         """End a worker that is stuck; the error to report."""
         self.end()
-        found = f"{STUCK_AFTER:.0f} s of computing without reading anything"
+        found = f"{_longest():.0f} s of computing without {'reading anything' if _counts_io() else 'an end'}"
         return BadInput(self.task.source, "a file that can be read", found, f"it may be damaged: {damage.DOWNLOAD}")
 
     def end(self) -> None:
@@ -128,9 +129,20 @@ class _Worker:
         """Bytes and calls of reading and writing so far, and seconds of processor time."""
         try:
             times = self._usage.cpu_times()
-            return sum(self._usage.io_counters()), times.user + times.system
-        except (psutil.Error, AttributeError):  # it has ended; macOS does not count
+            io = sum(self._usage.io_counters()) if _counts_io() else 0
+            return io, times.user + times.system
+        except psutil.Error:  # it has ended
             return 0, 0.0
+
+
+def _counts_io() -> bool:
+    """Whether the system counts what a process reads and writes."""
+    return hasattr(psutil.Process, "io_counters")
+
+
+def _longest() -> float:
+    """Seconds of processor time after which a worker counts as stuck."""
+    return STUCK_AFTER if _counts_io() else STUCK_AFTER * UNCOUNTED
 
 
 def _died(task: Task, code: int | None) -> BadInput:

@@ -134,6 +134,7 @@ class Repository:
                 addition.upload_info = infos[addition.path_in_repo]
             parents.append(head)
             try:
+                self._upload(additions)
                 made = self._api.create_commit(
                     self.target.name,
                     [*additions, *(CommitOperationDelete(path) for path in old)],
@@ -154,6 +155,21 @@ class Repository:
             return made.pr_url or self._page()
 
         return self._call(attempt)
+
+    def _upload(self, additions: list[CommitOperationAdd]) -> None:
+        """Upload large files ahead of their commit. Raises BadInput: the commit would lack one of the files."""
+        self._api.preupload_lfs_files(
+            self.target.name,
+            additions,
+            repo_type="dataset",
+            revision=self.target.revision,
+            create_pr=self.target.create_pr,
+            free_memory=False,
+        )
+        # huggingface_hub leaves out, without an error, what the repository's .gitignore matches
+        if ignored := [addition.path_in_repo for addition in additions if addition._should_ignore]:
+            expected, do = "a repository that takes all files", "change .gitignore there, and push again"
+            raise BadInput(self.target.name, expected, f"a .gitignore that matches {ignored[0]}", do)
 
     def _committed_before(self, parents: list[str], complete: Callable[[str], bool]) -> str | None:
         """The page of a complete state that is not at the head: in an open pull request of ours, or overtaken since."""
