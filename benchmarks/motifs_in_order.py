@@ -46,12 +46,6 @@ def sessions(folder: Path, counts: Sequence[NDArray[np.uint8]]) -> RowSource:
     return open_data_set(str(folder))
 
 
-def bits(frequencies: NDArray[np.int64]) -> float:
-    """Shannon's entropy of a patch."""
-    shares = frequencies / frequencies.sum()
-    return float(-(shares * np.log2(shares)).sum())
-
-
 def count(name: str, data_set: RowSource) -> Counted:
     """Count the motifs of a data set in each order, and print a line for each."""
     found: Counted = {}
@@ -64,7 +58,7 @@ def count(name: str, data_set: RowSource) -> Counted:
             its = extract.count((row.counts for row in source), p_n, p_t).frequencies
             total = int(its.sum())
             covered = [f"{its[:n].sum() / total:.2%}" for n in SIZES]
-            cells = [f"{len(its):,}", f"{bits(its) / (p_n * p_t):.4f}", *covered]
+            cells = [f"{len(its):,}", f"{unit_order.entropy(its) / (p_n * p_t):.4f}", *covered]
             print(f"| {name} | {p_n} × {p_t} | {total:,} | {title} | {' | '.join(cells)} |", flush=True)
             found[name, (p_n, p_t), title] = its
     return found

@@ -25,7 +25,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 from scipy.spatial.distance import squareform
 
 from neuralpile import cli, simulation
-from neuralpile.motifs import extract
+from neuralpile.motifs import extract, summary
 from neuralpile.recordings import nwb
 from neuralpile.spikes.session import Options
 from neuralpile.training import unit_order
@@ -111,10 +111,14 @@ def speed() -> None:
         print(f"| {n_units:,} | {' | '.join(cells)} | {seconds[0] / seconds[1]:.0f} |", flush=True)
 
 
-def entropy(counts: NDArray[np.uint8]) -> float:
+def entropy(frequencies: NDArray[np.int64]) -> float:
+    """Entropy of a patch, in bits, from how often each motif occurs: (motifs,)."""
+    return summary.entropy(np.stack(np.unique(frequencies, return_counts=True), axis=1))
+
+
+def bits(counts: NDArray[np.uint8]) -> float:
     """Entropy of 15 × 1 motifs, bits a token."""
-    found = extract.count([np.ascontiguousarray(counts)], 15, 1).frequencies
-    return float(-(found / found.sum() * np.log2(found / found.sum())).sum() / 15)
+    return entropy(extract.count([np.ascontiguousarray(counts)], 15, 1).frequencies) / 15
 
 
 def correlated(smooth: float) -> Callable[[NDArray[np.uint8]], Values]:
@@ -171,7 +175,7 @@ def choices(sessions: dict[str, list[NDArray[np.uint8]]]) -> None:
                 if measure and way:
                     alive = np.flatnonzero(~silent)
                     order = np.append(alive[way(measure(first[alive]))], np.flatnonzero(silent))
-                found.append((neighbours(similarity(second), order) / (len(order) - 1), entropy(second[order])))
+                found.append((neighbours(similarity(second), order) / (len(order) - 1), bits(second[order])))
             cells += [f"{value:.4f}" for value in np.mean(found, axis=0)]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
