@@ -4,7 +4,8 @@
 `streamed_windows` reads rows in place, one after another, with `pool`; `selection` chooses the rows of both; `metrics`
 scores predictions as the Neural Latents Benchmark does. These need NumPy and Arrow only. `tokens` is a tokenizer:
 `vocabulary` keeps the motifs that have ids, and `lookup` finds the id of every patch of a row, of its own motif or,
-with `nearest`, of the most similar one.
+with `nearest`, of the most similar one. `tokenized` does all that tokenize_dataset.py does, and `loss` reports what is
+lost; `reordered` does all that reorder_units.py does, with the orders that `unit_order` computes.
 
 Imports the hall, corpus, hub, open and motifs. Imported by examples/, the scripts and the programs of users.
 """
