@@ -130,7 +130,8 @@ def check(times: np.ndarray, ends: np.ndarray, bin_size: float) -> list[str]:
         Notes, one sentence each; none for an ordinary recording.
 
     Raises:
-        Mismatch: all times are whole numbers, the last is after 7 days, all are within a bin, or the rates are not those of neurons.
+        Mismatch: all times are whole numbers, the last is after 7 days, all are within a bin, or the rates are not
+            those of neurons.
 
     Example:
         >>> check(np.array([0.1, 0.7, 1.2, 0.3]), np.array([3, 4]), 0.02)
