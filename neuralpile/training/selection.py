@@ -102,7 +102,7 @@ def observed(data_set: RowSource, names: Sequence[Names], n_bins: Integers) -> P
     for row, (key, name, n) in enumerate(zip(keys, names, n_bins.tolist(), strict=True)):
         seen = np.ones(n, bool)
         for stated in lines.get(key, ()):  # several files that share one name are not told apart: the gaps of all
-            if stated["unobserved"] is None:
+            if None in stated.values():  # without bins and segments, nothing says which of its bins the row has
                 unknown.add(key)
                 continue
             start = _first_bin(name, n, stated)

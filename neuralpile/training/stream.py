@@ -1,13 +1,13 @@
 """A stream of batches of windows without end, whose state is one integer: the number of the next step."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from neuralpile.errors import BadInput
 from neuralpile.training.permutation import Integers
-from neuralpile.training.windows import Batch, Windows
+from neuralpile.training.windows import Batch, Windows, whole
 
 
 class Stream:
@@ -42,13 +42,11 @@ class Stream:
         if (batch_size is None) == (windows.pack is None):
             found = "neither" if batch_size is None else "both"
             raise BadInput("batch_size", "the windows of a batch, or windows with pack=", found, "give one of them")
-        for name, value, least in (("batch_size", batch_size, 1), ("step", step, 0), ("world", world, 1)):
-            if value is not None and value < least:
-                raise BadInput(name, f"a number of at least {least}", str(value), "give another")
-        if not 0 <= rank < world:
+        self.batch_size = None if batch_size is None else whole("batch_size", batch_size, 1)
+        self.step, self.steps = whole("step", step), None if steps is None else whole("steps", steps)
+        self.windows, self.rank, self.world = windows, whole("rank", rank, None), whole("world", world, 1)
+        if not 0 <= self.rank < self.world:
             raise BadInput("rank", f"a number from 0 to below {world}", str(rank), "give the process's rank")
-        self.windows, self.batch_size, self.rank, self.world = windows, batch_size, rank, world
-        self.step, self.steps = step, steps
 
     def __len__(self) -> int:
         """Steps to `steps`, from 0. Raises TypeError if there is no end."""
@@ -68,6 +66,7 @@ class Stream:
 
     def __getitem__(self, step: int) -> Batch:
         """The batch of a step. Raises IndexError."""
+        step = whole("step", step, None)
         if step < 0 or (self.steps is not None and step >= self.steps):
             raise IndexError(step)
         if self.batch_size is None:
@@ -85,5 +84,7 @@ class Stream:
         return {"step": self.step}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on at a checkpoint's step."""
-        self.step = int(state["step"])
+        """Go on at a checkpoint's step. Raises BadInput if it has none."""
+        if not isinstance(state, Mapping) or "step" not in state:
+            raise BadInput("state", "a checkpoint of a stream, with its step", repr(state)[:80], "give another")
+        self.step = whole("step", state["step"])

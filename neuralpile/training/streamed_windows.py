@@ -2,7 +2,7 @@
 
 import copy
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Self, cast
 
@@ -15,7 +15,7 @@ from neuralpile.open import open_data_set
 from neuralpile.training import selection
 from neuralpile.training.permutation import Integers, key_of, permute
 from neuralpile.training.pool import Pool
-from neuralpile.training.windows import N_UNITS, Batch, Layout, Units, Window, Windows
+from neuralpile.training.windows import N_UNITS, Batch, Layout, Units, Window, Windows, whole
 
 POOL = 16  # rows: at most 160 MB
 
@@ -67,8 +67,8 @@ class StreamedWindows:
         dtype: npt.DTypeLike | None = None,
         bin_size: float | None = None,
     ) -> None:
-        if pool < 1:
-            raise BadInput("pool", "a number of at least 1", str(pool), "give another")
+        pool, n_bins, seed = whole("pool", pool, 1), whole("n_bins", n_bins, 1), whole("seed", seed, None, None)
+        n_units = None if n_units is None else whole("n_units", n_units, 1)
         self.data_set = open_data_set(data_set) if isinstance(data_set, str) else data_set
         self.n_bins, self.n_units, self.layout = n_bins, n_units, layout
         self._seed, self._shuffle, self._pool = seed, shuffle, pool
@@ -97,20 +97,37 @@ class StreamedWindows:
         self.epoch, self._row, self._taken = 0, 0, 0
 
     def __iter__(self) -> Iterator[Window]:
-        worker, workers = _worker()
-        part = self if workers == 1 else self.shard(worker, workers)
+        part = self._part()
         for window in part._rest_of_epoch():
             self.epoch, self._row, self._taken = part.epoch, part._row, part._taken
             yield window
         self.epoch, self._row, self._taken = part.epoch, part._row, part._taken
 
     def batches(self, size: int) -> Iterator[Batch]:
-        """Batches of so many windows, epoch after epoch, without end."""
-        if size < 1:
-            raise BadInput("size", "a number of at least 1", str(size), "give another")
-        windows = (window for _ in iter(int, 1) for window in self)
+        """Batches of so many windows, epoch after epoch, without end.
+
+        Raises:
+            BadInput: the rows of this part have no window, in any epoch.
+        """
+        size, windows = whole("size", size, 1), self._endless()
         while True:
             yield self.collate(list(islice(windows, size)))
+
+    def _endless(self) -> Iterator[Window]:
+        """The windows of this epoch and all that follow."""
+        empty: set[int] = set()  # rows of whole epochs without a window
+        while True:
+            order = self._part()._order().tolist() if self._row == self._taken == 0 else []
+            some = False
+            for window in self:
+                some = True
+                yield window
+            if some or not order:
+                continue
+            empty.update(order)
+            same = not self._shuffle or self._together[0] == self._together[-1]  # rows in every epoch
+            if same or len(empty) == len(self._numbers):
+                raise BadInput(self.data_set.name, "rows with units and bins", "none", "choose other rows")
 
     def collate(self, windows: Sequence[Window]) -> Batch:
         """Windows in one `Batch`, padded to `n_units` or the largest: for PyTorch's `DataLoader` as `collate_fn`."""
@@ -137,12 +154,18 @@ class StreamedWindows:
         Raises:
             BadInput: the rank is not one of 0 to `world` - 1, or there are fewer rows than processes.
         """
+        rank, world = whole("rank", rank, None), whole("world", world, None)
         if not 0 <= rank < world or self._world * world > len(self._numbers):
             found = f"rank {rank} of {world}, and {len(self._numbers):,} rows"
             raise BadInput("shard", "a rank from 0 to below the number of processes", found, "use fewer processes")
         other = copy.copy(self)
         other._rank, other._world = self._rank * world + rank, self._world * world
         return other
+
+    def _part(self) -> Self:
+        """The part of the rows that this worker of PyTorch's `DataLoader` reads; all outside of one."""
+        worker, workers = _worker()
+        return self if workers == 1 else self.shard(worker, workers)
 
     @property
     def _identity(self) -> str:
@@ -157,12 +180,16 @@ class StreamedWindows:
         """Go on at a checkpoint: the windows that follow are those that would have followed there.
 
         Raises:
-            BadInput: the checkpoint is of other rows, other options, or another process's part.
+            BadInput: the checkpoint is of other rows, other options, or another process's part, or is none.
         """
+        if not isinstance(state, Mapping) or not {"epoch", "row", "window", "of"} <= state.keys():
+            raise BadInput("state", "a checkpoint of these windows", repr(state)[:80], "give another")
         if state["of"] != self._identity:
             found = "one of another data set, commit, process or options"
             raise BadInput("state", "a checkpoint of these windows", found, "open them as they were")
-        self.epoch, self._row, self._taken = (int(state[name]) for name in ("epoch", "row", "window"))
+        last = len(self._order()) - 1
+        row, taken = whole("row", state["row"], 0, last), whole("window", state["window"])
+        self.epoch, self._row, self._taken = whole("epoch", state["epoch"]), row, taken
 
     def _rest_of_epoch(self) -> Iterator[Window]:
         begins, some = self._row, self._taken > 0
@@ -195,8 +222,11 @@ class StreamedWindows:
     def _of_pool(self, rows: dict[int, Row]) -> Iterator[Window]:
         """The windows of these rows in this epoch, from the next one on."""
         held = {i: row for i, row in rows.items() if row.counts.size and row.counts.shape[1] >= self._summed[i]}
-        if held:
-            yield from self._windows(held).epoch(self.epoch).iterate(self._taken)
+        windows = self._windows(held).epoch(self.epoch) if held else None
+        if self._taken > (n := 0 if windows is None else len(windows)):
+            raise BadInput("window", f"a checkpoint's window of at most {n:,}", f"{self._taken:,}", "give another")
+        if windows is not None:
+            yield from windows.iterate(self._taken)
 
     def _windows(self, rows: dict[int, Row]) -> Windows:
         pool = Pool(self.data_set, self._names, self._sessions, rows)

@@ -6,6 +6,7 @@ Nothing is drawn one after another, so any process can compute any window, and a
 """
 
 import copy
+import operator
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
@@ -35,6 +36,7 @@ SIMILAR = 0.8  # packed windows have at least this share of the units of the lar
 VIEWED = 512  # files whose rows are kept as views at most: each is a file handle, of which systems give 1,024
 _key_of = lru_cache(1 << 12)(key_of)  # of an epoch: to make a key takes as long as to find ten windows
 TOGETHER = 1_024  # windows whose places are computed together
+MOST = 1 << 31  # of what is counted: products of two stay within 64 bits
 EPOCHS_KEPT = 4  # whose slots are in memory: 16 bytes a row each
 
 
@@ -215,8 +217,13 @@ class Windows:
         elif isinstance(data_set, OrderedRows):
             self._in_order = OrderedRows(self._source, data_set.orders)
         self.data_set: RowSource = self._in_order or self._source
-        self.n_bins, self.n_units, self.pack, self.seed = n_bins, n_units if pack is None else None, pack, seed
-        self.shuffle, self.jitter, self.layout, self.locality = shuffle, jitter, layout, locality
+        n_units, self.pack, self.locality = (
+            None if value is None else whole(name, value, 1)
+            for name, value in (("n_units", n_units), ("pack", pack), ("locality", locality))
+        )
+        self.n_bins, self.n_units = whole("n_bins", n_bins, 1), n_units if pack is None else None
+        self.seed = whole("seed", seed, None, None)
+        self.shuffle, self.jitter, self.layout = shuffle, jitter, layout
         self.units: Units = units or ("random" if jitter else "all")
         self._check_options(n_units)
         _check_mixture(weights, temperature, cap, mix_by)
@@ -248,6 +255,7 @@ class Windows:
 
     def __getitem__(self, i: int) -> Window:
         """Window `i` of the epoch. Raises IndexError."""
+        i = whole("window", i, None, None)
         if not -len(self) <= i < len(self):
             raise IndexError(i)
         return self._window(self._spans(self._places(self._positions(np.array([i % len(self)]))))[0])
@@ -267,14 +275,14 @@ class Windows:
 
     def batch(self, numbers: Sequence[int] | Integers) -> Batch:
         """Windows of the epoch in one array, by their numbers. Numbers from `len` on are those of the next epochs."""
-        numbers = np.asarray(numbers, np.int64)
+        numbers = _whole_numbers(numbers)
         if numbers.size and numbers.min() < 0:
             raise IndexError(int(numbers.min()))
         return self._batch(self._places(self._positions(numbers)))
 
     def at(self, positions: Sequence[int] | Integers) -> Batch:
         """Windows by their places in the stream of all epochs, whatever this process's part of it: see `Stream`."""
-        return self._batch(self._places(np.asarray(positions, np.int64)))
+        return self._batch(self._places(_whole_numbers(positions)))
 
     @property
     def n_packed(self) -> int:
@@ -294,6 +302,7 @@ class Windows:
         """
         if self._packed is None:
             raise _not_packed()
+        number = whole("batch", number, None)
         if number < 0:
             raise IndexError(number)
         epoch, batch = divmod(number, self.n_packed)
@@ -323,7 +332,7 @@ class Windows:
     def epoch(self, k: int) -> Self:
         """The windows of another epoch: other places, another order, the same rows and shares."""
         other = copy.copy(self)
-        other._epoch = k
+        other._epoch = whole("epoch", k, None)
         return other
 
     def shard(self, rank: int, world: int) -> Self:
@@ -332,6 +341,7 @@ class Windows:
         Raises:
             BadInput: the rank is not one of 0 to `world` - 1.
         """
+        rank, world = whole("rank", rank, None), whole("world", world, None)
         if not 0 <= rank < min(world, len(self)):
             found = f"rank {rank} of {world}, and {len(self):,} windows"
             raise BadInput("shard", "a rank from 0 to below the number of processes", found, "use fewer processes")
@@ -364,10 +374,6 @@ class Windows:
         return Window(counts.astype(self.dtype, copy=False), units, span.start, span.number, names, source)
 
     def _check_options(self, n_units: int | None) -> None:
-        counted = {"n_bins": self.n_bins, "n_units": n_units, "pack": self.pack, "locality": self.locality}
-        for name, value in counted.items():
-            if value is not None and value < 1:
-                raise BadInput(name, "a number of at least 1", str(value), "give another")
         _check_word("units", self.units, get_args(Units))
         _check_word("layout", self.layout, get_args(Layout))
         if self.pack is not None and n_units not in (None, N_UNITS):
@@ -422,13 +428,14 @@ class Windows:
         if weights:
             wanted = _weighted(wanted, self._groups, weights)
         elif temperature is not None:
-            wanted = held ** float(temperature) / (held ** float(temperature)).sum()
+            wanted = (held / held.max()) ** float(temperature)  # of the largest: no power is too large for a float
+            wanted /= wanted.sum()
         quota: Integers = _rounded(wanted * held.sum(), int(held.sum()))
         if cap is not None:
             units = self._rows.n_units if self.n_units is None else np.minimum(self._rows.n_units, self.n_units)
             tokens = units * np.minimum(self._rows.n_bins, self.n_bins) * self._rows.summed * self._slots
             of_window = np.bincount(self._group, tokens, len(self._groups)) / np.maximum(held, 1)
-            quota = np.minimum(quota, np.maximum(cap // np.maximum(of_window, 1), 1).astype(np.int64))
+            quota = np.minimum(quota, np.maximum(float(cap) // np.maximum(of_window, 1), 1)).astype(np.int64)
         return quota
 
     def _divided(self, quota: Integers, n_buckets: int) -> Integers:
@@ -652,8 +659,44 @@ def _check_word(name: str, word: str, known: Sequence[str]) -> None:
         raise BadInput(name, f"one of {', '.join(known)}", str(word), "give one of these")
 
 
+def whole(name: str, value: object, least: int | None = 0, most: int | None = MOST) -> int:
+    """A whole number, of Python or numpy, as Python has it.
+
+    Parameters:
+        name: what it is called in the error.
+        value: what a user gave.
+        least, most: its range; None for no bound.
+
+    Raises:
+        BadInput: it is none, or outside of the range.
+    """
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = None
+    if number is None or (least is not None and number < least):
+        of = "" if least is None else f" of at least {least}"
+        kind, found = ("a whole number", repr(value)) if number is None else ("a number", str(number))
+        raise BadInput(name, kind + of, found, "give another")
+    if most is not None and number > most:
+        raise BadInput(name, f"a whole number of at most {most}", f"{number:,}"[:80], "give another")
+    return number
+
+
+def _whole_numbers(values: Sequence[int] | Integers) -> Integers:
+    """Whole numbers as an array. Raises BadInput."""
+    try:
+        found = np.asarray(values)
+    except ValueError:  # lists of several lengths
+        found = np.empty(1, object)
+    if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
+        raise BadInput("numbers", "whole numbers, one after another", repr(values)[:80], "give others")
+    return found.astype(np.int64)
+
+
 def _check_number(name: str, value: object, least: int, found: str) -> None:
-    if not isinstance(value, int | float | np.number) or not least <= value < float("inf"):
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or not least <= value <= sys.float_info.max:  # type: ignore[operator]
         raise BadInput(name, f"numbers of at least {least}", found, "give another")
 
 
@@ -666,6 +709,8 @@ def _check_mixture(
         _check_number("temperature", temperature, 0, str(temperature))
     if cap is not None:
         _check_number("cap", cap, 1, str(cap))
+    if weights is not None and not isinstance(weights, Mapping):
+        raise BadInput("weights", "a share for each group's name", repr(weights), "give weights={'name': 0.5}")
     if weights and temperature is not None:
         raise BadInput("temperature", "weights or a temperature", "both", "give one of them")
 
@@ -680,11 +725,12 @@ def _weighted(held: npt.NDArray[np.float64], groups: Sequence[str], weights: Map
     given = np.array([weights.get(group, 0.0) for group in groups])
     left = held * ~named
     if left.sum() == 0:
-        if given.sum() == 0:
+        if given.max() == 0:
             raise BadInput("weights", "a share above 0", "none", "give one")
+        given = np.ldexp(given, -np.frexp(given.max())[1])  # exact, and no sum is too large for a float
         return given / given.sum()
-    if given.sum() > 1:
-        raise BadInput("weights", "shares of at most 1 in all", f"{given.sum():g}", "give smaller ones")
+    if (total := sum(given.tolist())) > 1:
+        raise BadInput("weights", "shares of at most 1 in all", f"{total:g}", "give smaller ones")
     return given + left / left.sum() * (1 - given.sum())
 
 
