@@ -23,7 +23,7 @@ from neuralpile.cli import plural
 from neuralpile.corpus import rows
 from neuralpile.corpus.rows import Row
 from neuralpile.errors import BadInput, Mismatch, printable
-from neuralpile.recordings import names
+from neuralpile.recordings import names, phy
 from neuralpile.recordings.hdf5 import Recording
 from neuralpile.spikes import binning
 from neuralpile.spikes.session import Options, Session
@@ -61,7 +61,7 @@ class Task:
     def made_from(self) -> dict[str, Any]:
         """What the rows depend on. Raises OSError if the recording cannot be read."""
         if isinstance(self.source, Path):
-            return fingerprint(self.source) | self.recipe
+            return fingerprint(phy.changing(self.source)) | self.recipe
         return {"bytes": self.source.file.size, "digest": self.source.file.checksum} | self.recipe
 
     def done(self) -> SessionFacts | None:

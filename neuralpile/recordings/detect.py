@@ -71,14 +71,13 @@ def find_nwb(data_dir: Path) -> Layout:
 
 
 def find_phy(data_dir: Path) -> Layout:
-    """Folders of Kilosort or phy. Raises BadInput if there are none, or if phy saved only some of them."""
+    """Folders of Kilosort or phy. Raises BadInput if there are none."""
     saved, all_of_them = (
         {path.parent for path in _files(data_dir, [name])} for name in (phy.SESSION_FILE, phy.UNSAVED)
     )
     include = (phy.SESSION_FILE,) if saved or not all_of_them else (phy.UNSAVED,)
-    if saved and (unsaved := sorted(all_of_them - saved)):
-        do = f"open these folders in phy and save, or copy {phy.UNSAVED} to {phy.SESSION_FILE}"
-        raise BadInput(data_dir, f"{phy.SESSION_FILE} in every folder", f"none in {unsaved[0]}", do)
+    if saved and all_of_them - saved:  # the reader decides for each folder
+        include = (phy.TIMES,)
     sample = _first(data_dir, include, lambda path: phy.read_spike_trains(path.parent))
     has_labels = bool(phy.label_files(sample.parent))
     return Layout(include, "phy", "phy.count_units", sample, "phy.QUALITY" if has_labels else "")
