@@ -119,8 +119,12 @@ def test_what_the_files_state_is_in_the_folder(script, tmp_path):
     options = ["--from", "nwb", "--data_dir", tmp_path / "raw", "--data_root", tmp_path / "sets"]
     done = script("new_dataset.py", "my-lab", *options)
     assert done.returncode == 0, done.stdout + done.stderr
-    recording = tomllib.loads((tmp_path / "sets" / "my-lab" / "dataset.toml").read_text())["recording"]
-    assert recording == {"species": ['Rattus "norvegicus"'], "area": "CA1, V1"}
+    text = (tmp_path / "sets" / "my-lab" / "dataset.toml").read_text()
+    recording = tomllib.loads(text)["recording"]
+    assert recording == {"species": ['Rattus "norvegicus"']}  # one file's areas do not stand for all recordings
+    filled = tomllib.loads(re.sub(r"^# (area|signal|licence) =", r"\1 =", text, flags=re.M))
+    assert set(filled["recording"]) == {"species", "area", "signal"}
+    assert filled["licence"] == {"licence": "CC-BY-4.0"}
     shown = script(tmp_path / "sets" / "my-lab" / "preprocess.py", "--help").stdout
     assert "Build the spike counts of my-lab." in " ".join(shown.split())
     assert "--as_published" not in shown

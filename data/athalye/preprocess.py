@@ -20,11 +20,12 @@ def read(recording: Recording, options: Options) -> Session:
     """Sum the counts of the file, which states their rate, to bins of `bin_size`."""
     rate = nwb.read_rate(recording, SERIES)
     factor = options.bin_size * rate
-    as_is = 1 <= factor < 2 and options.bin_size == PUBLISHED_BIN
-    if not as_is and not np.isclose(factor, max(1, round(factor))):
-        found = f"{options.bin_size} s"
-        raise BadInput(recording, f"a --bin_size that is a multiple of 1/{rate:g} s", found, "take 0.05, for example")
-    session = nwb.count_raster(recording, options, [f"{SERIES}/data"], own_bin=options.bin_size / max(1, round(factor)))
+    summed = max(1, round(factor))
+    as_is = 1 <= factor < 1.5 and options.bin_size == PUBLISHED_BIN
+    if not as_is and not np.isclose(factor, summed):
+        found, do = f"{options.bin_size} s", f"take --bin_size {summed / rate:g}"
+        raise BadInput(recording, f"a --bin_size that is a multiple of 1/{rate:g} s", found, do)
+    session = nwb.count_raster(recording, options, [f"{SERIES}/data"], own_bin=options.bin_size / summed)
     if as_is and not np.isclose(factor, 1):
         session.notes.append(f"bins of 1/{rate:g} s, not of {options.bin_size} s")
         session.bin_size = 1 / rate

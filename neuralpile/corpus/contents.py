@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from neuralpile.corpus.tables import KEYS, UNITS
+from neuralpile.corpus.tables import KEYS, UNITS, database
 
 NOT_STATED = "not stated"
 SESSION = ", ".join(KEYS)
@@ -74,9 +74,7 @@ def contents(sessions: pa.Table, units: pa.Table | None) -> Contents:
         sessions: of the schema `tables.SESSIONS`.
         units: of the schema `tables.UNITS`; None where it was built without.
     """
-    import duckdb
-
-    with duckdb.connect() as connection:
+    with database() as connection:
         connection.register("sessions", sessions)
         connection.register("units", UNITS.empty_table() if units is None else units)
         return Contents(**{name: connection.sql(query).to_arrow_table() for name, query in QUERIES.items()})

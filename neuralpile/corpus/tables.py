@@ -5,10 +5,11 @@ What a recording does not say is null. `source_dataset`, `subject_id` and `sessi
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,9 @@ from neuralpile.corpus.rows import TOGETHER, AllNames, RowSource, array_of, stri
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_file
 from neuralpile.spikes.session import UNIT_COLUMNS
+
+if TYPE_CHECKING:
+    import duckdb
 
 SESSIONS_FILE, UNITS_FILE = "sessions.parquet", "units.parquet"
 LEVEL = 9  # of zstd: two thirds of the bytes of level 1; higher levels add nothing
@@ -187,7 +191,7 @@ def where(sessions: pa.Table, expression: str) -> npt.NDArray[np.bool_]:
     chosen = np.zeros(len(sessions), bool)
     numbered = sessions.append_column("row", pa.array(range(len(sessions)), pa.int64()))
     # No file and no address can be read from within the expression.
-    with duckdb.connect() as connection:
+    with database() as connection:
         for option in ("enable_external_access", "python_enable_replacements"):
             connection.execute(f"SET {option} = false")
         connection.execute("SET lock_configuration = true")
@@ -195,6 +199,8 @@ def where(sessions: pa.Table, expression: str) -> npt.NDArray[np.bool_]:
         by_area = connection.sql("SELECT s.*, area FROM sessions s LEFT JOIN unnest(s.areas) AS a(area) ON true")
         try:
             rows = by_area.filter(duckdb.SQLExpression(expression)).select("row").fetchnumpy()["row"]
+        except duckdb.OutOfMemoryException:
+            raise
         except duckdb.Error as error:
             columns = ", ".join(["area", *sessions.column_names])
             found = f"{expression!r} ({str(error).splitlines()[0]})"
@@ -202,6 +208,19 @@ def where(sessions: pa.Table, expression: str) -> npt.NDArray[np.bool_]:
             raise BadInput("--where", f"an expression over the columns {columns}", found, do) from None
     chosen[rows] = True
     return chosen
+
+
+@contextmanager
+def database() -> Iterator["duckdb.DuckDBPyConnection"]:
+    """An empty database in memory, for small tables. Raises MemoryError where there is too little of it."""
+    import duckdb
+
+    try:
+        # one thread: where memory is short, DuckDB's threads end the process
+        with duckdb.connect(config={"threads": 1}) as connection:
+            yield connection
+    except duckdb.OutOfMemoryException as error:
+        raise MemoryError(str(error).splitlines()[0]) from None
 
 
 def keys_of(sessions: pa.Table) -> list[tuple[str, str, str]]:

@@ -130,7 +130,8 @@ def check(times: np.ndarray, ends: np.ndarray, bin_size: float) -> list[str]:
         Notes, one sentence each; none for an ordinary recording.
 
     Raises:
-        Mismatch: all times are whole numbers, the last is after 7 days, or the rates are not those of neurons.
+        Mismatch: all times are whole numbers, the last is after 7 days, all are within a bin, or the rates are not
+            those of neurons.
 
     Example:
         >>> check(np.array([0.1, 0.7, 1.2, 0.3]), np.array([3, 4]), 0.02)
@@ -149,6 +150,8 @@ def check(times: np.ndarray, ends: np.ndarray, bin_size: float) -> list[str]:
         raise Mismatch("spike times in seconds", found)
     if seen.last > LONGEST:
         raise Mismatch(f"spike times in seconds, at most {LONGEST:,.0f} s (7 days)", f"a spike at {shown(seen.last)}")
+    if seen.finite >= JUDGED and (extent := seen.last - seen.first) < bin_size:
+        raise Mismatch("spike times in seconds", f"{seen.finite:,} spikes within {extent:.2g} s, less than a bin")
     notes = []
     rates = _rates(seen)
     if rates.size:

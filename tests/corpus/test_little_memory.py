@@ -12,7 +12,7 @@ from helpers.small_corpora import write_rows_of
 
 COMMANDS = {
     "merge": ["merge_datasets.py", "--components", "a", "b", "--out_dir", "{out}"],
-    "inspect": ["inspect_dataset.py", "a"],
+    "inspect": ["inspect_dataset.py", "a", "--table", "animals"],
     "summary": ["visualize_dataset.py", "--repo_name", "a", "--summary"],
     "motifs": ["extract_motifs.py", "--repo_name", "a", "--p_n", "1", "--p_t", "2", "--out_dir", "{out}"],
     "tokens": ["tokenize_dataset.py", "--repo_name", "a", "--p_n", "1", "--p_t", "2", "--out_dir", "{out}"],

@@ -40,9 +40,12 @@ def test_a_rate_that_is_none_is_refused_in_one_line(script, raw, rate, how):
     assert f"expected a rate of {PLACE} from 0.1 to 100000 Hz, found " in lines[0]
 
 
-@pytest.mark.parametrize(("rate", "built"), [(60.0, True), (50.0, True), (200.0, True), (70.0, True), (20.0, False)])
+@pytest.mark.parametrize(
+    ("rate", "built"),
+    [(60.0, True), (50.0, True), (200.0, True), (70.0, True), (75.0, False), (99.0, False), (20.0, False)],
+)
 def test_bins_longer_than_those_asked_for_are_refused(script, raw, rate, built):
     write_series(raw / "sub-monk-j" / "a.nwb", PLACE, np.ones((400, 3), np.uint8), rate)
     done = script("data/athalye/preprocess.py", "--data_dir", raw)
     assert (done.returncode == 0) == built, done.stderr
-    assert built or "expected a --bin_size that is a multiple of 1/20 s" in done.stderr
+    assert built or f"expected a --bin_size that is a multiple of 1/{rate:g} s" in done.stderr

@@ -40,6 +40,14 @@ def test_samples_of_a_short_recording_are_refused_before_bins_are_allocated(tmp_
         nwb.count_units(path, Options())
 
 
+@pytest.mark.parametrize("scale", [0.0, 1e-5, 0.019])
+def test_many_spikes_within_a_bin_are_refused(scale):
+    """Seconds that were divided by a sampling rate, or times that were never filled in."""
+    times = np.linspace(0, 1, 120) * scale + 3.1
+    with pytest.raises(Mismatch, match=r"120 spikes within .* s, less than a bin"):
+        clock.check(times, np.array([60, 120]), 0.02)
+
+
 def test_units_in_minutes_are_noted():
     """8 Hz are 480 Hz in minutes: some multi-unit channels are that fast, but not half of them."""
     (note,) = check([train / 60 for train in population(seconds=600)])
