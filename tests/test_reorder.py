@@ -349,9 +349,15 @@ def test_orders_of_other_rows_are_refused(reorder, build, tmp_path, monkeypatch)
         open_data_set("two", order=str(build / "two-by-rate"))
     chosen = open_data_set("two", where="source_dataset = 'y'", order=str(build / "two-by-rate"))
     assert {name.source_dataset for name in chosen.names()} == {"y"}
+    reorder("--by", "similarity")
     write_corpus(build / "two", 8)  # other rows: orders in the default folder are of what was there
-    with pytest.raises(BadInput, match="expected orders of these rows"):
+    with pytest.raises(BadInput, match=r"orders of these rows, found orders of other rows; run: .* --orders_only"):
         open_data_set("two", order="rate")
+    # a whole result is replaced by a whole result only, so that is advised
+    with pytest.raises(BadInput, match=r"found orders of other rows; run: .* --by similarity --repo_name"):
+        open_data_set("two", order="similarity")
+    reorder("--by", "similarity")
+    open_data_set("two", order="similarity")
     with pytest.raises(BadInput, match=r"orders\.parquet: expected orders of units"):
         open_data_set("two", order=str(tmp_path))
 

@@ -90,7 +90,7 @@ def run(
     read = CANDIDATES if selection.rank_by == "lift" else selection.top + 1  # one more, as one may be blank
     first, spectrum = parquet.write(parts, table, counted, read)
     groups = independent.read_groups(data_set, p_n, p_t)
-    made = summary.summarize(counted, spectrum, independent.entropy(groups, p_t))
+    made = summary.summarize(counted, spectrum, independent.entropy(groups, p_t), groups.rows)
     outputs = [stem.with_name(f"{stem.name}{end}") for end in (".jpeg", "_ranks.jpeg", "_summary.json")]
     shown, notes = select(first, groups, n_patches, selection)
     chosen = "most frequent" if selection.rank_by == "frequency" else "most above independent units (× lift)"
