@@ -299,6 +299,11 @@ def test_motifs_of_rows_in_an_order_are_those_of_the_reordered_data_set(reorder,
     there, here, of_folder, unordered = (
         parquet.read_table(next((tmp_path / name).glob("*.parquet"))) for name in ("there", "here", "folder", "none")
     )
+    for folder in ("here", "folder"):  # files of several orders can be in one folder, and say which they are of
+        (path,) = (tmp_path / folder).glob("*.parquet")
+        assert path.name.startswith(f"two-by-{by}_(")
+        assert parquet.read_schema(path).metadata[b"order"].decode() == by
+        assert json.loads(path.with_name(f"{path.stem}_summary.json").read_text())["order"] == by
     assert here.equals(there)
     assert of_folder.equals(there)
     assert not unordered.equals(there)

@@ -26,7 +26,7 @@ class Summary:
     """The motifs of a data set in numbers. Entropies are in bits; by token they are divided by p_n × p_t.
 
     Attributes:
-        data_set, p_n, p_t, tokens, patches: as in `parquet.Counted`.
+        data_set, p_n, p_t, tokens, patches, order: as in `parquet.Counted`.
         unique: number of motifs.
         singletons: motifs that occur once.
         sample_coverage: estimated probability that the next patch is one of the motifs: 1 − singletons / patches
@@ -42,6 +42,7 @@ class Summary:
     p_t: int
     tokens: int
     patches: int
+    order: str | None
     unique: int
     singletons: int
     sample_coverage: float
@@ -52,6 +53,11 @@ class Summary:
     entropy_corrected_per_token: float
     entropy_independent_per_patch: float
     entropy_independent_per_token: float
+
+    @property
+    def title(self) -> str:
+        """The data set and the order of its units."""
+        return f"{self.data_set}, units by {self.order}" if self.order else self.data_set
 
 
 def summarize(counted: Counted, spectrum: NDArray[np.int64], independent: float) -> Summary:
@@ -137,7 +143,7 @@ def write(summary: Summary, path: Path) -> None:
 
 def lines(summary: Summary) -> list[str]:
     """Return the summary as the lines that extract_motifs.py prints."""
-    text = [f"{summary.data_set}, patches of {plural(summary.p_n, 'unit')} × {plural(summary.p_t, 'bin')}"]
+    text = [f"{summary.title}, patches of {plural(summary.p_n, 'unit')} × {plural(summary.p_t, 'bin')}"]
     for name in ("tokens", "patches", "unique", "singletons"):
         text.append(f"{name:28}{getattr(summary, name):>20,}")
     text += [
