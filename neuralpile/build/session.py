@@ -179,6 +179,8 @@ def session_facts(
     notes = [printable(note) for note in session.notes]
     if not session_rows:
         notes.append("no spike (at or after 0 s, in the units that are kept): no row")
+    elif not n_spikes.any():
+        notes.append("no spike in any of its bins")
     counts_digest = hashlib.sha256(f"{counts.shape}".encode())
     counts_digest.update(np.ascontiguousarray(counts).data)
     return SessionFacts(
