@@ -216,7 +216,10 @@ def _restricted(info: DataSetInfo | None) -> str | None:
         return "its licence is not known"
     if info.restricted:
         return info.caveat or "its terms restrict redistribution"
-    return f"its licence is {info.licence or 'not stated'}" if info.licence.strip().lower() in UNSTATED else None
+    if info.licence.strip().lower() not in UNSTATED:
+        return None
+    toml = catalog.from_root(info.folder / "dataset.toml")
+    return f"its licence is {info.licence or 'not stated'}; if it is known, state it as `licence` in {toml}"
 
 
 def doubts(components: Sequence[RowSource]) -> Iterator[str]:

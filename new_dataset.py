@@ -137,8 +137,13 @@ def _toml(given: argparse.Namespace, data_dir: Path, layout: Layout, species: st
     ]
     if given.subject:
         lines.append(f"subject = {quoted(given.subject)}")
-    if layout.areas:
-        lines.append(f"area = {quoted(', '.join(layout.areas))}  # as the first file states it")
+    lines += [
+        '# area = ""  # fill in if all recordings are of one area: it stands for those that state none',
+        '# signal = "sorted units"  # fill in: docs/dataset-toml.md lists the choices',
+        "",
+        "[licence]",
+        '# licence = "CC-BY-4.0"  # fill in: without it, merge_datasets.py --exclude_restricted leaves the rows out',
+    ]
     return "\n".join(lines) + "\n"
 
 

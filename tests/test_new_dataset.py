@@ -14,9 +14,8 @@ from helpers.recordings import write_units
 from helpers.recordings_of_labs import write_nex, write_phy
 from pyarrow import parquet
 
-from neuralpile.errors import BadInput
 from neuralpile.open import open_data_set
-from neuralpile.recordings import detect
+from neuralpile.recordings import phy
 
 RNG = np.random.default_rng(0)
 TRAINS = [np.sort(RNG.uniform(0, 30, 200)).round(4) for _ in range(4)]
@@ -119,8 +118,12 @@ def test_what_the_files_state_is_in_the_folder(script, tmp_path):
     options = ["--from", "nwb", "--data_dir", tmp_path / "raw", "--data_root", tmp_path / "sets"]
     done = script("new_dataset.py", "my-lab", *options)
     assert done.returncode == 0, done.stdout + done.stderr
-    recording = tomllib.loads((tmp_path / "sets" / "my-lab" / "dataset.toml").read_text())["recording"]
-    assert recording == {"species": ['Rattus "norvegicus"'], "area": "CA1, V1"}
+    text = (tmp_path / "sets" / "my-lab" / "dataset.toml").read_text()
+    recording = tomllib.loads(text)["recording"]
+    assert recording == {"species": ['Rattus "norvegicus"']}  # one file's areas do not stand for all recordings
+    filled = tomllib.loads(re.sub(r"^# (area|signal|licence) =", r"\1 =", text, flags=re.M))
+    assert set(filled["recording"]) == {"species", "area", "signal"}
+    assert filled["licence"] == {"licence": "CC-BY-4.0"}
     shown = script(tmp_path / "sets" / "my-lab" / "preprocess.py", "--help").stdout
     assert "Build the spike counts of my-lab." in " ".join(shown.split())
     assert "--as_published" not in shown
@@ -143,12 +146,22 @@ def test_a_folder_that_phy_never_saved_is_read_by_its_templates(script, tmp_path
     assert "--min_quality good" in (tmp_path / "sets" / "my-lab" / "README.md").read_text()
 
 
-def test_folders_of_which_phy_saved_only_some_are_refused_in_one_line(tmp_path):
-    for day in ("1", "2"):
-        write_samples(tmp_path / "raw" / day)
-    (tmp_path / "raw" / "2" / "spike_clusters.npy").rename(tmp_path / "raw" / "2" / "spike_templates.npy")
-    with pytest.raises(BadInput, match=r"raw/2; open these folders in phy and save, or copy spike_templates\.npy"):
-        detect.find_phy(tmp_path / "raw")
+def test_where_phy_saved_only_some_folders_the_others_are_read_by_their_templates(script, tmp_path):
+    for day in ("day1", "day2"):
+        write_samples(tmp_path / "raw" / "rat1" / day)
+    unsaved = tmp_path / "raw" / "rat1" / "day2"
+    (unsaved / "spike_clusters.npy").rename(unsaved / "spike_templates.npy")
+    np.save(unsaved.parent / "day1" / "spike_templates.npy", np.zeros(800, int))  # phy's clusters win
+    options = ["--from", "phy", "--data_dir", tmp_path / "raw", "--data_root", tmp_path / "sets"]
+    assert script("new_dataset.py", "my-lab", *options).returncode == 0
+    assert script(tmp_path / "sets" / "my-lab" / "preprocess.py").returncode == 0
+    rows = list(open_data_set(str(tmp_path / "build" / "my-lab")))
+    assert [row.session_id for row in rows] == ["day1", "day2"]
+    assert all((row.counts == EXPECTED).all() for row in rows)
+    assert phy.changing(unsaved / "spike_times.npy") == unsaved / "spike_templates.npy"
+    np.save(unsaved / "spike_clusters.npy", np.repeat(1, 800))  # phy saves, and the session is built again
+    assert script(tmp_path / "sets" / "my-lab" / "preprocess.py").returncode == 0
+    assert [len(row.counts) for row in open_data_set(str(tmp_path / "build" / "my-lab"))] == [4, 1]
 
 
 def test_flags_of_the_summary_are_printed(script, tmp_path):
@@ -190,6 +203,7 @@ def test_a_session_that_cannot_be_built_leaves_the_folder_and_says_so(script, tm
     assert done.returncode == 1
     assert "only whole numbers" in done.stdout + done.stderr
     assert "could not be built" in done.stderr
+    assert "--seconds_per ms of new_dataset.py" in done.stdout + done.stderr
     assert (tmp_path / "a" / "preprocess.py").is_file()
 
 

@@ -299,6 +299,11 @@ def test_motifs_of_rows_in_an_order_are_those_of_the_reordered_data_set(reorder,
     there, here, of_folder, unordered = (
         parquet.read_table(next((tmp_path / name).glob("*.parquet"))) for name in ("there", "here", "folder", "none")
     )
+    for folder in ("here", "folder"):  # files of several orders can be in one folder, and say which they are of
+        (path,) = (tmp_path / folder).glob("*.parquet")
+        assert path.name.startswith(f"two-by-{by}_(")
+        assert parquet.read_schema(path).metadata[b"order"].decode() == by
+        assert json.loads(path.with_name(f"{path.stem}_summary.json").read_text())["order"] == by
     assert here.equals(there)
     assert of_folder.equals(there)
     assert not unordered.equals(there)
@@ -344,9 +349,15 @@ def test_orders_of_other_rows_are_refused(reorder, build, tmp_path, monkeypatch)
         open_data_set("two", order=str(build / "two-by-rate"))
     chosen = open_data_set("two", where="source_dataset = 'y'", order=str(build / "two-by-rate"))
     assert {name.source_dataset for name in chosen.names()} == {"y"}
+    reorder("--by", "similarity")
     write_corpus(build / "two", 8)  # other rows: orders in the default folder are of what was there
-    with pytest.raises(BadInput, match="expected orders of these rows"):
+    with pytest.raises(BadInput, match=r"orders of these rows, found orders of other rows; run: .* --orders_only"):
         open_data_set("two", order="rate")
+    # a whole result is replaced by a whole result only, so that is advised
+    with pytest.raises(BadInput, match=r"found orders of other rows; run: .* --by similarity --repo_name"):
+        open_data_set("two", order="similarity")
+    reorder("--by", "similarity")
+    open_data_set("two", order="similarity")
     with pytest.raises(BadInput, match=r"orders\.parquet: expected orders of units"):
         open_data_set("two", order=str(tmp_path))
 

@@ -23,7 +23,7 @@ from neuralpile.cli import plural
 from neuralpile.corpus import rows
 from neuralpile.corpus.rows import Row
 from neuralpile.errors import BadInput, Mismatch, printable
-from neuralpile.recordings import names
+from neuralpile.recordings import names, phy
 from neuralpile.recordings.hdf5 import Recording
 from neuralpile.spikes import binning
 from neuralpile.spikes.session import Options, Session
@@ -61,7 +61,7 @@ class Task:
     def made_from(self) -> dict[str, Any]:
         """What the rows depend on. Raises OSError if the recording cannot be read."""
         if isinstance(self.source, Path):
-            return fingerprint(self.source) | self.recipe
+            return fingerprint(phy.changing(self.source)) | self.recipe
         return {"bytes": self.source.file.size, "digest": self.source.file.checksum} | self.recipe
 
     def done(self) -> SessionFacts | None:
@@ -179,6 +179,8 @@ def session_facts(
     notes = [printable(note) for note in session.notes]
     if not session_rows:
         notes.append("no spike (at or after 0 s, in the units that are kept): no row")
+    elif not n_spikes.any():
+        notes.append("no spike in any of its bins")
     counts_digest = hashlib.sha256(f"{counts.shape}".encode())
     counts_digest.update(np.ascontiguousarray(counts).data)
     return SessionFacts(

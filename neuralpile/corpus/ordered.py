@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from neuralpile import catalog
-from neuralpile.corpus import tables
+from neuralpile.corpus import arrow, tables
 from neuralpile.corpus.arrow import METADATA
 from neuralpile.corpus.chosen import ChosenRows
 from neuralpile.corpus.rows import AllNames, Names, Row, RowSource, values_of
@@ -165,8 +165,12 @@ def rows(source: RowSource, order: str | Path) -> "OrderedRows":
     if order in MEASURES:
         orders = made(source, str(order))
         if orders is None:
-            do = f"run: python reorder_units.py --by {order} --orders_only --repo_name {source.folder or source.name}"
-            raise BadInput(default_folder(source.name, str(order)), "orders of these rows", "none", do)
+            folder = default_folder(source.name, str(order))
+            # a result with rows is replaced by a result with rows only
+            only = "" if arrow.is_finished(folder) else " --orders_only"
+            do = f"run: python reorder_units.py --by {order}{only} --repo_name {source.folder or source.name}"
+            found_there = "orders of other rows" if (folder / FILE).is_file() else "none"
+            raise BadInput(folder, "orders of these rows", found_there, do)
     else:
         path = Path(order) / FILE if Path(order).is_dir() else Path(order)
         orders = read(path)

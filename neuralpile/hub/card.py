@@ -248,8 +248,9 @@ def write_motifs(
     link, caveats = _terms_link(repository, licences, described), _caveats(described)
     head = metadata(repository.rpartition("/")[2], licences, {"train": split}, schema, link=link, caveats=caveats)
     rows = [f"- {name}: {int(str(facts[name])):,}" for name in ("tokens", "patches")]
+    order = f", units by {_text(str(facts['order']))}" if facts.get("order") else ""
     parts = [
-        f"# Motifs of {_text(str(facts['data_set']))}",
+        f"# Motifs of {_text(str(facts['data_set']))}{order}",
         f"All unique patches of {facts['p_n']} units × {facts['p_t']} bins, and how often each occurs, the most "
         "frequent first.",
         "\n".join([*rows, f"- unique: {split.whole.rows:,}"]),

@@ -42,7 +42,7 @@ def draw(motifs: Motifs, summary: Summary, chosen: str = "most frequent", notes:
     lines = -(-shown // columns)
     fig_width = max(columns * width + 0.4, 5.2)  # the heading needs that
     figure = Figure((fig_width, lines * height + 1.35), dpi=150)
-    name = f"{summary.data_set}: {p_n} × {p_t} motifs"
+    name = f"{summary.title}: {p_n} × {p_t} motifs"
     figure.suptitle(name, y=1 - 0.12 / figure.get_figheight(), fontsize=12, va="top", parse_math=False)
     facts = f"{plural(summary.patches, 'patch', 'patches')}, {summary.unique:,} unique; "
     facts += f"the {shown} {chosen}: bins →, units ↓"
@@ -93,7 +93,7 @@ def draw_ranks(spectrum: NDArray[np.int64], summary: Summary) -> Figure:
     figure = Figure((6, 4.2), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     axes.loglog(ranks, np.repeat(spectrum[:, 0], 2) / summary.patches, color=COLOURS[0], lw=1.5, marker=".", ms=3)
-    axes.set_title(f"{summary.data_set}: {summary.p_n} × {summary.p_t} motifs", fontsize=11, parse_math=False)
+    axes.set_title(f"{summary.title}: {summary.p_n} × {summary.p_t} motifs", fontsize=11, parse_math=False)
     axes.set_xlabel(f"rank of the motif, of {summary.unique:,}")
     axes.set_ylabel(f"share of {summary.patches:,} patches")
     axes.grid(alpha=0.3)
@@ -116,10 +116,11 @@ def _columns(n: int, aspect: float) -> int:
     return min(range(1, n + 1), key=misfit)
 
 
-def file_stem(name: str, p_n: int, p_t: int) -> str:
+def file_stem(name: str, p_n: int, p_t: int, order: str | None = None) -> str:
     """Return the name of the files of a data set's motifs, without suffix.
 
-    The corpus is "primate", as in the published files.
+    The corpus is "primate", as in the published files. Motifs of units in another order have files of their own.
     """
     data_set = "primate" if name.rpartition("/")[2] == catalog.PILE else figure_files.name(name)
-    return f"{data_set}_({p_n}x{p_t})_motifs"
+    by = f"-by-{figure_files.name(order)}" if order else ""
+    return f"{data_set}{by}_({p_n}x{p_t})_motifs"

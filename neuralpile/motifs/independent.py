@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from neuralpile.cli import plural
 from neuralpile.corpus.rows import RowSource
 
-ROWS = 60  # whose rates are read at most, drawn at random: the counts of larger data sets are not read twice
+ROWS = 60  # whose rates are read at most, drawn by size: the counts of larger data sets are not read twice
 SAMPLES = 20_000  # patches that are drawn from the model to estimate its entropy
 VALUES = 2_000_000  # in an array at most
 LOG_FACTORIALS = np.array([math.lgamma(n + 1) for n in range(256)])
@@ -25,27 +26,69 @@ class Groups(NamedTuple):
     Attributes:
         rates: mean spikes per bin of each unit, (groups, p_n), float64; 0 where the last group of a row is padded.
         weights: share of the patches that come from each group, (groups,), float64.
+        rows: how many rows of how many they are from, in words.
     """
 
     rates: NDArray[np.float64]
     weights: NDArray[np.float64]
+    rows: str = ""
 
 
 def read_groups(data_set: RowSource, p_n: int, p_t: int, seed: int = 0) -> Groups:
-    """Read the rates of all groups of p_n units, from at most `ROWS` rows drawn at random."""
-    n = min(ROWS, len(data_set))
-    chosen = np.sort(np.random.default_rng(seed).choice(len(data_set), n, replace=False))
+    """Read the rates of all groups of p_n units, from at most `ROWS` rows.
+
+    Of more rows, those are drawn by `drawn`, and the patches of each count 1 / probability times: sums over the rows
+    that are drawn estimate those over all rows without bias (Horvitz & Thompson 1952, J Am Stat Assoc 47:663).
+    """
+    probability = np.ones(len(data_set))
+    if len(data_set) > ROWS:
+        probability = inclusion(np.array(data_set.tokens(), float), ROWS)
+    chosen = drawn(probability, np.random.default_rng(seed))
     rates, patches = [np.empty((0, p_n))], [np.empty(0)]
-    for row in data_set.read(chosen.tolist()):
+    for i, row in zip(chosen.tolist(), data_set.read(chosen.tolist()), strict=True):
         if not row.counts.size:
             continue
         n_units, n_bins = row.counts.shape
         padded = np.zeros(-(-n_units // p_n) * p_n)
         padded[:n_units] = [unit.sum(dtype=np.int64) / n_bins for unit in row.counts]
         rates.append(padded.reshape(-1, p_n))
-        patches.append(np.full(len(rates[-1]), -(-n_bins // p_t), float))
+        patches.append(np.full(len(rates[-1]), -(-n_bins // p_t) / probability[i]))
     weights = np.concatenate(patches)
-    return Groups(np.concatenate(rates), weights / max(1.0, weights.sum()))
+    rows = f"{len(chosen):,} of {plural(len(data_set), 'row')}"
+    return Groups(np.concatenate(rates), weights / max(1.0, weights.sum()), rows)
+
+
+def inclusion(sizes: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """Return the probability with which each of some rows is drawn, in proportion to its size, and at most 1.
+
+    Parameters:
+        sizes: of the rows, (rows,), at least 0.
+        n: rows to draw.
+
+    Returns:
+        (rows,), of sum n; less where fewer rows have a size.
+
+    Example:
+        >>> inclusion(np.array([8.0, 1.0, 1.0]), 2).tolist()
+        [1.0, 0.5, 0.5]
+    """
+    found = np.zeros(len(sizes))
+    left = sizes > 0
+    while left.any():
+        share = (n - np.count_nonzero(found)) * sizes / sizes[left].sum()
+        if not (certain := left & (share >= 1)).any():
+            found[left] = share[left]
+            break
+        found[certain] = 1
+        left &= ~certain
+    return found
+
+
+def drawn(probability: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw rows, each at most once, with these probabilities: systematic sampling of rows in random order."""
+    order = rng.permutation(len(probability))
+    reached = np.floor(np.round(np.cumsum(probability[order]), 9) + rng.random())
+    return np.sort(order[np.diff(reached, prepend=0) > 0])
 
 
 def log2_probability(patches: NDArray[np.uint8], groups: Groups) -> NDArray[np.float64]:

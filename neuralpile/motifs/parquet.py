@@ -2,7 +2,7 @@
 
 Columns: `patch` (p_n lists of p_t counts, uint8), `frequency` (int64), `probability` (float64, the share of all
 patches). Rows are sorted by frequency, the highest first, those of one frequency in lexicographic order. The schema's
-metadata has `data_set`, `p_n`, `p_t`, `tokens` and `patches`, as text.
+metadata has `data_set`, `p_n`, `p_t`, `tokens` and `patches`, as text; and `order`, unless units are as stored.
 """
 
 from collections.abc import Iterable, Iterator
@@ -33,6 +33,7 @@ class Counted:
         p_n, p_t: units and bins of a patch.
         tokens: units × bins of all rows.
         patches: number of patches. Those at the far edges are padded with zeros, which are not tokens.
+        order: by what the units were ordered; None where they are as stored.
     """
 
     data_set: str
@@ -40,6 +41,7 @@ class Counted:
     p_t: int
     tokens: int
     patches: int
+    order: str | None = None
 
 
 def write(parts: Iterable[Table], path: Path, counted: Counted, top: int) -> tuple[Motifs, NDArray[np.int64]]:
@@ -56,7 +58,8 @@ def write(parts: Iterable[Table], path: Path, counted: Counted, top: int) -> tup
         (frequencies, 2), int64.
     """
     p_n, p_t = counted.p_n, counted.p_t
-    schema = pa.schema(list(COLUMNS.items()), metadata={key: str(value) for key, value in asdict(counted).items()})
+    facts = {key: str(value) for key, value in asdict(counted).items() if value is not None}
+    schema = pa.schema(list(COLUMNS.items()), metadata=facts)
     group = max(1, ROW_GROUP // (p_n * p_t))
     first: list[Table] = []
     held = 0
@@ -162,7 +165,7 @@ def _counted(schema: pa.Schema) -> Counted:
     numbers = {key: int(facts[key]) for key in ("p_n", "p_t", "tokens", "patches")}
     if min(numbers["p_n"], numbers["p_t"]) < 1 or min(numbers["tokens"], numbers["patches"]) < 0:
         raise ValueError(f"metadata with {numbers}")
-    return Counted(facts["data_set"], numbers["p_n"], numbers["p_t"], numbers["tokens"], numbers["patches"])
+    return Counted(facts["data_set"], **numbers, order=facts.get("order"))
 
 
 def _no_motifs(counted: Counted) -> Motifs:

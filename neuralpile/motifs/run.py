@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from neuralpile import figure_files
 from neuralpile.cli import plural
-from neuralpile.corpus.ordered import unordered
+from neuralpile.corpus.ordered import OrderedRows, unordered
 from neuralpile.corpus.rows import RowSource
 from neuralpile.errors import BadInput
 from neuralpile.motifs import figures, independent, parquet, summary
@@ -81,15 +81,16 @@ def run(
         BadInput: no row is as large as a patch.
     """
     tokens = checked_tokens(data_set, p_n, p_t)
-    stem = out_dir / figures.file_stem(data_set.name, p_n, p_t)
+    order = str(data_set.orders.stated.get("by", "another order")) if isinstance(data_set, OrderedRows) else None
+    stem = out_dir / figures.file_stem(data_set.name, p_n, p_t, order)
     table, work = stem.with_name(f"{stem.name}.parquet"), stem.with_name(f".{stem.name}.work")
     with tqdm(total=sum(tokens), unit="token", unit_scale=True, desc="motifs", disable=None) as bar:
         n_patches, parts = count(tokens=tokens, p_n=p_n, p_t=p_t, work=work, memory=memory, advance=bar.update)
-    counted = Counted(data_set.name, p_n, p_t, sum(tokens), n_patches)
+    counted = Counted(data_set.name, p_n, p_t, sum(tokens), n_patches, order)
     read = CANDIDATES if selection.rank_by == "lift" else selection.top + 1  # one more, as one may be blank
     first, spectrum = parquet.write(parts, table, counted, read)
     groups = independent.read_groups(data_set, p_n, p_t)
-    made = summary.summarize(counted, spectrum, independent.entropy(groups, p_t))
+    made = summary.summarize(counted, spectrum, independent.entropy(groups, p_t), groups.rows)
     outputs = [stem.with_name(f"{stem.name}{end}") for end in (".jpeg", "_ranks.jpeg", "_summary.json")]
     shown, notes = select(first, groups, n_patches, selection)
     chosen = "most frequent" if selection.rank_by == "frequency" else "most above independent units (× lift)"

@@ -26,7 +26,7 @@ class Summary:
     """The motifs of a data set in numbers. Entropies are in bits; by token they are divided by p_n × p_t.
 
     Attributes:
-        data_set, p_n, p_t, tokens, patches: as in `parquet.Counted`.
+        data_set, p_n, p_t, tokens, patches, order: as in `parquet.Counted`.
         unique: number of motifs.
         singletons: motifs that occur once.
         sample_coverage: estimated probability that the next patch is one of the motifs: 1 − singletons / patches
@@ -35,6 +35,7 @@ class Summary:
         entropy_per_patch, entropy_per_token: Shannon's entropy of the sample.
         entropy_corrected_per_patch, entropy_corrected_per_token: estimate by `corrected_entropy`.
         entropy_independent_per_patch, entropy_independent_per_token: of independent units of the same rates.
+        independent_rows: whose rates these are, in words.
     """
 
     data_set: str
@@ -42,6 +43,7 @@ class Summary:
     p_t: int
     tokens: int
     patches: int
+    order: str | None
     unique: int
     singletons: int
     sample_coverage: float
@@ -52,15 +54,22 @@ class Summary:
     entropy_corrected_per_token: float
     entropy_independent_per_patch: float
     entropy_independent_per_token: float
+    independent_rows: str
+
+    @property
+    def title(self) -> str:
+        """The data set and the order of its units."""
+        return f"{self.data_set}, units by {self.order}" if self.order else self.data_set
 
 
-def summarize(counted: Counted, spectrum: NDArray[np.int64], independent: float) -> Summary:
+def summarize(counted: Counted, spectrum: NDArray[np.int64], independent: float, rows: str = "") -> Summary:
     """Summarize motifs.
 
     Parameters:
         counted: what was counted.
         spectrum: each frequency and the number of motifs that have it, the highest first: (frequencies, 2), int64.
         independent: entropy of independent units of the same rates, bits a patch.
+        rows: whose rates these are.
     """
     frequencies, n = spectrum.T
     ranks, held = np.cumsum(n), np.cumsum(frequencies * n)
@@ -84,6 +93,7 @@ def summarize(counted: Counted, spectrum: NDArray[np.int64], independent: float)
         entropy_corrected_per_token=corrected / size,
         entropy_independent_per_patch=independent,
         entropy_independent_per_token=independent / size,
+        independent_rows=rows,
     )
 
 
@@ -137,7 +147,7 @@ def write(summary: Summary, path: Path) -> None:
 
 def lines(summary: Summary) -> list[str]:
     """Return the summary as the lines that extract_motifs.py prints."""
-    text = [f"{summary.data_set}, patches of {plural(summary.p_n, 'unit')} × {plural(summary.p_t, 'bin')}"]
+    text = [f"{summary.title}, patches of {plural(summary.p_n, 'unit')} × {plural(summary.p_t, 'bin')}"]
     for name in ("tokens", "patches", "unique", "singletons"):
         text.append(f"{name:28}{getattr(summary, name):>20,}")
     text += [
@@ -145,8 +155,9 @@ def lines(summary: Summary) -> list[str]:
     ]
     for what in ("patch", "token"):
         for kind, words in (("", ""), ("corrected_", ", corrected"), ("independent_", ", independent")):
+            note = f"  of {summary.independent_rows}" if kind == "independent_" and summary.independent_rows else ""
             value = getattr(summary, f"entropy_{kind}per_{what}")
-            text.append(f"{f'bits a {what}{words}':28}{value:>20.4f}")
+            text.append(f"{f'bits a {what}{words}':28}{value:>20.4f}{note}")
     if summary.sample_coverage < SMALL_COVERAGE:
         text.append(
             f"⚠ {percent(summary.singletons, summary.patches)} of the patches occur once: there are too few patches "

@@ -42,7 +42,6 @@ class Layout:
         setup: lines of the script in front of its last two; "" for none.
         offers: further options that the data set can offer.
         species: as the files state it; "" if they do not.
-        areas: as the files state them.
     """
 
     include: tuple[str, ...]
@@ -53,7 +52,6 @@ class Layout:
     setup: str = ""
     offers: tuple[str, ...] = ()
     species: str = ""
-    areas: tuple[str, ...] = ()
 
 
 def find_nwb(data_dir: Path) -> Layout:
@@ -61,31 +59,25 @@ def find_nwb(data_dir: Path) -> Layout:
     sample = _first(data_dir, ["*.nwb"], nwb.read_spike_trains)
     with nwb.open_nwb(sample) as file:
         species = _text(file.get("general/subject/species"))
-        column = file.get("general/extracellular_ephys/electrodes/location")
-        areas = () if not isinstance(column, h5py.Dataset) else tuple(dict.fromkeys(_texts(column)))
         table = next(file[place] for place in nwb.UNITS_TABLES if place in file)
         quality = next((name for name in QUALITY if name in table), "")
         offers = ("mask_unobserved",) if "obs_intervals" in table else ()
-    known = {"species": species, "areas": tuple(area for area in areas if area and area != "unknown")}
     if not quality:
-        return Layout(("*.nwb",), "nwb", "nwb.count_units", sample, offers=offers, **known)  # type: ignore[arg-type]
+        return Layout(("*.nwb",), "nwb", "nwb.count_units", sample, offers=offers, species=species)
     labels = ", ".join(f'"{label}"' for label in QUALITY[quality])
     setup = f'QUALITY = nwb.Quality("{quality}", ({labels}))  # labels of the units table, the lowest first\n'
     read = "partial(nwb.count_units, quality=QUALITY)"
-    return Layout(
-        ("*.nwb",), "nwb", read, sample, "QUALITY.levels", setup, offers, **known  # type: ignore[arg-type]
-    )  # fmt: skip
+    return Layout(("*.nwb",), "nwb", read, sample, "QUALITY.levels", setup, offers, species)
 
 
 def find_phy(data_dir: Path) -> Layout:
-    """Folders of Kilosort or phy. Raises BadInput if there are none, or if phy saved only some of them."""
+    """Folders of Kilosort or phy. Raises BadInput if there are none."""
     saved, all_of_them = (
         {path.parent for path in _files(data_dir, [name])} for name in (phy.SESSION_FILE, phy.UNSAVED)
     )
     include = (phy.SESSION_FILE,) if saved or not all_of_them else (phy.UNSAVED,)
-    if saved and (unsaved := sorted(all_of_them - saved)):
-        do = f"open these folders in phy and save, or copy {phy.UNSAVED} to {phy.SESSION_FILE}"
-        raise BadInput(data_dir, f"{phy.SESSION_FILE} in every folder", f"none in {unsaved[0]}", do)
+    if saved and all_of_them - saved:  # the reader decides for each folder
+        include = (phy.TIMES,)
     sample = _first(data_dir, include, lambda path: phy.read_spike_trains(path.parent))
     has_labels = bool(phy.label_files(sample.parent))
     return Layout(include, "phy", "phy.count_units", sample, "phy.QUALITY" if has_labels else "")

@@ -49,7 +49,8 @@ def _count(recording: Recording, options: Options, variable: str, scale: float) 
     try:
         return trains.count(read_spike_trains(path, variable, scale), options, names.subject(path), names.session(path))
     except Mismatch as error:
-        raise error.at(path, "check the unit of the times: matlab.count_units(…, seconds_per=…)") from None
+        where = "matlab.count_units(…, seconds_per=…) in preprocess.py, or --seconds_per ms of new_dataset.py"
+        raise error.at(path, f"check the unit of the times: {where}") from None
 
 
 def read_spike_trains(path: Path, variable: str, seconds_per: float = 1.0) -> SpikeTrains:

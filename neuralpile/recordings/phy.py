@@ -1,9 +1,9 @@
 """Folders that Kilosort and phy write: one folder is one recording.
 
 Files that are read: `spike_times.npy` (samples), `spike_clusters.npy` (a cluster for each spike; `spike_templates.npy`
-if phy never saved one), `params.py` (for `sample_rate`), and for the labels `cluster_group.tsv` (set by hand in phy),
-else `cluster_info.tsv` (what phy showed), else `cluster_KSLabel.tsv` (set by Kilosort). `cluster_info.tsv` also names
-channels and shanks.
+if phy never saved one), `params.py` (for `sample_rate`), and for the labels `cluster_group.tsv`, `cluster_group.csv` or
+`cluster_groups.csv` (set by hand in phy), else `cluster_info.tsv` (what phy showed), else `cluster_KSLabel.tsv` (set by
+Kilosort). `cluster_info.tsv` also names channels and shanks.
 `params.py` is parsed and never executed; no pickle is loaded.
 """
 
@@ -23,16 +23,18 @@ from neuralpile.spikes.trains import QUALITY, SpikeTrains
 
 SESSION_FILE = "spike_clusters.npy"  # in every folder that phy saved, and new whenever it saves again
 UNSAVED = "spike_templates.npy"  # what Kilosort found, in every folder
+TIMES = "spike_times.npy"  # the session file where phy saved only some folders
 INFO = "cluster_info.tsv"
 # Tables of labels, and their columns ("": the second one), those that win last. phy writes what is set by hand to the
 # first, and what it shows, of all tables, to cluster_info.tsv, which it never reads again (phylib, `_load_metadata`).
 LABELS = {
     "cluster_group.tsv": ("",),
     "cluster_group.csv": ("",),
+    "cluster_groups.csv": ("",),  # of phy 1
     INFO: ("KSLabel", "group"),
     "cluster_KSLabel.tsv": ("",),
 }
-BY_HAND = ("cluster_group.tsv", "cluster_group.csv")
+BY_HAND = ("cluster_group.tsv", "cluster_group.csv", "cluster_groups.csv")
 UNLABELLED = ("", "unsorted", "nan")
 CLUSTER = ("cluster_id", "id")  # the second in tables of phy 2.0 beta
 NOT_A_FOLDER = "check that this is an output folder of Kilosort or phy"
@@ -49,8 +51,8 @@ def count_units(recording: Recording, options: Options) -> Session:
         BadInput: as `read_spike_trains`; the spike times cannot be seconds; no cluster has a known label.
 
     Example:
-        In a preprocess.py, with include = ["spike_clusters.npy"] in dataset.toml, or ["spike_templates.npy"] where phy
-        never saved:
+        In a preprocess.py, with include = ["spike_clusters.npy"] in dataset.toml, ["spike_templates.npy"] where phy
+        never saved, or ["spike_times.npy"] where it saved some folders:
 
         >>> # build.main(__file__, phy.count_units, qualities=phy.QUALITY)
     """
@@ -71,9 +73,7 @@ def read_spike_trains(folder: Path) -> SpikeTrains:
     """
     rate = read_sample_rate(folder / "params.py")
     samples = npy.read(folder / "spike_times.npy")
-    clusters_file = folder / SESSION_FILE
-    if not clusters_file.is_file():
-        clusters_file = folder / UNSAVED
+    clusters_file = _clusters_file(folder)
     clusters = npy.read(clusters_file)
     for name, values in (("spike_times.npy", samples), (clusters_file.name, clusters)):
         if values.dtype.kind not in "fiu" or max(values.shape, default=0) != values.size:
@@ -101,6 +101,18 @@ def read_spike_trains(folder: Path) -> SpikeTrains:
     except (BadInput, OSError) as error:  # not needed for counts
         notes.append(f"channels of clusters cannot be read: {error}")
     return replace(sorted_by_unit, quality=quality, about=about, notes=notes)
+
+
+def changing(path: Path) -> Path:
+    """The file that is new when phy saves: the clusters where `spike_times.npy` is the session file, else the file."""
+    found = _clusters_file(path.parent)
+    return found if path.name == TIMES and found.is_file() else path
+
+
+def _clusters_file(folder: Path) -> Path:
+    """The file with each spike's cluster: phy's, or Kilosort's if phy never saved."""
+    saved = folder / SESSION_FILE
+    return saved if saved.is_file() else folder / UNSAVED
 
 
 def read_sample_rate(path: Path) -> float:

@@ -48,7 +48,8 @@ def _count(recording: Recording, options: Options, unit: str, time: str, scale: 
             read_spike_trains(path, unit, time, scale), options, names.subject(path), names.session(path)
         )
     except Mismatch as error:
-        raise error.at(path, "check the unit of the times: table.count_units(seconds_per=…)") from None
+        where = "table.count_units(…, seconds_per=…) in preprocess.py, or --seconds_per ms of new_dataset.py"
+        raise error.at(path, f"check the unit of the times: {where}") from None
 
 
 def read_spike_trains(path: Path, unit: str = "unit", time: str = "time", seconds_per: float = 1.0) -> SpikeTrains:

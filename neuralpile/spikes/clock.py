@@ -118,13 +118,14 @@ def _survey(times, ends, spikes, goes_back):  # type: ignore[no-untyped-def]
     return first, last, finite, whole, tenths
 
 
-def check(times: np.ndarray, ends: np.ndarray, bin_size: float) -> list[str]:
+def check(times: np.ndarray, ends: np.ndarray, bin_size: float, trim: bool = False) -> list[str]:
     """Refuse spike times that cannot be seconds of one recording; note what is unlikely.
 
     Parameters:
         times: (spikes,), float64, seconds: the trains of all units, one after another.
         ends: (units,), int64: where each unit's train ends in `times`.
         bin_size: width of a bin in seconds.
+        trim: the bins before the first spike are dropped: a late first spike is not noted.
 
     Returns:
         Notes, one sentence each; none for an ordinary recording.
@@ -167,8 +168,9 @@ def check(times: np.ndarray, ends: np.ndarray, bin_size: float) -> list[str]:
             notes.append(f"{found} (above {FAST:g} Hz): are the times in seconds?")
     if seen.on_tenths == seen.finite and bin_size < 0.1 and _different(times) >= WHOLE_TIMES:
         notes.append("all spike times are multiples of 0.1 s, which is longer than a bin")
-    if seen.finite >= JUDGED and seen.first > LEAD_IN * max(seen.last - seen.first, 1.0):
-        notes.append(f"the first spike is at {seen.first:,.0f} s: the clock began long before the recording")
+    if not trim and seen.finite >= JUDGED and seen.first > LEAD_IN * max(seen.last - seen.first, 1.0):
+        began = "the clock began long before the recording; --trim drops the empty bins"
+        notes.append(f"the first spike is at {seen.first:,.0f} s: {began}")
     back = seen.goes_back[seen.goes_back > 0]
     if back.size:
         often = {1: "once", 2: "twice"}.get(int(np.median(back)), f"{int(np.median(back)):,} times")

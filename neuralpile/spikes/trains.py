@@ -163,7 +163,7 @@ def count(
 
     Parameters:
         trains: the spike trains, or one array of times in seconds for each unit.
-        options: of these, `bin_size`, `as_published` and `min_quality`.
+        options: of these, `bin_size`, `as_published`, `trim` (for its note) and `min_quality`.
         subject_id, session_id: the names in the rows.
         levels: quality labels, the lowest first, for `min_quality`.
 
@@ -180,7 +180,7 @@ def count(
     """
     if not isinstance(trains, SpikeTrains):
         trains = SpikeTrains.from_list(trains)
-    notes = clock.check(trains.times, trains.ends, options.bin_size)
+    notes = clock.check(trains.times, trains.ends, options.bin_size, options.trim)
     binned = binning.bin_spikes(trains.times, trains.ends, options.bin_size, options.as_published)
     notes += binned.notes(options.as_published)
     if trains.unassigned:

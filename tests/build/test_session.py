@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import ROOT
 from helpers.recordings import write_units
@@ -13,8 +14,9 @@ from helpers.recordings import write_units
 import neuralpile.corpus.arrow  # noqa: F401  (imported while a session is built, but that is no part of it)
 from neuralpile.build import session
 from neuralpile.build.session import Task, build_session, code_digest
+from neuralpile.corpus.rows import Row
 from neuralpile.recordings import nwb
-from neuralpile.spikes.session import Options
+from neuralpile.spikes.session import Options, Session
 
 SCRIPT = ROOT / "data" / "dmfc-rsg" / "preprocess.py"
 # Traced while a session is built, but no count passes through them.
@@ -106,3 +108,11 @@ def test_a_link_whose_target_is_gone_is_not_done(tmp_path):
     build_session(nwb.count_units, task)
     path.unlink()
     assert task.done() is None
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_session_without_a_spike_is_noted(count):
+    counts = np.full((2, 3), count, np.uint8)
+    made = Session("me", "one", counts)
+    of_it = session.session_facts("a.nwb", 1, made, [Row(counts, "me", "one", "segment_0")], counts.sum(axis=1))
+    assert ("no spike in any of its bins" in of_it.notes) == (count == 0)

@@ -613,4 +613,5 @@ def test_data_sets_without_a_stated_licence_count_as_restricted(components, scri
     assert done.returncode == 0, done.stderr
     left_out = {line for line in done.stdout.splitlines() if line.startswith("left out: ")}
     expected = {"left out: elsewhere: its licence is not known"}
-    assert left_out == expected | ({f"left out: my-lab: {why}"} if why else set())
+    remedy = f"; if it is known, state it as `licence` in {toml}" if why and "licence" in why else ""
+    assert left_out == expected | ({f"left out: my-lab: {why}{remedy}"} if why else set())

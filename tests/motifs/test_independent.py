@@ -58,6 +58,30 @@ def test_groups_have_the_rates_of_the_units(tmp_path):
     np.testing.assert_allclose(groups.weights, np.array([11, 11, 11, 2]) / 35)
 
 
+def test_rows_are_drawn_by_size_so_that_a_few_long_ones_are_not_missed(tmp_path):
+    """Two long rows of fast units among 100 short ones of slow units: nearly all patches are from the long ones."""
+    rng = np.random.default_rng(0)
+    matrices = [rng.poisson(0.02, (1, 80)).astype(np.uint8) for _ in range(100)]
+    matrices += [rng.poisson(1, (1, 80_000)).astype(np.uint8) for _ in range(2)]
+    data_set = write_rows_of(tmp_path / "x", matrices)
+    for seed in range(5):
+        groups = independent.read_groups(data_set, 1, 8, seed)
+        assert len(groups.weights) == independent.ROWS
+        assert groups.weights[groups.rates[:, 0] > 0.8].sum() == pytest.approx(20_000 / 21_000, rel=1e-6)
+
+
+def test_each_row_is_drawn_with_its_probability():
+    probability = independent.inclusion(np.array([50.0, 4, 3, 2, 1, 0]), 3)
+    assert probability.tolist() == pytest.approx([1, 0.8, 0.6, 0.4, 0.2, 0])
+    rng = np.random.default_rng(0)
+    times = np.zeros(6)
+    for _ in range(4_000):
+        chosen = independent.drawn(probability, rng)
+        assert len(chosen) == 3
+        times[chosen] += 1
+    np.testing.assert_allclose(times / 4_000, probability, atol=0.04)
+
+
 def test_a_planted_motif_ranks_first_by_lift_and_the_blank_one_is_left_out(tmp_path):
     """Bursts of four single spikes in every third patch of two units among Poisson units of the same rates."""
     rng = np.random.default_rng(0)

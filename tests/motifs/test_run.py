@@ -54,6 +54,7 @@ def test_the_command_ranks_by_lift_and_leaves_the_blank_motif_out(tmp_path):
     assert said["entropy_independent_per_patch"] == pytest.approx(said["entropy_corrected_per_patch"], rel=0.1)
     assert said["entropy_per_patch"] < said["entropy_corrected_per_patch"]
     assert "patches of 1 unit × 8 bins" in done.stdout
+    assert "  of 1 of 1 row\n" in done.stdout
     assert "share of top 1,000" not in done.stdout
 
 

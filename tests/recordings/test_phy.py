@@ -54,6 +54,13 @@ def test_a_label_set_by_hand_wins_over_that_of_kilosort(tmp_path):
     assert phy.read_spike_trains(folder).quality == ["mua", "good", "noise"]
 
 
+def test_labels_of_phy_1_win_over_those_of_kilosort(tmp_path):
+    folder = write_phy(tmp_path, SAMPLES, CLUSTERS, cluster_KSLabel="cluster_id\tKSLabel\n2\tmua\n4\tgood\n9\tgood\n")
+    (folder / "cluster_groups.csv").write_text(GROUP)
+    trains = phy.read_spike_trains(folder)
+    assert (trains.quality, trains.notes) == (["good", "mua", "noise"], [])
+
+
 @pytest.mark.parametrize(
     ("rate", "samples_a_second"),
     [("30000", 30_000), ("25000.0 # Hz", 25_000), ("2.4414e4", 24_414)],

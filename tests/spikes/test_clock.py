@@ -6,7 +6,7 @@ from helpers.recordings import write_units, write_units_bare
 
 from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings import nwb
-from neuralpile.spikes import clock
+from neuralpile.spikes import clock, trains
 from neuralpile.spikes.session import Options
 
 
@@ -97,6 +97,9 @@ def test_times_coarser_than_bins_are_noted():
 def test_a_clock_that_began_long_before_the_recording_is_noted():
     (note,) = check([train + 7000 for train in population()])
     assert note.startswith("the first spike is at 7,000 s")
+    assert "--trim drops the empty bins" in note
+    late = [train + 7000 for train in population()]
+    assert trains.count(late, Options(trim=True), "a", "1").notes == []
     assert check([train + 100 for train in population()]) == []
 
 
