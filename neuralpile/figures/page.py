@@ -363,9 +363,8 @@ def _motifs(folder: Path, simulated: bool) -> tuple[list[Motif], str]:
         The motifs, none if there is no table or they are too large to draw; and what they are motifs of.
     """
     stem = figures.file_stem("simulated*" if simulated else catalog.PILE, 1, 8).partition("(")[0]
-    paths = sorted(
-        folder.glob(f"{stem}(*_motifs.parquet"), key=lambda path: ("-by-" in path.name, path)
-    )  # as stored first
+    # those of units as stored first
+    paths = sorted(folder.glob(f"{stem}(*_motifs.parquet"), key=lambda path: ("-by-" in path.name, path))
     if not paths:
         return [], ""
     table = parquet.read_start(paths[0], TOP)
