@@ -151,7 +151,8 @@ def check(times: np.ndarray, ends: np.ndarray, bin_size: float, trim: bool = Fal
         raise Mismatch("spike times in seconds", found)
     if seen.last > LONGEST:
         raise Mismatch(f"spike times in seconds, at most {LONGEST:,.0f} s (7 days)", f"a spike at {shown(seen.last)}")
-    if seen.finite >= JUDGED and (extent := seen.last - seen.first) < bin_size:
+    most = FASTEST * bin_size * _spiking(ends)  # spikes of neurons in a bin
+    if seen.finite > max(JUDGED, most) and (extent := seen.last - seen.first) < bin_size:
         raise Mismatch("spike times in seconds", f"{seen.finite:,} spikes within {extent:.2g} s, less than a bin")
     notes = []
     rates = _rates(seen)
