@@ -220,8 +220,8 @@ def _write_index(path: Path, files: Sequence[Path], fingerprint: str) -> list[in
     table = pa.concat_tables([pa.Table.from_batches([], OUTLINE), *outlines]).replace_schema_metadata(
         {METADATA: fingerprint}
     )
-    with whole_file(path) as partial:
-        parquet.write_table(table.combine_chunks(), partial, compression="zstd", write_page_checksum=True)
+    with whole_file(path) as partial, partial.open("wb") as file:  # a name that is not UTF-8 is none to pyarrow
+        parquet.write_table(table.combine_chunks(), file, compression="zstd", write_page_checksum=True)
     return [len(its) for its in outlines]
 
 
