@@ -35,7 +35,7 @@ def read(path: Path, options: Options) -> Session:
                 found = f"{features.dtype} of shape {features.shape}"
                 raise BadInput(f"{path}, {name}", f"{FEATURES}, z-scores (bins, 512)", found, NOT_A_SESSION)
             hdf5.check_stored(features)
-            trials.append(features[:, :CHANNELS])
+            trials.append(hdf5.part(features, slice(0, len(features)), slice(0, CHANNELS)))
             blocks.append(0 if options.as_published else _block(trial, f"{path}, {name}"))
     if not trials or not all(map(len, trials)):
         raise BadInput(path, "trials with bins", "none" if not trials else "a trial without", NOT_A_SESSION)

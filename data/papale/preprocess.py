@@ -41,7 +41,8 @@ def read(path: Path, options: Options) -> Session:
         matrix = np.empty((n_electrodes, *order), np.uint8)
         missing = 0
         for presentations, electrodes in hdf5.tiles(mua, SLAB):
-            events, without = threshold_events(mua[:, presentations, electrodes], factor)
+            part = hdf5.part(mua, slice(0, n_samples), presentations, electrodes)
+            events, without = threshold_events(part, factor)
             missing += without
             if slow_bins:
                 matrix[electrodes, :, presentations] = events.transpose(2, 0, 1)

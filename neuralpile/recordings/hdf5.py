@@ -116,7 +116,33 @@ def read(path: Recording, dataset: h5py.Dataset) -> np.ndarray:
         raise Mismatch(f"numbers in {dataset.name}", f"{stored:,} bytes that unpack to {dataset.nbytes:,}")
     if isinstance(path, Path) and _in_heap(dataset) and not dataset.compression:
         _check_heaps(dataset)
-    return np.asarray(dataset[()])
+    return part(dataset)
+
+
+def part(dataset: h5py.Dataset, *selection: slice) -> np.ndarray:
+    """Read a part of a dataset that has passed `check_stored`: a slice for each of its axes, or none to read all.
+
+    Raises:
+        Mismatch: a chunk cannot be found.
+    """
+    _find_chunks(dataset, selection)
+    return np.asarray(dataset[selection])
+
+
+def _find_chunks(dataset: h5py.Dataset, selection: tuple[slice, ...] = ()) -> None:
+    """Check that HDF5 finds all chunks of a part of a dataset: it would read others as zeros.
+
+    The list of chunks and the search for one use different parts of a tree in the file, and reading searches. h5py
+    searches only to read, so this is done just before the chunks are read, whose bytes are then cached.
+    """
+    if dataset.chunks is None or not dataset.size:
+        return
+    for chunk in dataset.iter_chunks(selection or None):
+        at = tuple(its.start // step * step for its, step in zip(chunk, dataset.chunks, strict=True))
+        try:
+            dataset.id.read_direct_chunk(at)
+        except (OSError, RuntimeError, ValueError):
+            raise Mismatch(f"all chunks of {dataset.name}", f"none at {at}, though it is listed") from None
 
 
 def is_bomb(n_bytes: int, stored: int) -> bool:
@@ -168,13 +194,6 @@ def _check_chunks(dataset: h5py.Dataset) -> None:
         raise Mismatch(f"{whole:,} chunks of {dataset.name}, each in its own place", "chunks that overlap")
     if places[-1][1] > dataset.file.id.get_filesize():
         raise Mismatch(f"{whole:,} chunks of {dataset.name} within the file", "a chunk beyond its end")
-    for at in sorted(inside):
-        # The list of chunks and the search for one use different parts of their tree, and reading searches: what it
-        # does not find would be zeros.
-        try:
-            dataset.id.read_direct_chunk(tuple(i * step for i, step in zip(at, dataset.chunks, strict=True)))
-        except (OSError, RuntimeError, ValueError):
-            raise Mismatch(f"{whole:,} chunks of {dataset.name}", f"none at {at}, though it is listed") from None
 
 
 def _in_heap(dataset: h5py.Dataset) -> bool:
@@ -260,6 +279,7 @@ def _check_virtual(dataset: h5py.Dataset) -> None:
             if source.is_virtual:
                 raise Mismatch(f"{dataset.name} whole", f"a part that is {place} in {filename}, itself of other parts")
             check_stored(source)
+            _find_chunks(source)
     if covered != dataset.size:
         raise Mismatch(f"{dataset.name} whole", f"parts with {covered:,} of {dataset.size:,} values")
 

@@ -393,7 +393,7 @@ def _rebin_in_slabs(data: h5py.Dataset, factor: int, as_published: bool, transpo
     for start in range(0, max(n_bins, 1), bins_in_slab):
         stop = min(start + bins_in_slab, n_bins)
         fine = slice(start * factor, stop * factor if stop < n_bins else length)
-        values = data[:, fine].T if transposed else data[fine]
+        values = hdf5.part(data, slice(0, n_units), fine).T if transposed else hdf5.part(data, fine, slice(0, n_units))
         slab = binning.rebin(binning.whole_numbers(values), factor, as_published)
         counts[:, start:stop] = slab.counts
         above += slab.above_largest
