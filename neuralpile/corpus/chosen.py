@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -14,6 +13,7 @@ import pyarrow as pa
 from neuralpile.corpus import tables
 from neuralpile.corpus.rows import (
     AllNames,
+    DerivedRows,
     LocalSource,
     Row,
     RowSource,
@@ -27,7 +27,7 @@ from neuralpile.errors import BadInput
 
 
 @dataclass(frozen=True)
-class ChosenRows:
+class ChosenRows(DerivedRows):
     """Some rows of a data set, counted from 0: a `RowSource`.
 
     Attributes:
@@ -37,30 +37,14 @@ class ChosenRows:
         expression: that chose them.
     """
 
-    source: RowSource
     numbers: npt.NDArray[np.int64]
     sessions_chosen: pa.Table
     expression: str
 
     @property
-    def name(self) -> str:
-        """Its name: that of the data set."""
-        return self.source.name
-
-    @property
-    def folder(self) -> Path | None:
-        """Where the data set is on disk; None on the Hub."""
-        return self.source.folder
-
-    @property
     def fingerprint(self) -> str:
         """A string that changes with the rows."""
         return f"{self.source.fingerprint} {hashlib.sha256(self.numbers.tobytes()).hexdigest()}"
-
-    @property
-    def is_merged(self) -> bool:
-        """Whether its rows name the data set that they are from."""
-        return self.source.is_merged
 
     @cached_property
     def splits(self) -> dict[str, range]:

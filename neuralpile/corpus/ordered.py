@@ -20,7 +20,7 @@ from neuralpile import catalog
 from neuralpile.corpus import arrow, tables
 from neuralpile.corpus.arrow import METADATA
 from neuralpile.corpus.chosen import ChosenRows
-from neuralpile.corpus.rows import AllNames, Names, Row, RowSource, values_of
+from neuralpile.corpus.rows import AllNames, DerivedRows, Names, Row, RowSource, values_of
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_file
 
@@ -188,7 +188,7 @@ def resolved(order: str | None) -> str | None:
 
 
 @dataclass(frozen=True)
-class OrderedRows:
+class OrderedRows(DerivedRows):
     """Rows of a data set with their units in another order: a `RowSource`.
 
     Attributes:
@@ -196,28 +196,12 @@ class OrderedRows:
         orders: of its sessions.
     """
 
-    source: RowSource
     orders: Orders
-
-    @property
-    def name(self) -> str:
-        """Its name: that of the data set."""
-        return self.source.name
-
-    @property
-    def folder(self) -> Path | None:
-        """Where the data set is on disk; None on the Hub."""
-        return self.source.folder
 
     @property
     def fingerprint(self) -> str:
         """A string that changes with the rows."""
         return f"{self.source.fingerprint} {self.orders.digest}"
-
-    @property
-    def is_merged(self) -> bool:
-        """Whether its rows name the data set that they are from."""
-        return self.source.is_merged
 
     @property
     def splits(self) -> dict[str, range]:

@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, overload
@@ -159,6 +160,32 @@ class RowSource(Protocol):
 
     def units(self) -> pa.Table | None:
         """Its table of units (`tables.UNITS`), of all splits; None if it was built without."""
+
+
+@dataclass(frozen=True)
+class DerivedRows:
+    """What rows that are made of those of a data set have from it.
+
+    Attributes:
+        source: the data set.
+    """
+
+    source: RowSource
+
+    @property
+    def name(self) -> str:
+        """Its name: that of the data set."""
+        return self.source.name
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the data set is on disk; None on the Hub."""
+        return self.source.folder
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether its rows name the data set that they are from."""
+        return self.source.is_merged
 
 
 class LocalSource(RowSource, Protocol):

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from neuralpile.corpus.rows import AllNames, Row, RowSource
+from neuralpile.corpus.rows import AllNames, DerivedRows, Row
 
 
 @dataclass(frozen=True)
-class Pool:
+class Pool(DerivedRows):
     """A data set of which only some rows are in memory: of a `RowSource`, what `Windows` needs.
 
     Attributes:
@@ -21,20 +21,9 @@ class Pool:
         held: the rows in memory, by the numbers that they have in the data set.
     """
 
-    source: RowSource
     all_names: AllNames
     all_sessions: pa.Table | None
     held: Mapping[int, Row]
-
-    @property
-    def name(self) -> str:
-        """Its name: that of the data set."""
-        return self.source.name
-
-    @property
-    def is_merged(self) -> bool:
-        """Whether its rows name the data set that they are from."""
-        return self.source.is_merged
 
     def __len__(self) -> int:
         """Number of rows of the data set."""
