@@ -35,6 +35,8 @@ from types import MappingProxyType
 from typing import Any, Literal, NoReturn
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from helpers import ROOT
+
 Match = Callable[[str, str], bool] | str
 Failure = int | Literal["reset", "stall", "lost"] | threading.Barrier | Mapping[str, str]
 
@@ -178,6 +180,13 @@ class LoopbackHub:
         """Run code in a new process with env(**more), between PREAMBLE, which imports `datasets`, and LEAVE."""
         command = [sys.executable, "-c", PREAMBLE + code + LEAVE]
         return subprocess.run(command, env=self.env(**more), capture_output=True, text=True, timeout=120)
+
+    def run(self, code: str, *arguments: str) -> str:
+        """Run code in a new process with environment(), and nothing around it; what it printed."""
+        command, env = [sys.executable, "-c", code, *arguments], os.environ | self.environment()
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def fail(self, match: Match, failure: Failure, times: float = 1) -> Fault:
         """Make the next `times` requests that match fail (math.inf: all), before anything is done about them.

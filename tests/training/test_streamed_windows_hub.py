@@ -1,13 +1,9 @@
 """Windows that are read from a repository on the Hub, row by row, with the real clients and a stand-in for the Hub."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from helpers import ROOT
 from helpers.loopback_hub import LEAVE, LoopbackHub
 from helpers.small_corpora import write_rows_of
 
@@ -47,16 +43,9 @@ def test_a_repository_gives_the_windows_of_the_local_rows_without_a_copy_and_ove
     rng = np.random.default_rng(0)
     rows = write_rows_of(tmp_path / "x", [rng.poisson(1, (6, 100)).astype(np.uint8) for _ in range(9)])
     with LoopbackHub(tmp_path / "hf", user="me") as hub:
-
-        def run(code, *arguments):
-            command, env = [sys.executable, "-c", code, *arguments], os.environ | hub.environment()
-            done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
-            assert done.returncode == 0, done.stderr
-            return done.stdout
-
-        run(PUSH, str(rows.folder))
+        hub.run(PUSH, str(rows.folder))
         faults = [hub.fail("GET .*parquet$", failure) for failure in ("reset", 500, "lost")]
-        found = json.loads(run(STREAM))
+        found = json.loads(hub.run(STREAM))
         assert [fault.left for fault in faults] == [0, 0, 0]
         local = Windows(rows, n_bins=10, n_units=4)
         assert len(found) == 2 * len(local) == 180

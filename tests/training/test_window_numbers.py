@@ -5,24 +5,16 @@ from itertools import islice
 import numpy as np
 import pyarrow as pa
 import pytest
-from helpers.small_corpora import numbered, write_rows_of
+from helpers.small_corpora import write_big_and_small, write_rows_of
 
-from neuralpile.corpus import arrow, rows
-from neuralpile.corpus.rows import Names, Row
+from neuralpile.corpus.rows import Names
 from neuralpile.errors import BadInput
-from neuralpile.open import open_data_set
 from neuralpile.training import Stream, StreamedWindows, Windows, selection
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """Nine rows of big, one of small, all of 4 units and 100 bins."""
-    folder = tmp_path_factory.mktemp("corpus") / "y"
-    made = [Row(numbered(4, 100, i), "sub-A", f"ses-{i}", "segment_0", "big") for i in range(9)]
-    made.append(Row(numbered(4, 100, 9), "sub-B", "ses-0", "segment_0", "small"))
-    arrow.write_rows(folder / "a.arrow", made, rows.MERGED_SCHEMA)
-    arrow.finish(folder, [folder / "a.arrow"], rows.MERGED_SCHEMA, "0" * 64)
-    return open_data_set(str(folder))
+    return write_big_and_small(tmp_path_factory.mktemp("corpus") / "y")
 
 
 def opened(corpus, **options):

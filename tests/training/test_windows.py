@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from helpers.small_corpora import numbered, write_rows_of
+from helpers.small_corpora import numbered, write_big_and_small, write_rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,13 +29,7 @@ def data_set(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """A corpus of two data sets: nine rows of big, one of small, all of 4 units and 100 bins."""
-    folder = tmp_path_factory.mktemp("corpus") / "y"
-    made = [Row(numbered(4, 100, i), "sub-A", f"ses-{i}", "segment_0", "big") for i in range(9)]
-    made.append(Row(numbered(4, 100, 9), "sub-B", "ses-0", "segment_0", "small"))
-    arrow.write_rows(folder / "a.arrow", made, rows.MERGED_SCHEMA)
-    arrow.finish(folder, [folder / "a.arrow"], rows.MERGED_SCHEMA, "0" * 64)
-    return open_data_set(str(folder))
+    return write_big_and_small(tmp_path_factory.mktemp("corpus") / "y")
 
 
 def cells(window):

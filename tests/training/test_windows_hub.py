@@ -1,13 +1,9 @@
 """Windows of a repository on the Hub, with the real clients and a stand-in for the Hub."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from helpers import ROOT
 from helpers.loopback_hub import LoopbackHub
 from helpers.small_corpora import write_rows_of
 
@@ -30,16 +26,9 @@ def test_a_repository_is_downloaded_once_and_gives_the_windows_of_the_local_rows
     rng = np.random.default_rng(0)
     rows = write_rows_of(tmp_path / "x", [rng.poisson(1, (6, 100)).astype(np.uint8) for _ in range(5)])
     with LoopbackHub(tmp_path / "hf", user="me") as hub:
-
-        def run(code, *arguments):
-            command, env = [sys.executable, "-c", code, *arguments], os.environ | hub.environment()
-            done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
-            assert done.returncode == 0, done.stderr
-            return done.stdout
-
-        run(PUSH, str(rows.folder))
+        hub.run(PUSH, str(rows.folder))
         expected = Windows(rows, n_bins=10, n_units=4).batch(range(20))
         for _ in range(2):
-            counts, numbers = json.loads(run(WINDOWS).splitlines()[-1])
+            counts, numbers = json.loads(hub.run(WINDOWS).splitlines()[-1])
             assert counts == expected.counts.tolist()
             assert numbers == expected.rows.tolist()
