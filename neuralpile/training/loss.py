@@ -261,7 +261,8 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
     axes.set_xlabel(f"motifs in the vocabulary, of {vocabulary['unique']:,}")
     axes.set_ylabel("share of patches it does not have")
-    title = f"{report['data_set']}: patches of {vocabulary['p_n']} × {vocabulary['p_t']}"
+    order = f", units by {report['order']}" if report["order"] else ""
+    title = f"{report['data_set']}{order}: patches of {vocabulary['p_n']} × {vocabulary['p_t']}"
     axes.set_title(title, fontsize=11, parse_math=False)
     axes.grid(alpha=0.3)
     legend = figure.legend(loc="outside right upper", fontsize=7, frameon=False)

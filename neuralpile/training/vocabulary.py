@@ -54,6 +54,7 @@ class Fitted:
         unique: number of motifs, of which the vocabulary has the most frequent.
         asked: number of motifs that were asked for.
         coverage: share of the patches that the most frequent 256, 512, … motifs have.
+        order: by what the units were ordered: similarity, rate or area; None where they are as recorded.
         version: of this package.
     """
 
@@ -65,6 +66,7 @@ class Fitted:
     unique: Positive
     asked: Positive
     coverage: dict[int, float]
+    order: str | None = None
     version: str = __version__
 
 
@@ -216,7 +218,15 @@ def _check_start(path: Path, start: bytes, expected: str) -> None:
 
 
 def fit(
-    parts: Iterable[Table], size: int, p_n: int, p_t: int, data_set: str, split: str, fingerprint: str, tokens: int
+    parts: Iterable[Table],
+    size: int,
+    p_n: int,
+    p_t: int,
+    data_set: str,
+    split: str,
+    fingerprint: str,
+    tokens: int,
+    order: str | None = None,
 ) -> Vocabulary:
     """Make a vocabulary of the most frequent motifs.
 
@@ -225,7 +235,7 @@ def fit(
             as `motifs.extract.extract` gives them.
         size: number of motifs; fewer where there are fewer.
         p_n, p_t: units and bins of a patch.
-        data_set, split, fingerprint, tokens: as in `Fitted`.
+        data_set, split, fingerprint, tokens, order: as in `Fitted`.
     """
     wanted = max(size, SIZES[-1])
     keys: list[kernels.Words] = []
@@ -240,7 +250,7 @@ def fit(
     held = np.cumsum(np.concatenate(frequencies))
     coverage = {n: float(held[min(n, len(held)) - 1] / patches) for n in SIZES}
     table = Table(np.concatenate(keys), np.concatenate(frequencies)[:size])
-    facts = Fitted(data_set, split, fingerprint, tokens, patches, unique, size, coverage)
+    facts = Fitted(data_set, split, fingerprint, tokens, patches, unique, size, coverage, order)
     return Vocabulary(motifs_of(table, p_n, p_t), facts)
 
 
