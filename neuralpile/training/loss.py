@@ -192,19 +192,19 @@ def _bits(frequencies: Iterable[NDArray[np.int64]]) -> float:
     return summary.entropy(spectrum) * symbols if symbols else 0.0
 
 
-# Of the printed table: titles, and how values are written; shares are written by `percent`.
+# Of the printed table, explained in docs/tokens.md: titles, and how values are written; shares by `percent`.
 COLUMNS = {
     "tokens": ("tokens", "{:,}"),
-    "exact": ("exact", ""),
-    "bits_per_token_before": ("bits", "{:.4f}"),
+    "exact": ("exact patches", ""),
+    "bits_per_token_before": ("bits/token", "{:.4f}"),
     "bits_per_token_after": ("after", "{:.4f}"),
     "spikes": ("spikes", "{:,}"),
     "spikes_added": ("added", "{:,}"),
     "spikes_removed": ("removed", "{:,}"),
-    "mean_absolute_count_error": ("count error", "{:.2e}"),
-    "unit_rate_before": ("rate", "{:.4f}"),
+    "mean_absolute_count_error": ("error/token", "{:.2e}"),
+    "unit_rate_before": ("spikes/bin", "{:.4f}"),
     "unit_rate_after": ("after", "{:.4f}"),
-    "largest_unit_rate_change": ("most", "{:.2%}"),
+    "largest_unit_rate_change": ("largest change", "{:.2%}"),
 }
 
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from neuralpile import catalog
 from neuralpile.errors import BadInput
 from neuralpile.training.lookup import Ids, Lookup, Others
-from neuralpile.training.vocabulary import ESCAPE, FIRST_COUNT, FIRST_MOTIF, PAD, SEP, Vocabulary
+from neuralpile.training.vocabulary import ESCAPE, FILE, FIRST_COUNT, FIRST_MOTIF, FIT, PAD, SEP, Vocabulary
 
 Counts = NDArray[np.uint8]
 Groups = Ids | Sequence[Ids]  # ids (groups of units, patches); or the ids of each group, where escapes make them longer
@@ -62,7 +62,10 @@ class Tokenizer:
             return cls(Vocabulary.load(path))
         from neuralpile.hub import client  # imports the Hub's clients, which takes a second
 
-        return cls(Vocabulary.load(client.fetch(name, "vocabulary*")))
+        folder = client.fetch(name, "vocabulary*")
+        if not (folder / FILE).is_file():
+            raise BadInput(name, f"a data set with {FILE}", "none", FIT)
+        return cls(Vocabulary.load(folder))
 
     def save(self, folder: str | Path) -> None:
         """Write the tokenizer to a folder. The same one gives the same bytes; a kill leaves the old or the new one."""

@@ -37,7 +37,8 @@ FIRST_MOTIF = FIRST_COUNT + 256  # id of the most frequent motif
 SIZES = tuple(256 << k for k in range(10))  # of vocabularies whose coverage is reported: 256 to 131,072 motifs
 
 VERSION = 1  # of the format
-AGAIN = "copy or download it again, or fit it again with tokenize_dataset.py"
+AGAIN = "delete it and copy or download it again, or fit it again with tokenize_dataset.py"
+FIT = "give a tokenized data set, or fit it with tokenize_dataset.py"
 Positive = Annotated[int, Meta(ge=1)]
 
 
@@ -209,7 +210,8 @@ def _check_start(path: Path, start: bytes, expected: str) -> None:
             found = file.read(len(start))
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
-        raise BadInput(path, expected, "none" if missing else error.strerror or str(error), AGAIN) from None
+        found, do = ("none", FIT) if missing else (error.strerror or str(error), AGAIN)
+        raise BadInput(path, expected, found, do) from None
     if found[:1] == b"\x80":
         do = f"{AGAIN}; it was not read, because a pickle can run any code"
         raise BadInput(path, expected, "a pickle", do)

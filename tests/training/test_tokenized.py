@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -167,6 +168,50 @@ def test_a_given_vocabulary_makes_two_data_sets_share_their_ids(tokenize, tmp_pa
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == times
     assert tokenize("second", "--repo_name", "own") == folder  # with a vocabulary of its own, it is another one
     assert json.loads((folder / "report.json").read_text())["vocabulary"]["data_set"] == "own"
+
+
+UPLOAD = """
+import sys
+from huggingface_hub import HfApi
+for folder in sys.argv[1:]:
+    name = "me/" + folder.rpartition("/")[2]
+    HfApi().create_repo(name, repo_type="dataset")
+    HfApi().upload_folder(repo_id=name, repo_type="dataset", folder_path=folder)
+"""
+
+
+@pytest.mark.slow
+def test_a_vocabulary_on_the_hub_is_used_and_one_that_is_damaged_or_not_there_is_refused_in_one_line(corpus, tmp_path):
+    fitted = fit_rows([row.counts for row in corpus["test"]], 2, 4, 30)
+    for name in ("whole", "cut", "empty"):
+        fitted.save(tmp_path / name)
+        (tmp_path / name / "README.md").write_text("a vocabulary")
+    (table,) = (tmp_path / "cut").glob("*.parquet")
+    table.write_bytes(table.read_bytes()[:-9])
+    for path in (tmp_path / "empty").glob("vocabulary*"):
+        path.unlink()
+    refused = {
+        "me/cut": "expected a table of motifs, found .*; delete it and copy or download it again, or fit",
+        "me/empty": "me/empty: expected a data set with vocabulary.json, found none; give a tokenized data set, or fit",
+        "me/none": "me/none: expected a data set on the Hub, found none of this name, or one that your token may not",
+    }
+    with LoopbackHub(tmp_path / "hf", user="me") as hub:
+        hub.run(UPLOAD, *(str(tmp_path / name) for name in ("whole", "cut", "empty")))
+        env = os.environ | hub.environment() | {"NEURALPILE_BUILD": str(tmp_path / "build")}
+        for name in ("me/whole", *refused):
+            out = tmp_path / "out" / name
+            command = [sys.executable, SCRIPT, "--p_n", "2", "--p_t", "4", "--vocabulary", name, "--out_dir", str(out)]
+            done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+            if name in refused:
+                assert done.returncode == 2
+                assert re.fullmatch(f"error: .*{refused[name]}.*", done.stderr.splitlines()[-1])
+                assert "Traceback" not in done.stderr
+                assert not out.exists()
+            else:
+                assert done.returncode == 0, done.stderr
+                assert Tokenizer.from_pretrained(out).vocabulary.sha256 == fitted.sha256
+                tokens = datasets.load_from_disk(str(out))["train"]["tokens"][0]
+                assert tokens == Tokenizer(fitted).encode(corpus["train"][0].counts).tolist()
 
 
 @pytest.mark.parametrize(
@@ -485,17 +530,18 @@ def test_a_cluster_gives_the_same_bytes(dask, corpus, tmp_path):
 
 
 @pytest.mark.slow
-def test_what_is_pushed_is_read_and_decoded(corpus, tmp_path):
+def test_what_is_pushed_is_read_and_decoded_to_units_as_recorded(in_order, corpus, tmp_path):
     folder = tmp_path / "out"
     command = [sys.executable, SCRIPT, "--p_n", "2", "--p_t", "4", "--vocabulary", "30", "--lossless"]
-    command += ["--out_dir", str(folder), "--hf_repo_name", "me/tokens"]
+    command += ["--order", "rate", "--out_dir", str(folder), "--hf_repo_name", "me/tokens"]
     read = """
 import datasets
 from neuralpile.training.tokens import Tokenizer
 tokenizer = Tokenizer.from_pretrained("me/tokens")
 for split in ("train", "test"):
     for row in datasets.load_dataset("me/tokens", split=split):
-        print(int(tokenizer.decode(row["tokens"], (row["n_units"], row["n_bins"])).sum()))
+        counts = tokenizer.decode(row["tokens"], (row["n_units"], row["n_bins"]), row["order"])
+        print(*counts.sum(axis=1))
 """
     with LoopbackHub(tmp_path / "hf", user="me") as hub:
         env = os.environ | hub.environment() | {"NEURALPILE_BUILD": str(tmp_path / "build")}
@@ -506,5 +552,8 @@ for split in ("train", "test"):
         card = hub.commits("me/tokens")[-1].tree["README.md"].data.decode()
         found = subprocess.run([sys.executable, "-c", read], cwd=ROOT, env=env, capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
-    assert found.stdout.split() == [str(row.counts.sum()) for part in corpus.values() for row in part]
+    expected = [row.counts.sum(axis=1).tolist() for part in corpus.values() for row in part]
+    assert [list(map(int, line.split())) for line in found.stdout.splitlines()] == expected
+    assert f"# Tokens of {catalog.PILE}, units by rate" in card
+    assert 'row["order"]' in card
     assert "written as an escape and its counts" in card
