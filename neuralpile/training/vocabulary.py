@@ -209,9 +209,9 @@ def _check_start(path: Path, start: bytes, expected: str) -> None:
         with path.open("rb") as file:
             found = file.read(len(start))
     except OSError as error:
-        missing = isinstance(error, FileNotFoundError)
-        found, do = ("none", FIT) if missing else (error.strerror or str(error), AGAIN)
-        raise BadInput(path, expected, found, do) from None
+        if isinstance(error, FileNotFoundError):
+            raise BadInput(path, expected, "none", FIT) from None
+        raise BadInput(path, expected, error.strerror or str(error), AGAIN) from None
     if found[:1] == b"\x80":
         do = f"{AGAIN}; it was not read, because a pickle can run any code"
         raise BadInput(path, expected, "a pickle", do)
