@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 
 from neuralpile.errors import BadInput
+from neuralpile.training.arguments import whole
+from neuralpile.training.batches import Batch
 from neuralpile.training.permutation import Integers
-from neuralpile.training.windows import Batch, Windows, whole
+from neuralpile.training.windows import Windows
 
 
 class Stream:

@@ -36,7 +36,8 @@ FIRST_COUNT = N_SPECIAL  # id of the count 0
 FIRST_MOTIF = FIRST_COUNT + 256  # id of the most frequent motif
 SIZES = tuple(256 << k for k in range(10))  # of vocabularies whose coverage is reported: 256 to 131,072 motifs
 
-AGAIN = "fit it again with tokenize_dataset.py"
+VERSION = 1  # of the format
+AGAIN = "copy or download it again, or fit it again with tokenize_dataset.py"
 Positive = Annotated[int, Meta(ge=1)]
 
 
@@ -67,11 +68,18 @@ class Fitted:
     version: str = __version__
 
 
+class _Version(msgspec.Struct):
+    """Which version of the format `vocabulary.json` has."""
+
+    format: Literal["neuralpile vocabulary"]
+    format_version: int
+
+
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     """The content of `vocabulary.json`."""
 
     format: Literal["neuralpile vocabulary"]
-    format_version: Literal[1]
+    format_version: Positive
     p_n: Positive
     p_t: Positive
     special: dict[str, int]
@@ -140,7 +148,7 @@ class Vocabulary:
         parquet.write([Table(keys, self.motifs.frequencies)], folder / table, counted, 1)
         content = {
             "format": "neuralpile vocabulary",
-            "format_version": 1,
+            "format_version": VERSION,
             "p_n": self.p_n,
             "p_t": self.p_t,
             "special": {name: i for i, name in enumerate(SPECIAL)},
@@ -168,8 +176,12 @@ class Vocabulary:
         _check_start(path, b"{", "the JSON of a vocabulary")
         if folder.is_file():
             raise BadInput(folder, f"a folder with {FILE}", "a file", "give its folder")
+        content = path.read_bytes()
         try:
-            stated = msgspec.json.decode(path.read_bytes(), type=_File)
+            version = msgspec.json.decode(content, type=_Version).format_version
+            if version > VERSION:
+                raise BadInput(path, f"version {VERSION} of the format", f"version {version}", "update neuralpile")
+            stated = msgspec.json.decode(content, type=_File)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise BadInput(path, "the JSON of a vocabulary", str(error), AGAIN) from None
         ids = stated.special, stated.n_special, stated.first_count, stated.first_motif
@@ -177,7 +189,7 @@ class Vocabulary:
             raise BadInput(path, "the ids of this version", "others", AGAIN)
         table = folder / stated.table
         _check_start(table, b"PAR1", "the table of a vocabulary")
-        start = parquet.read_start(table, stated.motifs)
+        start = parquet.read_start(table, stated.motifs, AGAIN)
         vocabulary = cls(start.motifs, stated.fitted_on)
         shape = start.counted.p_n, start.counted.p_t, len(vocabulary), start.unique
         if shape != (stated.p_n, stated.p_t, stated.motifs, stated.motifs):

@@ -126,6 +126,7 @@ def test_gaps_of_a_session_without_bins_or_segments_are_not_stated(missing, caps
         def sessions(self):
             return table
 
-    pieces = selection.observed(Source(), [Names("a", "b", "segment_0", "x")], np.array([9]))
-    assert [its.tolist() for its in pieces] == [[0], [0], [9]]
+    gaps, name = selection.Gaps(Source()), Names("a", "b", "segment_0", "x")
+    gaps.warn([name])
+    assert gaps.between(name, 9).tolist() == [[0, 9]]
     assert "1 of 1 session do not say" in capsys.readouterr().err
