@@ -25,9 +25,9 @@ def read(path: Path, options: Options) -> Session:
         found = f"cells of shape {cells.shape}"
         expected = f"spikes (at most {MOST_UNITS} units, channels)"
         raise BadInput(path, expected, found, "check that this is a session's file")
-    found = trains.SpikeTrains.from_list(cells.ravel())
+    slots = trains.SpikeTrains.from_list(list(cells.ravel()))
     try:
-        notes = clock.check(found.times, found.ends, options.bin_size, step=found.step)
+        notes = clock.check(slots.times, slots.ends, options.bin_size, step=slots.step)
     except Mismatch as error:
         raise error.at(path, "check the unit of the spike times") from None
     channels = trains.SpikeTrains.from_list([np.concatenate(units) for units in cells.T])
