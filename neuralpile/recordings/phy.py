@@ -159,6 +159,14 @@ def label_files(folder: Path) -> list[str]:
     return [name for name, titles in LABELS.items() if any(_labels(folder / name, title) for title in titles)]
 
 
+def has_labels(folder: Path) -> bool:
+    """Whether labels of a folder can be read."""
+    try:
+        return bool(label_files(folder))
+    except BadInput:
+        return False
+
+
 def _labels(path: Path, title: str) -> dict[str, str]:
     """A column of labels; nothing if a damaged cluster_info.tsv, which no one needs, would have it."""
     try:

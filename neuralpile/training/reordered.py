@@ -30,7 +30,7 @@ class Job(NamedTuple):
     """How units are ordered.
 
     Attributes:
-        by: one of `ordered.MEASURES`.
+        by: one of `cli.MEASURES`.
         where: the expression that chose the sessions; None for all.
     """
 
