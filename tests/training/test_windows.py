@@ -318,7 +318,7 @@ def test_trials_that_a_benchmark_repeats_are_left_out_with_it_as_in_a_merge(tmp_
         ({"weights": {"x": 1}, "temperature": 1}, "temperature: expected weights or a temperature, found both"),
         ({"weights": {"huge": 0.5}}, "weights: expected some of big, small, found huge"),
         ({"weights": {"big": 2}}, "weights: expected shares of at most 1 in all, found 2"),
-        ({"weights": {"big": "all"}}, "weights: expected numbers of at least 0, found big all"),
+        ({"weights": {"big": "all"}}, "weights: expected numbers of at least 0, found big 'all'"),
         ({"weights": {"big": -0.1}}, "weights: expected numbers of at least 0, found big -0.1"),
         ({"mix_by": "region"}, "mix_by: expected one of source_dataset, animal, area, found region"),
         ({"temperature": -1}, "temperature: expected numbers of at least 0, found -1"),
