@@ -188,12 +188,19 @@ def mapped(path: Path, in_order: bool = True) -> mmap.mmap:
     return pages
 
 
+def release(pages: mmap.mmap) -> None:
+    """Drop what was read of a mapped file from this process's memory. The page cache keeps it; views stay valid."""
+    if hasattr(pages, "madvise"):
+        pages.madvise(mmap.MADV_DONTNEED)
+
+
 def outline(path: Path) -> pa.Table:
     """Names and sizes of the rows of an Arrow file, and where they are, of the schema `OUTLINE`.
 
     Of the counts, only the offsets are read. Raises pyarrow's errors, OSError and ValueError: the file is damaged.
     """
-    source = pa.BufferReader(pa.py_buffer(mapped(path, in_order=False)))
+    pages = mapped(path, in_order=False)
+    source = pa.BufferReader(pa.py_buffer(pages))
     reader = pa.ipc.open_stream(source)
 
     def of_batches() -> Iterator[tuple[list[Names], npt.NDArray[np.int64]]]:
@@ -211,6 +218,7 @@ def outline(path: Path) -> pa.Table:
         names = AllNames.of(name for its, _ in some for name in its).table
         numbers = np.concatenate([its for _, its in some], axis=1)
         parts.append(pa.table([*map(array_of, numbers), *names.columns], OUTLINE))
+        release(pages)
     return pa.concat_tables(parts)
 
 
