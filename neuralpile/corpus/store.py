@@ -199,6 +199,7 @@ class _Map:
         for page, n_pages in zip(firsts.tolist(), (lasts - firsts + 1).tolist(), strict=True):
             _will_need(self.pages, page * mmap.PAGESIZE, n_pages * mmap.PAGESIZE)
 
+
 def _will_need(pages: mmap.mmap, begin: int, size: int) -> None:
     """Ask the system to read bytes of a map, from a page's first one on; those after the end do not count."""
     pages.madvise(mmap.MADV_WILLNEED, begin, size)
