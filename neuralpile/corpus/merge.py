@@ -130,11 +130,11 @@ class _Order:
         component = self.components[which]
         return component.row(number - int(self.starts[which]))._replace(source_dataset=component.name)
 
-    def tables(self, splits: Sequence[str]) -> Iterator[tables.Tables]:
+    def tables(self, splits: Sequence[str]) -> Iterator[tables.Parts]:
         """The tables of sessions and of units of each component, as they are in the corpus."""
         for component, start in zip(self.components, self.starts, strict=False):
             its = self.assigned[start : start + len(component)]
-            yield tables.of_component(component.name, tables.of(component), component.names(), its, splits)
+            yield tables.of_component(component, component.names(), its, splits)
 
 
 def _part(component: RowSource, info: DataSetInfo | None) -> Part:
