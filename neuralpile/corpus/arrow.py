@@ -156,10 +156,11 @@ def finish(folder: Path, files: Sequence[Path], schema: pa.Schema, digest: str, 
     """
     info = {"citation": "", "description": "", "features": _features(schema), "homepage": "", "license": ""}
     write_text(folder / INFO, json.dumps(info, indent=2))
-    counted = [_count_rows(file) for file in files]
     (folder / INDEX).unlink(missing_ok=True)
     if schema.field(0).type == COUNTS:
         counted = _write_index(folder / INDEX, files, digest[:16])
+    else:
+        counted = [_count_rows(file) for file in files]
     state: dict[str, Any] = {
         "_data_files": [
             {"filename": file.relative_to(folder).as_posix(), "rows": rows, "bytes": file.stat().st_size}
