@@ -19,11 +19,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--p_t", type=cli.positive_int, required=True, help="bins of a patch")
     cli.add_reference(parser, catalog.PILE)
     cli.add_where(parser)
-    parser.add_argument(
-        "--order",
-        metavar="ORDER",
-        help="units in the order that reorder_units.py made: similarity, rate, area, or the folder of its result",
-    )
+    cli.add_order(parser)
     parser.add_argument("--top", type=cli.positive_int, default=16, help="motifs in the figure")
     parser.add_argument(
         "--rank_by",

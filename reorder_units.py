@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from neuralpile.corpus.rows import RowSource
 
 EXAMPLE = "python reorder_units.py --by similarity --repo_name dmfc-rsg"
-BY = ("similarity", "rate", "area")  # `ordered.MEASURES`, which imports what --help need not wait for
 
 
 def parse() -> argparse.Namespace:
@@ -23,7 +22,7 @@ def parse() -> argparse.Namespace:
     parser = cli.parser(__doc__, EXAMPLE)
     cli.add_reference(parser, catalog.PILE)
     cli.add_where(parser)
-    parser.add_argument("--by", choices=BY, default="similarity", help="what decides the order")
+    parser.add_argument("--by", choices=cli.MEASURES, default=cli.MEASURES[0], help="what decides the order")
     parser.add_argument("--orders_only", action="store_true", help="write orders.parquet only, and no rows")
     parser.add_argument(
         "--out_dir", type=Path, help="folder for the result (default: the name of the data set and -by-…, in build)"

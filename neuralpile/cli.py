@@ -18,6 +18,8 @@ from neuralpile import interrupt
 from neuralpile.errors import BadInput, printable
 from neuralpile.files import FULL
 
+MEASURES = ("similarity", "rate", "area")  # by which reorder_units.py orders units
+
 # What glibc, Python and C++ say where a process cannot have more memory
 NO_MEMORY = ("failed to map segment", "cannot allocate memory", "can't start new thread", "bad_alloc")
 
@@ -132,6 +134,13 @@ def add_where(parser: argparse._ActionsContainer) -> None:
         "only sessions that this SQL expression over the table of sessions selects: \"area = 'M1' and n_units >= 64\""
     )
     parser.add_argument("--where", metavar="EXPRESSION", help=text)
+
+
+def add_order(parser: argparse._ActionsContainer) -> None:
+    """Add `--order`, which names an order of units."""
+    names = ", ".join(MEASURES)
+    text = f"units in the order that reorder_units.py made: {names}, or the folder of its result"
+    parser.add_argument("--order", metavar="ORDER", help=text)
 
 
 def choose(paths: Sequence[str], sessions: str | None = None, most: int | None = None) -> list[str]:

@@ -291,7 +291,7 @@ def test_motifs_of_rows_in_an_order_are_those_of_the_reordered_data_set(reorder,
     for name, options in {
         "there": ("--repo_name", f"two-by-{by}"),
         "here": ("--repo_name", "two", "--order", by),
-        "folder": ("--repo_name", "two", "--order", build / f"two-by-{by}"),
+        "folder": ("--repo_name", "two", "--order", build / f"two-by-{by}" / "orders.parquet"),
         "none": ("--repo_name", "two"),
     }.items():
         done = run(build, "extract_motifs.py", *shape, *options, "--out_dir", tmp_path / name)
@@ -307,6 +307,21 @@ def test_motifs_of_rows_in_an_order_are_those_of_the_reordered_data_set(reorder,
     assert here.equals(there)
     assert of_folder.equals(there)
     assert not unordered.equals(there)
+
+
+def test_motifs_in_two_orders_of_one_measure_have_files_of_their_own(reorder, build, tmp_path):
+    reorder("--by", "rate", "--orders_only")
+    of_others = ordered.read(build / "two-by-rate" / "orders.parquet")
+    lists = [order[::-1] for order in of_others.table["order"].to_pylist()]
+    table = of_others.table.set_column(6, ordered.ORDERS.field("order"), pa.array(lists, pa.list_(pa.int32())))
+    inverses = pa.array([np.argsort(order).tolist() for order in lists], pa.list_(pa.int32()))
+    other = ordered.Orders(table.set_column(7, ordered.ORDERS.field("inverse"), inverses), of_others.stated)
+    ordered.write(tmp_path / "orders.parquet", other)
+    for order in ("rate", tmp_path / "orders.parquet"):
+        options = "--repo_name", "two", "--order", order, "--p_n", 3, "--p_t", 2, "--out_dir", tmp_path / "motifs"
+        assert run(build, "extract_motifs.py", *options).returncode == 0
+    found = sorted(path.name for path in (tmp_path / "motifs").glob("*.parquet"))
+    assert found == [f"two-by-rate-{other.digest[:8]}_(3x2)_motifs.parquet", "two-by-rate_(3x2)_motifs.parquet"]
 
 
 @pytest.mark.parametrize(
@@ -358,8 +373,9 @@ def test_orders_of_other_rows_are_refused(reorder, build, tmp_path, monkeypatch)
         open_data_set("two", order="similarity")
     reorder("--by", "similarity")
     open_data_set("two", order="similarity")
-    with pytest.raises(BadInput, match=r"orders\.parquet: expected orders of units"):
-        open_data_set("two", order=str(tmp_path))
+    for order, where in (("similarty", "similarty"), (tmp_path, "orders.parquet"), (tmp_path / "no", "no")):
+        with pytest.raises(BadInput, match=rf"{where}: .* found no such file; .* give similarity, rate, area, or the"):
+            open_data_set("two", order=str(order))
 
 
 def test_an_order_of_other_units_than_a_row_has_is_refused(corpus, build):
@@ -437,15 +453,25 @@ def test_orders_are_read_as_they_were_written(tmp_path_factory, orders):
         ("order", [[0, 1]], "each of 3 units once"),
         ("order", [[0, -1, 2]], "each of 3 units once"),
         ("inverse", [[0, 1, 2]], "the inverse of each order"),
-        ("order", [None], "orders of units"),
+        ("order", [None], "found missing values"),
+        ("order", [[0, None, 2]], "found missing values"),
+        ("inverse", [[0, None, 2]], "found missing values"),
+        ("n_units", [None], "found missing values"),
     ],
 )
 def test_a_damaged_order_is_reported(tmp_path, column, values, message):
     table = orders_of([1, 2, 0])
     place = table.schema.get_field_index(column)
-    table = table.set_column(place, table.schema.field(place), pa.array(values, pa.list_(pa.int32())))
+    table = table.set_column(place, table.schema.field(place), pa.array(values, table.schema.field(place).type))
     ordered.write(tmp_path / "orders.parquet", ordered.Orders(table, {}))
     with pytest.raises(BadInput, match=message):
+        ordered.read(tmp_path / "orders.parquet")
+
+
+def test_two_lines_of_one_session_are_reported(tmp_path):
+    table = pa.concat_tables([orders_of([1, 0]), orders_of([0, 1])])
+    ordered.write(tmp_path / "orders.parquet", ordered.Orders(table, {}))
+    with pytest.raises(BadInput, match="found several lines of one session; run reorder_units"):
         ordered.read(tmp_path / "orders.parquet")
 
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from neuralpile import catalog
+from neuralpile.cli import MEASURES
 from neuralpile.corpus import arrow, tables
 from neuralpile.corpus.arrow import METADATA
 from neuralpile.corpus.chosen import ChosenRows
@@ -25,7 +26,6 @@ from neuralpile.errors import BadInput
 from neuralpile.files import whole_file
 
 FILE = "orders.parquet"
-MEASURES = ("similarity", "rate", "area")  # by which reorder_units.py orders units
 ORDERS = pa.schema(
     [
         *((name, pa.string()) for name in tables.KEYS),
@@ -102,20 +102,28 @@ def read(path: Path) -> Orders:
     Raises:
         BadInput: it is damaged, or something else; or an order is not one of all units of its session.
     """
-    do = "run reorder_units.py again"
+    expected, do = "orders of units, as reorder_units.py writes them", "run reorder_units.py again"
     try:
         content = parquet.ParquetFile(pa.BufferReader(path.read_bytes())).read()
         stated = json.loads((content.schema.metadata or {})[METADATA])
         table = content.select(ORDERS.names).cast(ORDERS).combine_chunks()
-    except (pa.ArrowException, OSError, KeyError, ValueError, RecursionError) as error:
-        raise BadInput(path, "orders of units, as reorder_units.py writes them", str(error), do) from None
-    if not isinstance(stated, dict) or any(column.null_count for column in table.columns):
-        raise BadInput(path, "orders of units, as reorder_units.py writes them", "missing values", do)
+    except OSError as error:
+        missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
+        correct = f"run reorder_units.py, and give {', '.join(MEASURES)}, or the folder of its result"
+        found = "no such file" if missing else error.strerror or str(error)
+        raise BadInput(path, expected, found, correct if missing else do) from None
+    except (pa.ArrowException, KeyError, ValueError, RecursionError) as error:
+        found = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise BadInput(path, expected, found, do) from None
+    lists = [table[name].combine_chunks() for name in ("order", "inverse")]
+    if not isinstance(stated, dict) or any(its.null_count for its in (*table.columns, *(its.values for its in lists))):
+        raise BadInput(path, expected, "missing values", do)
     orders = Orders(table, stated)
-    inverses = table["inverse"].combine_chunks()
-    ends = inverses.offsets.to_numpy()
+    if len(orders._of) != len(table):
+        raise BadInput(path, expected, "several lines of one session", do)
+    flat, ends = lists[1].values.to_numpy(), lists[1].offsets.to_numpy()
     for (key, order), a, b in zip(orders._of.items(), ends[:-1], ends[1:], strict=True):
-        inverse = inverses.values[a:b].to_numpy()
+        inverse = flat[a:b]
         if len(order) != key[3] or not np.array_equal(np.sort(order), range(key[3])):
             raise BadInput(path, f"each of {key[3]} units once", f"other numbers in session {key[2]}", do)
         if not np.array_equal(inverse, np.argsort(order)):
@@ -139,6 +147,12 @@ def whole(source: RowSource) -> RowSource:
 def unordered(source: RowSource) -> RowSource:
     """The same rows with their units as they are stored: what does not depend on the order is read there."""
     return source.source if isinstance(source, OrderedRows) else source
+
+
+def measure(source: RowSource) -> str | None:
+    """By what the units of a data set are ordered, while read or in its files; None where they are as recorded."""
+    stated = (source.manifest() or {}).get("reordered")
+    return str(stated.get("by", "another order")) if isinstance(stated, dict) else None
 
 
 def made(source: RowSource, by: str) -> Orders | None:
@@ -219,6 +233,16 @@ class OrderedRows(DerivedRows):
     def tokens(self) -> list[int]:
         """Tokens in each row."""
         return self.source.tokens()
+
+    @cached_property
+    def label(self) -> str:
+        """The measure, for names of files; with the start of the digest if the default folder has other orders."""
+        by = measure(self) or ""
+        try:
+            usual = made(self.source, by)
+        except BadInput:
+            usual = None
+        return by if usual and usual.digest == self.orders.digest else f"{by}-{self.orders.digest[:8]}"
 
     @cached_property
     def _own_name(self) -> str:

@@ -129,8 +129,13 @@ class TableStart:
     motifs: Motifs
 
 
-def read_start(path: Path, n: int) -> TableStart:
+def read_start(path: Path, n: int, do: str = "delete it, or run extract_motifs.py again") -> TableStart:
     """Read the `n` most frequent motifs of a table that `write` wrote.
+
+    Parameters:
+        path: the file.
+        n: how many motifs.
+        do: what a user can do about a damaged file.
 
     Raises:
         BadInput: the file is not such a table, or its parts contradict each other.
@@ -147,7 +152,6 @@ def read_start(path: Path, n: int) -> TableStart:
             raise ValueError(f"{unique:,} motifs of {counted.patches:,} patches")
     except (OSError, ValueError, KeyError, OverflowError, pa.ArrowException) as error:
         found = f"no {error}" if isinstance(error, KeyError) else str(error)
-        do = "delete it, or run extract_motifs.py again"
         raise BadInput(path, "a table of motifs", found, do) from None
     return TableStart(counted, unique, motifs)
 

@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from neuralpile import figure_files
 from neuralpile.cli import plural
-from neuralpile.corpus.ordered import OrderedRows, unordered
+from neuralpile.corpus import ordered
+from neuralpile.corpus.ordered import OrderedRows
 from neuralpile.corpus.rows import RowSource
 from neuralpile.errors import BadInput
 from neuralpile.motifs import figures, independent, parquet, summary
@@ -81,8 +82,8 @@ def run(
         BadInput: no row is as large as a patch.
     """
     tokens = checked_tokens(data_set, p_n, p_t)
-    order = str(data_set.orders.stated.get("by", "another order")) if isinstance(data_set, OrderedRows) else None
-    stem = out_dir / figures.file_stem(data_set.name, p_n, p_t, order)
+    order, label = (ordered.measure(data_set), data_set.label) if isinstance(data_set, OrderedRows) else (None, None)
+    stem = out_dir / figures.file_stem(data_set.name, p_n, p_t, label)
     table, work = stem.with_name(f"{stem.name}.parquet"), stem.with_name(f".{stem.name}.work")
     with tqdm(total=sum(tokens), unit="token", unit_scale=True, desc="motifs", disable=None) as bar:
         n_patches, parts = count(tokens=tokens, p_n=p_n, p_t=p_t, work=work, memory=memory, advance=bar.update)
@@ -146,7 +147,7 @@ def checked_tokens(data_set: RowSource, p_n: int, p_t: int) -> list[int]:
         fits = sum(tokens) >= p_n * p_t
         found = f"rows of {sum(tokens):,} tokens together"
     else:
-        shapes = [row.counts.shape for row in unordered(data_set)]
+        shapes = [row.counts.shape for row in ordered.unordered(data_set)]
         tokens = [n_units * n_bins for n_units, n_bins in shapes]
         fits = any(n_units >= p_n and n_bins >= p_t for n_units, n_bins in shapes)
         most_units, most_bins = (max(lengths) for lengths in zip(*shapes, strict=True))

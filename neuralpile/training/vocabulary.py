@@ -36,7 +36,9 @@ FIRST_COUNT = N_SPECIAL  # id of the count 0
 FIRST_MOTIF = FIRST_COUNT + 256  # id of the most frequent motif
 SIZES = tuple(256 << k for k in range(10))  # of vocabularies whose coverage is reported: 256 to 131,072 motifs
 
-AGAIN = "fit it again with tokenize_dataset.py"
+VERSION = 1  # of the format
+AGAIN = "delete it and copy or download it again, or fit it again with tokenize_dataset.py"
+FIT = "give a tokenized data set, or fit it with tokenize_dataset.py"
 Positive = Annotated[int, Meta(ge=1)]
 
 
@@ -53,6 +55,7 @@ class Fitted:
         unique: number of motifs, of which the vocabulary has the most frequent.
         asked: number of motifs that were asked for.
         coverage: share of the patches that the most frequent 256, 512, … motifs have.
+        order: by what the units were ordered: similarity, rate or area; None where they are as recorded.
         version: of this package.
     """
 
@@ -64,14 +67,22 @@ class Fitted:
     unique: Positive
     asked: Positive
     coverage: dict[int, float]
+    order: str | None = None
     version: str = __version__
+
+
+class _Version(msgspec.Struct):
+    """Which version of the format `vocabulary.json` has."""
+
+    format: Literal["neuralpile vocabulary"]
+    format_version: int
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     """The content of `vocabulary.json`."""
 
     format: Literal["neuralpile vocabulary"]
-    format_version: Literal[1]
+    format_version: Positive
     p_n: Positive
     p_t: Positive
     special: dict[str, int]
@@ -140,7 +151,7 @@ class Vocabulary:
         parquet.write([Table(keys, self.motifs.frequencies)], folder / table, counted, 1)
         content = {
             "format": "neuralpile vocabulary",
-            "format_version": 1,
+            "format_version": VERSION,
             "p_n": self.p_n,
             "p_t": self.p_t,
             "special": {name: i for i, name in enumerate(SPECIAL)},
@@ -168,8 +179,12 @@ class Vocabulary:
         _check_start(path, b"{", "the JSON of a vocabulary")
         if folder.is_file():
             raise BadInput(folder, f"a folder with {FILE}", "a file", "give its folder")
+        content = path.read_bytes()
         try:
-            stated = msgspec.json.decode(path.read_bytes(), type=_File)
+            version = msgspec.json.decode(content, type=_Version).format_version
+            if version > VERSION:
+                raise BadInput(path, f"version {VERSION} of the format", f"version {version}", "update neuralpile")
+            stated = msgspec.json.decode(content, type=_File)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise BadInput(path, "the JSON of a vocabulary", str(error), AGAIN) from None
         ids = stated.special, stated.n_special, stated.first_count, stated.first_motif
@@ -177,7 +192,7 @@ class Vocabulary:
             raise BadInput(path, "the ids of this version", "others", AGAIN)
         table = folder / stated.table
         _check_start(table, b"PAR1", "the table of a vocabulary")
-        start = parquet.read_start(table, stated.motifs)
+        start = parquet.read_start(table, stated.motifs, AGAIN)
         vocabulary = cls(start.motifs, stated.fitted_on)
         shape = start.counted.p_n, start.counted.p_t, len(vocabulary), start.unique
         if shape != (stated.p_n, stated.p_t, stated.motifs, stated.motifs):
@@ -194,8 +209,9 @@ def _check_start(path: Path, start: bytes, expected: str) -> None:
         with path.open("rb") as file:
             found = file.read(len(start))
     except OSError as error:
-        missing = isinstance(error, FileNotFoundError)
-        raise BadInput(path, expected, "none" if missing else error.strerror or str(error), AGAIN) from None
+        if isinstance(error, FileNotFoundError):
+            raise BadInput(path, expected, "none", FIT) from None
+        raise BadInput(path, expected, error.strerror or str(error), AGAIN) from None
     if found[:1] == b"\x80":
         do = f"{AGAIN}; it was not read, because a pickle can run any code"
         raise BadInput(path, expected, "a pickle", do)
@@ -204,7 +220,15 @@ def _check_start(path: Path, start: bytes, expected: str) -> None:
 
 
 def fit(
-    parts: Iterable[Table], size: int, p_n: int, p_t: int, data_set: str, split: str, fingerprint: str, tokens: int
+    parts: Iterable[Table],
+    size: int,
+    p_n: int,
+    p_t: int,
+    data_set: str,
+    split: str,
+    fingerprint: str,
+    tokens: int,
+    order: str | None = None,
 ) -> Vocabulary:
     """Make a vocabulary of the most frequent motifs.
 
@@ -213,7 +237,7 @@ def fit(
             as `motifs.extract.extract` gives them.
         size: number of motifs; fewer where there are fewer.
         p_n, p_t: units and bins of a patch.
-        data_set, split, fingerprint, tokens: as in `Fitted`.
+        data_set, split, fingerprint, tokens, order: as in `Fitted`.
     """
     wanted = max(size, SIZES[-1])
     keys: list[kernels.Words] = []
@@ -228,7 +252,7 @@ def fit(
     held = np.cumsum(np.concatenate(frequencies))
     coverage = {n: float(held[min(n, len(held)) - 1] / patches) for n in SIZES}
     table = Table(np.concatenate(keys), np.concatenate(frequencies)[:size])
-    facts = Fitted(data_set, split, fingerprint, tokens, patches, unique, size, coverage)
+    facts = Fitted(data_set, split, fingerprint, tokens, patches, unique, size, coverage, order)
     return Vocabulary(motifs_of(table, p_n, p_t), facts)
 
 

@@ -137,7 +137,10 @@ def cut(folder):
         (edited(motifs=31), "31 motifs"),
         (edited(p_t=4), "30 motifs of 1 × 4, as vocabulary.json says, found 30 of 1 × 8"),
         (edited(sha256="0" * 64), "motifs with the checksum that vocabulary.json states"),
-        (edited(format_version=2), "Invalid enum value 2"),
+        (edited(format_version=2), "expected version 1 of the format, found version 2; update neuralpile"),
+        (edited(format_version=2, more=1), "found version 2; update neuralpile"),
+        (edited(format_version=0), "Expected `int` >= 1"),
+        (edited(format="x"), "expected the JSON of a vocabulary"),
         (edited(table="../x.parquet"), "expected the JSON of a vocabulary"),
         (edited(first_motif=260), "the ids of this version"),
         (edited(motifs=-1), "expected the JSON of a vocabulary"),
@@ -159,6 +162,8 @@ def test_files_that_are_damaged_or_do_not_belong_together_are_refused_in_one_lin
         Vocabulary.load(folder)
     assert found in str(error.value)
     assert "\n" not in str(error.value)
+    assert "extract_motifs" not in str(error.value)
+    assert str(error.value).endswith(("with tokenize_dataset.py", "update neuralpile"))
 
 
 def test_rows_without_counts_are_refused():
