@@ -96,6 +96,12 @@ def connect(mirror: str = "") -> HttpClient:
     key = check_token(name, os.environ.get(name, ""))
     if not key:
         return HttpClient(if_refused=f"check that the version is still there; if it is under embargo, set {name}")
-    web = HttpClient(key, instance.api, f"renew {name}, or unset it if the data are open", scheme="token")
+    web = HttpClient(
+        key,
+        instance.api,
+        if_refused=f"renew {name}, or unset it if the data are open",
+        if_forbidden=f"data under embargo are for their owners: ask them to add the account that {name} is of",
+        scheme="token",
+    )
     Client(instance, web).authenticate(key)
     return web

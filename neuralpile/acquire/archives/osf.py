@@ -80,7 +80,14 @@ def connect() -> HttpClient:
         BadInput: the token has characters that none has.
     """
     token = check_token("OSF_TOKEN", os.environ.get("OSF_TOKEN", ""))
-    return HttpClient(token, API, "renew OSF_TOKEN, or unset it" if token else "check that the project is public")
+    if not token:
+        return HttpClient(if_refused="check that the project is public; if it is not, set OSF_TOKEN")
+    return HttpClient(
+        token,
+        API,
+        if_refused="renew OSF_TOKEN, or unset it",
+        if_forbidden="ask the project's contributors for access, or give OSF_TOKEN the scope osf.full_read",
+    )
 
 
 def list_files(data_set: DataSetInfo, web: HttpClient) -> Iterator[RemoteFile]:
