@@ -56,6 +56,7 @@ A_FILE = "a file or a listing"
 _LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 _NO_NETWORK = {errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH}
 _BOT_CHECK = re.compile(rb"not a bot|anubis|captcha|just a moment|verif\w+ (that )?you are human|cf-chl", re.IGNORECASE)
+_TYPES = {"text/html", "text/plain", "text/xml", "application/xml", "application/json", "application/octet-stream"}
 _LOGIN = re.compile(rb"log.?in|sign.?in|password", re.IGNORECASE)
 
 
@@ -485,9 +486,9 @@ def web_page(response: requests.Response) -> str:
 
 
 def _type_of(response: requests.Response) -> str:
-    """The media type of an answer; nothing else that its header may hold."""
-    found = re.match(r"[\w.+-]{1,40}/[\w.+-]{1,60}", response.headers.get("Content-Type", ""), re.ASCII)
-    return found[0].lower() if found else "no type"
+    """The media type of an answer where it is a common one; a header can hold anything, such as what was sent."""
+    stated = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return stated if stated in _TYPES else "another type" if stated else "no type"
 
 
 def status_text(status: int) -> str:

@@ -1,4 +1,4 @@
-"""Files that are not for everyone, and tokens that are wrong, old or of someone else: one line each, with what helps."""
+"""Files that are not for everyone, and tokens that are wrong, old or of someone else: one line each, with a remedy."""
 
 import re
 from unittest import mock
