@@ -346,15 +346,13 @@ def test_a_window_that_does_not_exist_is_an_index_error(data_set):
         windows.shard(2, 2)
 
 
-def test_windows_outlive_a_change_of_the_working_directory_and_go_to_processes_elsewhere(
-    data_set, tmp_path, monkeypatch
-):
+def test_windows_work_on_in_another_working_directory(data_set, tmp_path, monkeypatch):
     monkeypatch.chdir(data_set.folder.parent)
     opened, streamed = Windows("./x", n_bins=8), StreamedWindows("./x", n_bins=8)
     sent = pickle.dumps(opened)
     monkeypatch.chdir(tmp_path)
     expected = Windows(data_set, n_bins=8).batch(range(20)).counts
-    for windows in (copy.deepcopy(opened), pickle.loads(sent)):
+    for windows in (copy.deepcopy(opened), pickle.loads(sent)):  # noqa: S301 - written above
         assert (windows.batch(range(20)).counts == expected).all()
     assert len(list(streamed)) == len(opened)
 
