@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neuralpile.errors import BadInput
-from neuralpile.training.arguments import check_word, whole
+from neuralpile.training.arguments import check_word, flag, whole
 from neuralpile.training.permutation import Integers, below, hashes, key_of, permute
 
 Units = Literal["random", "block", "all"]
@@ -40,10 +40,11 @@ class Rules(NamedTuple):
         cls, n_bins: int, n_units: int | None, units: Units | None, seed: int, shuffle: bool, jitter: bool
     ) -> "Rules":
         """The rules that a user gave. Raises BadInput if one has no meaning."""
-        chosen: Units = units or ("random" if jitter else "all")
+        chosen: Units = ("random" if jitter else "all") if units is None else units
         check_word("units", chosen, get_args(Units))
         most = None if n_units is None else whole("n_units", n_units, 1)
-        return cls(whole("n_bins", n_bins, 1), most, chosen, whole("seed", seed, None, None), shuffle, jitter)
+        bins, number = whole("n_bins", n_bins, 1), whole("seed", seed, None, None)
+        return cls(bins, most, chosen, number, flag("shuffle", shuffle), flag("jitter", jitter))
 
 
 class Rows(NamedTuple):
