@@ -69,6 +69,8 @@ def read_spike_trains(path: Recording, quality: str | None = None, required: boo
         except Mismatch as error:
             raise error.at(path, DAMAGED) from None
         about = unit_table.about(path, file, table, table, len(ends))
+        others = [place for place in UNITS_TABLES if place != where and f"{place}/spike_times" in file]
+        about.notes.extend(f"{other} has spike times, too; they are not read" for other in others)
     try:
         # In the file's own type: an unsigned index of 2**63 and more would turn negative.
         assigned = int(ends.max(initial=0))
@@ -370,7 +372,9 @@ def count_raster(path: Recording, options: Options, places: Sequence[str], own_b
             binned = _rebin_in_slabs(data, factor, options.as_published, transposed)
         except Mismatch as error:
             raise error.at(f"{path}, {place}", NOT_A_RECORDING) from None
-        notes = _note_rate(data, own_bin)
+        notes = [*_note_rate(data, own_bin), *_note_scale(data)]
+        others = [other for other, here in found.items() if other != place and here is not None]
+        notes += [f"{other} exists, too; it is not read" for other in others]
         lists = [table for table in _unit_tables(data) if len(table["id"]) == len(binned.counts)]
         about = unit_table.about(path, file, next(iter(lists), None), data.parent, len(binned.counts))
     if max(binned.counts.shape[0], 1) > data.shape[1 if transposed else 0]:
@@ -457,6 +461,16 @@ def _note_rate(data: h5py.Dataset, own_bin: float) -> list[str]:
     if np.isclose(rate * own_bin, 1, rtol=0.01) or np.isclose(rate, own_bin, rtol=0.01):
         return []
     return [f"the file states {rate:g} bins a second, and {1 / own_bin:g} were expected: are the bins {own_bin:g} s?"]
+
+
+def _note_scale(data: h5py.Dataset) -> list[str]:
+    """Notes if the file states, as NWB allows of any series, that its values are not the data as they are stored."""
+    notes = []
+    for name, usual in (("conversion", 1), ("offset", 0)):
+        stated = data.attrs.get(name, usual)
+        if isinstance(stated, int | float | np.number) and stated != usual:
+            notes.append(f"the file states {name} {stated:g} of its counts, which is not applied: are they counts?")
+    return notes
 
 
 def _shape(data: h5py.Dataset) -> str:
