@@ -4,17 +4,21 @@ The folder holds dataset.toml, preprocess.py and README.md. Build all sessions w
 """
 
 import argparse
+import glob
 import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from neuralpile import catalog, cli, files
-from neuralpile.errors import BadInput, Mismatch
+from neuralpile.errors import BadInput, Mismatch, printable
 from neuralpile.recordings import detect
 from neuralpile.recordings.detect import Layout
 from neuralpile.spikes import trains
@@ -26,6 +30,7 @@ QUALITY = (
     "The recordings label their units. Units of every label are counted, noise too. `--min_quality mua` or "
     "`--min_quality good` leaves out those with a lower label."
 )
+WRITTEN = ("dataset.toml", "preprocess.py", "README.md")
 LINE = 100  # characters of a line in what is written
 
 
@@ -33,44 +38,87 @@ def main() -> int:
     """Parse the command line, write the folder, build one session, print what looks wrong."""
     given = _arguments()
     folder = given.data_root.resolve() / given.name
-    if not NAME.fullmatch(given.name):
-        raise BadInput("the name", "letters, digits, '-', '_' and '.'", repr(given.name), "choose another")
-    if folder.exists() or (given.name in catalog.names()):
-        raise BadInput(folder, "a new name", "a data set of this name", "choose another, or remove the folder")
+    _check_name(given.name, folder)
     data_dir = given.data_dir.resolve()
     try:
         str(data_dir).encode()
     except UnicodeEncodeError:  # dataset.toml holds the path, in UTF-8
         raise BadInput(data_dir, "a path in UTF-8", "other bytes", "rename the folder") from None
     layout = _layout(given, data_dir)
-    species = given.species or layout.species
-    given.data_root.mkdir(parents=True, exist_ok=True)
-    with files.whole_folder(folder) as partial:
-        (partial / "dataset.toml").write_text(_toml(given, data_dir, layout, species), encoding="utf-8")
-        (partial / "preprocess.py").write_text(_script(given.name, layout), encoding="utf-8")
-        (partial / "README.md").write_text(_readme(given.name, folder, layout), encoding="utf-8")
-    print(f"wrote {catalog.from_root(folder)}: dataset.toml, preprocess.py, README.md", flush=True)
-    if not species:
-        print(f"to fill in: species in {catalog.from_root(folder / 'dataset.toml')}", flush=True)
-    script = folder / "preprocess.py"
-    shown = str(catalog.from_root(script))
-    command = [sys.executable, str(script), "--data_dir", str(data_dir), "--max_files", "1"]
-    path = os.pathsep.join(filter(None, [str(catalog.ROOT), os.environ.get("PYTHONPATH")]))
-    status = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=False).returncode
-    if status:
-        wrong = "the first session could not be built: correct what the line above names, then run"
-        print(wrong, shlex.join(["python", shown, "--max_files", "1"]), file=sys.stderr)
-        return 1
+    for note in layout.notes:
+        print(printable(f"note: {note}"), file=sys.stderr)
+    species = [given.species] if given.species else [*layout.species]
+    texts = {
+        "dataset.toml": _toml(given, folder, data_dir, layout, species),
+        "preprocess.py": _script(given.name, layout),
+        "README.md": _readme(given.name, folder, layout),
+    }
+    with _written(folder, texts, catalog.BUILD / given.name):
+        print(f"wrote {catalog.from_root(folder)}: {', '.join(texts)}", flush=True)
+        script = folder / "preprocess.py"
+        shown = str(catalog.from_root(script))
+        one = glob.escape(printable(layout.sample.relative_to(data_dir).as_posix()))
+        command = [sys.executable, str(script), "--sessions", one, "--max_files", "1"]
+        path = os.pathsep.join(filter(None, [str(catalog.ROOT), os.environ.get("PYTHONPATH")]))
+        if subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=False).returncode:
+            found = "one that cannot be built, as the line above says"
+            raise BadInput(layout.sample, "a session", found, "correct this; the new folder is removed")
     from neuralpile.figures import checks  # after the build: these import matplotlib and datasets
     from neuralpile.open import open_data_set
 
     flags = checks.check(open_data_set(str(catalog.BUILD / given.name))).flags
     print("\n".join(f"looks wrong: {flag}" for flag in flags) or "nothing looks wrong in this session")
+    if not species:
+        print(f"to fill in: species in {catalog.from_root(folder / 'dataset.toml')}")
     if given.name not in catalog.names():
         where = shlex.quote(str(folder.parent))
         print(f"so that the other scripts find it: export NEURALPILE_DATA={where}")
     print(f"build all sessions: {shlex.join(['python', shown, '--jobs', '2'])}")
     return 0
+
+
+def _check_name(name: str, folder: Path) -> None:
+    """Raise BadInput if a data set cannot have this name."""
+    if not NAME.fullmatch(name):
+        raise BadInput("the name", "letters, digits, '-', '_' and '.'", repr(name), "choose another")
+    if name == catalog.PILE:
+        raise BadInput("the name", "a new name", f"{name}, the merged corpus", "choose another")
+    if name in catalog.names():
+        there = catalog.load(name).folder
+        do = (
+            "choose another"
+            if there.parent == catalog.DATA and catalog.load(name).tokens
+            else "choose another, or remove the folder"
+        )
+        raise BadInput(there, "a new name", "a data set of this name", do)
+    taken = next((file for file in WRITTEN if (folder / file).exists()), None)
+    if taken == WRITTEN[0]:
+        raise BadInput(folder, "a new name", "a data set of this name", "choose another, or remove the folder")
+    if taken:
+        raise BadInput(folder / taken, "a new name", "a file of another data set", "choose another, or remove the file")
+    if (catalog.BUILD / name).exists():
+        do = "choose another, or remove the folder"
+        raise BadInput(catalog.BUILD / name, "a new name", "rows of another data set", do)
+
+
+@contextmanager
+def _written(folder: Path, texts: Mapping[str, str], build: Path) -> Iterator[None]:
+    """Files of a folder, which stay if the block ends well; else they are removed, with the rows in `build`."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            files.write_text(folder / name, text)
+        yield
+    except BaseException:  # an interrupt, too
+        for name in texts:
+            (folder / name).unlink(missing_ok=True)
+        shutil.rmtree(folder / "__pycache__", ignore_errors=True)
+        shutil.rmtree(build, ignore_errors=True)
+        for path in made:
+            with suppress(OSError):  # it holds something else
+                path.rmdir()
+        raise
 
 
 def _arguments() -> argparse.Namespace:
@@ -87,16 +135,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--unit", help="table: column that names each spike's unit; by default a usual name")
     parser.add_argument("--time", help="table: column of times; by default a usual name")
     parser.add_argument("--variable", help="matlab: cell array of spike times, such as spikes.times")
-    per = "table, matlab: unit of the times: s, ms, us, or seconds as a number; s by default"
+    per = "table, matlab: unit of the times: s, ms, us, or seconds as a number; by default as in time_ms, else s"
     parser.add_argument("--seconds_per", metavar="UNIT", help=per)
     given = parser.parse_args()
     uses = {"table": ("unit", "time", "seconds_per"), "matlab": ("variable", "seconds_per")}.get(given.format, ())
     unused = [name for name in ("unit", "time", "variable", "seconds_per") if getattr(given, name) and name not in uses]
     if unused:
         parser.error(f"--{unused[0]} has no meaning with --from {given.format}")
-    given.seconds_per = given.seconds_per or "s"
     try:
-        trains.seconds_per(_number(given.seconds_per))
+        trains.seconds_per(_number(given.seconds_per or "s"))
     except Mismatch as error:
         parser.error(f"--seconds_per: expected {error.expected}, found {given.seconds_per!r}")
     return given
@@ -114,12 +161,12 @@ def _layout(given: argparse.Namespace, data_dir: Path) -> Layout:
     if given.format == "table":
         return detect.find_table(data_dir, given.unit, given.time, given.seconds_per)
     if given.format == "matlab":
-        return detect.find_matlab(data_dir, given.variable, given.seconds_per)
+        return detect.find_matlab(data_dir, given.variable, given.seconds_per or "s")
     find = {"nwb": detect.find_nwb, "phy": detect.find_phy, "pynapple": detect.find_pynapple, "neo": detect.find_neo}
     return find[given.format](data_dir)
 
 
-def _toml(given: argparse.Namespace, data_dir: Path, layout: Layout, species: str) -> str:
+def _toml(given: argparse.Namespace, folder: Path, data_dir: Path, layout: Layout, species: Sequence[str]) -> str:
     """The text of dataset.toml. A JSON string is a TOML string."""
 
     def quoted(*texts: str) -> str:
@@ -129,11 +176,11 @@ def _toml(given: argparse.Namespace, data_dir: Path, layout: Layout, species: st
         "# Fields that can be added: docs/dataset-toml.md",
         "[source]",
         'archive = "local"',
-        f"data_dir = {quoted(str(data_dir))}",
+        f"data_dir = {quoted(str(data_dir.relative_to(folder) if data_dir.is_relative_to(folder) else data_dir))}",
         f"include = [{quoted(*layout.include)}]",
         "",
         "[recording]",
-        f"species = [{quoted(species or 'unknown')}]{'' if species else '  # fill in'}",
+        f"species = [{quoted(*(species or ['unknown']))}]{'' if species else '  # fill in'}",
     ]
     if given.subject:
         lines.append(f"subject = {quoted(given.subject)}")

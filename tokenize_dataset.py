@@ -28,15 +28,16 @@ def parse() -> argparse.Namespace:
         default=32_000,
         help="motifs that get an id, or a tokenized data set whose ids are used: a folder, a build, a Hub repository",
     )
-    parser.add_argument(
-        "--repo_name", default=catalog.PILE, help="data set: a local build, a Hub repository or a folder"
-    )
+    cli.add_reference(parser, catalog.PILE)
+    cli.add_order(parser)
     parser.add_argument("--split_for_fit", metavar="SPLIT", help="split whose motifs are counted (default: train)")
     parser.add_argument(
         "--lossless", action="store_true", help="write patches outside the vocabulary as an escape and their counts"
     )
     parser.add_argument(
-        "--out_dir", type=Path, help="folder for the result (default: the name of the data set and -tokens, in build)"
+        "--out_dir",
+        type=Path,
+        help="folder for the result (default: in build, the name of the data set, its order and -tokens)",
     )
     cli.add_resources(parser, "rows that are encoded in parallel", "work")
     options.add_publishing(parser, "the result")
@@ -63,6 +64,7 @@ def main() -> int:
     given = parse()
     memory = limits.within_limit(given.memory or cli.machine_memory() // 4)
     matplotlib_folder.choose()
+    from neuralpile.corpus import ordered
     from neuralpile.motifs import cluster, extract  # takes a second, which --help need not wait for
     from neuralpile.motifs.run import Count, components
     from neuralpile.open import open_data_set
@@ -70,8 +72,10 @@ def main() -> int:
     from neuralpile.training.tokens import Tokenizer
 
     hub = options.hub(given)
-    data_set = open_data_set(given.repo_name)
-    out_dir = given.out_dir or catalog.BUILD / f"{data_set.name.replace('/', '--')}-tokens"
+    opened = partial(open_data_set, order=ordered.resolved(given.order))
+    data_set = opened(given.repo_name)
+    by = f"-by-{data_set.label}" if isinstance(data_set, ordered.OrderedRows) else ""
+    out_dir = given.out_dir or catalog.BUILD / f"{data_set.name.replace('/', '--')}{by}-tokens"
     split = given.split_for_fit or "train"
     fitted = given.vocabulary
     if isinstance(fitted, str):
@@ -80,9 +84,8 @@ def main() -> int:
     count: Count = partial(extract.extract, rows, jobs=given.jobs)
     encode: tokenized.Encode = partial(tokenized.in_threads, jobs=given.jobs)
     if given.scheduler:
-        open_split = partial(open_data_set, split=split)
-        count = partial(cluster.extract, given.scheduler, open_split, rows)
-        encode = tokenized.OnCluster(given.scheduler, open_data_set)
+        count = partial(cluster.extract, given.scheduler, partial(opened, split=split), rows)
+        encode = tokenized.OnCluster(given.scheduler, opened)
     job = tokenized.Job(given.p_n, given.p_t, fitted, split, given.lossless)
     made = tokenized.run(data_set, job, count, encode, memory, out_dir)
     print("\n".join(["", *loss.lines(made.report), f"tokens: {made.folder}"]))

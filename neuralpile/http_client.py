@@ -16,8 +16,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http import HTTPStatus
-from typing import TypeVar
+from time import monotonic
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -34,6 +36,8 @@ T = TypeVar("T")
 RETRY_SECONDS = float(os.environ.get("NEURALPILE_RETRY_SECONDS", "1"))
 CONNECT_SECONDS, SILENT_SECONDS = 10.0, float(os.environ.get("NEURALPILE_TIMEOUT", "60"))
 TRIES = 7  # in a row without progress: with the waits between them, about a minute
+PATIENCE = 5  # times SILENT_SECONDS: in this time headers, and an answer of JSON, must be here
+SLOWEST = 100  # bytes a second: slower answers are given up, for they would not end
 LONGEST_WAIT = 3_700  # seconds: some archives count requests by the hour
 SHOWN_SECONDS = 0.5  # longer waits are printed
 NOTICE_SECONDS = 5.0  # a server that has not answered after this time is named
@@ -67,8 +71,35 @@ class TemporaryFailure(Exception):
         super().__init__(reason)
 
 
+class TooSlow(TemporaryFailure):
+    """An answer that comes, but too slowly to end. The bytes that it brought do not count as progress."""
+
+
 class Stopped(Exception):
     """The run was interrupted, in another thread."""
+
+
+class Pace:
+    """How fast an answer comes. A server that sends one byte every few seconds is never silent, and never done.
+
+    Parameters:
+        most_seconds: in which the whole answer must be here.
+    """
+
+    def __init__(self, most_seconds: float = float("inf")) -> None:
+        self._start = self._since = monotonic()
+        self._most, self._received = most_seconds, 0
+
+    def check(self, received: int) -> None:
+        """Count bytes that have come. Raises TooSlow where they are too few, over as long as a server may be silent."""
+        now = monotonic()
+        self._received += received
+        if now - self._start > self._most:
+            raise TooSlow(f"an answer that was not complete after {self._most:g} s")
+        if (seconds := now - self._since) > SILENT_SECONDS:
+            if self._received < SLOWEST * seconds:
+                raise TooSlow(f"fewer than {SLOWEST} bytes a second")
+            self._since, self._received = now, 0
 
 
 class Offline(TemporaryFailure):
@@ -137,7 +168,7 @@ class HttpClient:
         self.if_refused = if_refused
         self._session = requests.Session()
         for prefix in ("http://", "https://"):
-            self._session.mount(prefix, HTTPAdapter(pool_maxsize=CONNECTIONS))
+            self._session.mount(prefix, _Adapter(pool_maxsize=CONNECTIONS))
         # no compression on the way: sizes and ranges are those of the file
         self._session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
         self._session.auth = _Token(token, base, scheme) if token else None
@@ -264,7 +295,8 @@ class HttpClient:
                 with _notice(what):
                     return attempt()
             except TemporaryFailure as failure:
-                fruitless = 1 if progress() > most else fruitless + 1
+                gained = progress() > most and not isinstance(failure, TooSlow)
+                fruitless = 1 if gained else fruitless + 1
                 most = max(most, progress())
                 self._check_retry(what, failure, fruitless)
                 wait = failure.wait or RETRY_SECONDS * 2 ** (fruitless - 1) * random.uniform(0.75, 1.25)
@@ -296,13 +328,11 @@ class HttpClient:
 
     def _read(self, response: requests.Response, url: str) -> bytes:
         """The body of an answer in JSON. Raises BadInput where it is too large, TemporaryFailure where too slow."""
-        body, limit = bytearray(), time.monotonic() + 5 * SILENT_SECONDS
-        for block in response.iter_content(1 << 16):
+        body = bytearray()
+        for block in blocks(response, 1 << 16, most_seconds=PATIENCE * SILENT_SECONDS):
             body += block
             if len(body) > MOST_BYTES:
                 raise BadInput(plain(url), f"at most {MOST_BYTES:,} bytes of JSON", "more", ANSWERS_CHANGED)
-            if time.monotonic() > limit:
-                raise TemporaryFailure(f"an answer that was not complete after {5 * SILENT_SECONDS:g} s")
             if self.stop.is_set():
                 raise Stopped
         self._answers += 1
@@ -333,6 +363,97 @@ def malformed(found: str) -> Mismatch:
     return Mismatch("a listing", found[0].lower() + found[1:])
 
 
+class _HTTPConnection(urllib3.connection.HTTPConnection):
+    """A connection whose headers must come in bounded time: a timeout is for each byte of them."""
+
+    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
+        """Wait for the headers of an answer, as the class that this is one of."""
+        with _ended_late(self.sock):
+            return super().getresponse()
+
+
+class _HTTPSConnection(urllib3.connection.HTTPSConnection):
+    """As _HTTPConnection."""
+
+    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
+        """As _HTTPConnection."""
+        with _ended_late(self.sock):
+            return super().getresponse()
+
+
+@contextmanager
+def _ended_late(connection: socket.socket | None) -> Iterator[None]:
+    """End a connection where the block takes too long."""
+    if connection is None:
+        yield
+        return
+    # the shutdown of plain sockets: a TLS socket's own would tell the server first
+    timer = threading.Timer(PATIENCE * SILENT_SECONDS, _shut_down, [connection])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _shut_down(connection: socket.socket) -> None:
+    with suppress(OSError):
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+class _HTTPPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _HTTPConnection
+
+
+class _HTTPSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection
+
+
+POOLS = {"http": _HTTPPool, "https": _HTTPSPool}  # for each pool manager that talks to an archive
+
+
+class _Adapter(HTTPAdapter):
+    """Connections of POOLS, straight or through a proxy."""
+
+    def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
+        """As HTTPAdapter."""
+        super().init_poolmanager(*arguments, **named)
+        self.poolmanager.pool_classes_by_scheme = POOLS
+
+    def proxy_manager_for(self, *arguments: Any, **named: Any) -> Any:
+        """As HTTPAdapter."""
+        manager = super().proxy_manager_for(*arguments, **named)
+        manager.pool_classes_by_scheme = POOLS
+        return manager
+
+
+def blocks(
+    response: requests.Response, size: int, decode: bool = True, most_seconds: float = float("inf")
+) -> Iterator[bytes]:
+    """Read the body of an answer as its bytes arrive.
+
+    Parameters:
+        response: from `HttpClient.open`.
+        size: bytes in a block, at most.
+        decode: whether to undo a Content-Encoding.
+        most_seconds: in which it must be here.
+
+    Raises:
+        TemporaryFailure: it breaks off, or comes too slowly to end.
+    """
+    pace = Pace(most_seconds)
+    read = partial(response.raw.read1, size, decode_content=decode)
+    try:
+        while block := read():
+            pace.check(len(block))
+            yield block
+    except urllib3.exceptions.DecodeError:
+        raise TemporaryFailure("a body that is not encoded as its header says") from None
+    except urllib3.exceptions.HTTPError as error:
+        raise lost(error) from None
+
+
 def web_page(response: requests.Response) -> str:
     """What kind of web page stands in the place of data.
 
@@ -342,7 +463,7 @@ def web_page(response: requests.Response) -> str:
     if not _type_of(response).startswith("text/html"):
         return ""
     start = b""
-    for block in response.iter_content(1 << 12):
+    for block in blocks(response, 1 << 12, most_seconds=PATIENCE * SILENT_SECONDS):
         start += block
         if len(start) > 1 << 16:
             break

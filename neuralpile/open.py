@@ -3,7 +3,9 @@
 import json
 import sys
 from functools import cache
+from os import PathLike
 from pathlib import Path
+from typing import cast
 
 from neuralpile import catalog
 from neuralpile.corpus import chosen, ordered, store
@@ -14,7 +16,7 @@ REPORT = "report.json"  # what a build holds, and which files could not be built
 
 
 def open_data_set(
-    reference: str, split: str | None = None, where: str | None = None, order: str | None = None
+    reference: str | PathLike[str], split: str | None = None, where: str | None = None, order: str | None = None
 ) -> RowSource:
     """Open a data set or a merged corpus, on this machine or on the Hub.
 
@@ -40,12 +42,33 @@ def open_data_set(
         Traceback (most recent call last):
         neuralpile.errors.BadInput: no-such-data-set: expected a data set, found none of this name; ...
     """
-    rows = _opened(reference)
+    rows = _opened(as_reference(reference))
     if rows.folder:
         _warn_of_failed(rows.folder)
     chosen_rows = rows if where is None else chosen.where(rows, where)
     of_split = chosen_rows if split is None else chosen_rows.only(split)
     return of_split if order is None else ordered.rows(of_split, order)
+
+
+def opened(data_set: str | PathLike[str] | RowSource) -> RowSource:
+    """A data set that is opened already, as it is, or what `open_data_set` opens."""
+    is_open = isinstance(getattr(data_set, "fingerprint", None), str)
+    return cast(RowSource, data_set) if is_open else open_data_set(cast("str | PathLike[str]", data_set))
+
+
+def as_reference(data_set: object) -> str:
+    """A reference as this module takes it; a path is one of a folder, and never a name or a repository.
+
+    Raises:
+        BadInput: it is neither text nor a path.
+    """
+    if isinstance(data_set, PathLike):
+        return str(Path(data_set).absolute())
+    if not isinstance(data_set, str) or not data_set:
+        found = repr(data_set) if isinstance(data_set, str) or data_set is None else type(data_set).__name__
+        do = "give the name of a build, a folder, a Hub repository, or what open_data_set returns"
+        raise BadInput("data set", "a reference", found, do)
+    return data_set
 
 
 def _opened(reference: str) -> RowSource:

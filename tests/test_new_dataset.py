@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import scipy.io
-from helpers import ROOT
+from helpers import ROOT, in_process
 from helpers.data_files import save_73
 from helpers.recordings import write_units
 from helpers.recordings_of_labs import write_nex, write_phy
 from pyarrow import parquet
 
 from neuralpile.open import open_data_set
-from neuralpile.recordings import phy
+from neuralpile.recordings import detect, phy
 
 RNG = np.random.default_rng(0)
 TRAINS = [np.sort(RNG.uniform(0, 30, 200)).round(4) for _ in range(4)]
@@ -178,8 +178,9 @@ def test_flags_of_the_summary_are_printed(script, tmp_path):
     [
         (["../x", "--from", "nwb"], "the name: expected letters"),
         (["xiao", "--from", "nwb"], "a data set of this name"),
-        (["a", "--from", "nwb"], r"expected files \*\.nwb, found no such file in it"),
-        (["a", "--from", "table"], r"expected a column unit or .* found x, y; name it with --unit"),
+        (["neural-pile-primate", "--from", "nwb"], "the merged corpus; choose another"),
+        (["a", "--from", "nwb"], r"expected files \*\.nwb, found no such file in it, but 1 \*\.csv"),
+        (["a", "--from", "table"], r"and a column unit or .* found columns x, y; name it with --unit"),
         (["a", "--from", "matlab"], r"expected files \*\.mat"),
         (["a", "--from", "phy", "--time", "t"], "--time has no meaning with --from phy"),
         (["a", "--from", "table", "--seconds_per", "days"], "--seconds_per: expected a unit of time"),
@@ -195,16 +196,68 @@ def test_mistakes_end_in_one_line_and_write_nothing(script, tmp_path, arguments,
     assert not (tmp_path / "sets").exists()
 
 
-def test_a_session_that_cannot_be_built_leaves_the_folder_and_says_so(script, tmp_path):
-    (tmp_path / "raw").mkdir()
+def test_a_session_that_cannot_be_built_leaves_nothing_so_that_the_command_can_be_corrected(script, tmp_path):
+    raw = tmp_path / "raw"
+    raw.mkdir()
     lines = "".join(f"{i % 3},{i * 301}\n" for i in range(500))  # samples, taken for seconds
-    (tmp_path / "raw" / "x.csv").write_text(f"unit,time\n{lines}")
-    done = script("new_dataset.py", "a", "--from", "table", "--data_dir", tmp_path / "raw", "--data_root", tmp_path)
-    assert done.returncode == 1
+    (raw / "x.csv").write_text(f"unit,time\n{lines}")
+    arguments = ["new_dataset.py", "a", "--from", "table", "--data_dir", raw, "--data_root", tmp_path / "sets"]
+    done = script(*arguments)
+    assert done.returncode == 2
     assert "only whole numbers" in done.stdout + done.stderr
-    assert "could not be built" in done.stderr
     assert "--seconds_per ms of new_dataset.py" in done.stdout + done.stderr
-    assert (tmp_path / "a" / "preprocess.py").is_file()
+    assert "x.csv: expected a session, found one that cannot be built, as the line above says" in done.stderr
+    assert not (tmp_path / "sets").exists()
+    assert not (tmp_path / "build" / "a").exists()
+    assert script(*arguments, "--seconds_per", "ms").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("taken", "message"),
+    [
+        ("sets/a/dataset.toml", "a: expected a new name, found a data set of this name"),
+        ("sets/a/README.md", "README.md: expected a new name, found a file of another data set"),
+        ("build/a/state.json", "build/a: expected a new name, found rows of another data set"),
+    ],
+)
+def test_nothing_that_exists_is_replaced(tmp_path, taken, message):
+    (tmp_path / taken).parent.mkdir(parents=True)
+    (tmp_path / taken).write_text("mine")
+    arguments = ["a", "--from", "nwb", "--data_dir", tmp_path, "--data_root", tmp_path / "sets"]
+    done = in_process.run(tmp_path / "build", "new_dataset.py", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert (tmp_path / taken).read_text() == "mine"
+
+
+def test_files_that_differ_from_the_first_are_taken_into_account(script, tmp_path):
+    raw = tmp_path / "sets" / "a" / "raw"  # recordings may lie where those of other data sets do
+    for name, species in (("b", "Mus musculus"), ("c", "Rattus norvegicus"), ("d", "")):
+        path = write_units(raw / "rat1" / f"{name}.nwb", TRAINS, observed=[[0, 30]] if name == "c" else None)
+        with h5py.File(path, "a") as file:
+            file["general/subject/species"] = species
+            if name == "c":
+                file["units/quality"] = ["good", "mua", "good", "noise"]
+    (raw / "rat1" / "a.nwb").write_bytes(b"no HDF5")
+    done = script(
+        "new_dataset.py", "a", "--from", "nwb", "--data_dir", raw, "--data_root", tmp_path / "sets", "--subject", "r1"
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"note: not taken as an example: .*a\.nwb: expected a whole NWB file", done.stderr)
+    toml = tomllib.loads((raw.parent / "dataset.toml").read_text())
+    assert toml["recording"] == {"species": ["Mus musculus", "Rattus norvegicus"], "subject": "r1"}
+    assert toml["source"]["data_dir"] == "raw"
+    built = script(raw.parent / "preprocess.py", "--sessions", "c.nwb", "--min_quality", "good", "--mask_unobserved")
+    assert "2 of 4 units below good left out" in built.stdout, built.stderr
+
+
+def test_the_unit_of_times_is_that_in_the_name_of_the_column(tmp_path):
+    path = tmp_path / "day1.csv"
+    for name, read in (("Spike Time (ms)", "ms"), ("time_s", "s"), ("t [µs]", "us"), ("timestamps", "s")):
+        path.write_text(f"Unit ID,{name}\n1,500.5\n")
+        found = detect.find_table(tmp_path, None, None, None)
+        assert found.read == f'table.count_units(unit="Unit ID", time="{name}", seconds_per="{read}")'
+        assert detect.find_table(tmp_path, None, name, "s").read.endswith('seconds_per="s")')
 
 
 def test_the_script_of_the_page_reads_a_format_of_its_own(script, tmp_path):

@@ -25,7 +25,7 @@ def read(recording: Recording, options: Options) -> Session:
     trains = nwb.read_spike_trains(recording)
     times, ends = trains.times, trains.ends
     try:
-        clock.check(times, ends, options.bin_size)
+        clock.check(times, ends, options.bin_size, step=trains.step)
     except Mismatch as error:
         raise error.at(recording, "check the unit of the spike times") from None
     trials = nwb.read_intervals(recording, "trials")
@@ -48,7 +48,8 @@ def read(recording: Recording, options: Options) -> Session:
     times = times[inside] + clock_restarts.epoch_shifts(trials, first, options.bin_size)[epoch[inside]]
     ends = np.append(0, np.cumsum(inside))[ends]
     try:
-        notes = clock.check(times, ends, options.bin_size)  # of epochs one after another: other notes than above
+        # Of epochs one after another: other notes than above.
+        notes = clock.check(times, ends, options.bin_size, step=trains.step)
         binned = binning.bin_spikes(times, ends, options.bin_size)
     except Mismatch as error:
         raise error.at(recording, "build without --epochs") from None

@@ -42,7 +42,8 @@ def read(path: Path, options: Options) -> Session:
     times, ends = np.concatenate(trains), np.cumsum([len(train) for train in trains])
     last = np.max(times[np.isfinite(times)], initial=-np.inf)
     try:
-        unlikely = clock.check(times, ends, options.bin_size)
+        step = max(clock.step(variable) for variable in variables)
+        unlikely = clock.check(times, ends, options.bin_size, step=step)
     except Mismatch as error:
         raise error.at(path, "check the unit of the spike times") from None
     n_bins = int(np.ceil(max(last, 0) / options.bin_size))

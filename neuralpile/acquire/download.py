@@ -6,8 +6,10 @@ finds all it wants makes no request.
 
 import argparse
 import sys
+import tempfile
 import threading
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -142,6 +144,7 @@ def download(data_set: DataSetInfo, given: argparse.Namespace) -> int:
                 chosen = choose(downloads.ask(), given)
             downloads.write()
         missing = [file for file in chosen if not downloads.has(file)]
+        check_apart(folder, chosen, bool(data_set.packed))
         transfer.check_space(folder, sum(transfer.bytes_to_come(file, folder / file.path) for file in missing))
         start, failed = time.monotonic(), 0
         for error in _fetch_all(downloads, missing, given.jobs):
@@ -216,6 +219,33 @@ def _fetch_one(downloads: Downloads, file: RemoteFile, advance: Callable[[int], 
             target.unlink()
         raise
     target.unlink()
+
+
+def check_apart(folder: Path, chosen: list[RemoteFile], packed: bool) -> None:
+    """Check that no two files of a listing are in one place on this disk.
+
+    Disks of macOS and Windows do not tell A from a, and macOS does not tell the two forms of an accented letter.
+
+    Parameters:
+        folder: where the files go.
+        chosen: the files.
+        packed: whether each is unpacked into a folder of its own.
+
+    Raises:
+        BadInput: two are in one place.
+    """
+    by_form: dict[str, list[tuple[str, str]]] = {}
+    for file in chosen:
+        place = unpack.folder_of(Path(file.path)).as_posix() if packed else file.path
+        by_form.setdefault(unicodedata.normalize("NFC", place).casefold(), []).append((place, file.path))
+    for (one, path), *others in by_form.values():
+        for other, other_path in others:
+            with tempfile.TemporaryDirectory(dir=folder) as trial:
+                (Path(trial) / one).mkdir(parents=True)
+                if (Path(trial) / other).exists():
+                    do = f"use a --data_dir on another disk, or choose one of them: --sessions '{path}'"
+                    found = f"one place for {path} and {other_path}"
+                    raise BadInput(folder, "a place for each file", found, do)
 
 
 def _size_of(file: RemoteFile) -> str:

@@ -22,7 +22,7 @@ import requests
 
 from neuralpile.acquire.archives import RemoteFile
 from neuralpile.errors import BadInput
-from neuralpile.http_client import HttpClient, TemporaryFailure, host_of, web_page
+from neuralpile.http_client import HttpClient, TemporaryFailure, blocks, host_of, web_page
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer as Buffer
@@ -203,7 +203,7 @@ class RangeFile(io.RawIOBase):
                 raise TemporaryFailure("an address that is no longer valid") from None
             self._check(response, at[0], stop)
             self._address = response.url
-            for block in response.iter_content(BLOCK):
+            for block in blocks(response, BLOCK):
                 if len(block) > stop - at[0]:
                     raise TemporaryFailure("more bytes than were requested")
                 os.pwrite(self._store.fileno(), block, at[0])

@@ -18,7 +18,7 @@ import requests
 from neuralpile.acquire.archives import RemoteFile
 from neuralpile.errors import BadInput
 from neuralpile.files import FULL
-from neuralpile.http_client import WEB_PAGE, HttpClient, Stopped, TemporaryFailure, host_of, web_page
+from neuralpile.http_client import WEB_PAGE, HttpClient, Stopped, TemporaryFailure, blocks, host_of, web_page
 
 PART = ".part"  # suffix of a file that is on its way
 BLOCK = 1 << 14  # bytes that are written at a time; a block that a lost connection cuts short is lost
@@ -159,22 +159,23 @@ class _Transfer:
             return 0
         place = re.fullmatch(r"bytes (\d{1,19})-\d{1,19}/(\*|\d{1,19})", _header(response, "Content-Range"), re.ASCII)
         whole = place is not None and (self.file.size is None or place[2] in ("*", str(self.file.size)))
-        if response.status_code == 206 and place and whole and int(place[1]) == have:
+        encoded = _is_encoded(response, self.file)  # a range of the encoded bytes is none of the file
+        if response.status_code == 206 and place and whole and int(place[1]) == have and not encoded:
             return have
         self.ranges = False  # the retry requests the whole file
         raise TemporaryFailure("another part of the file than was requested")
 
     def _check_length(self, response: requests.Response, have: int) -> None:
         """Raise TemporaryFailure where the whole file that is offered is shorter than what is here."""
-        length = _header(response, "Content-Length")
+        length = "" if _is_encoded(response, self.file) else _header(response, "Content-Length")
         if response.status_code == 200 and have and length.isascii() and length.isdigit() and int(length[:19]) < have:
             raise TemporaryFailure(f"{int(length[:19]):,} bytes, fewer than are here already")
 
     def _receive(self, response: requests.Response, start: int, have: int) -> int:
         """Append what comes after the first `have` bytes of the file. Returns how many bytes of it are there."""
-        position, there = start, have
+        position, there, decode = start, have, _is_encoded(response, self.file)
         with self.part.open("ab", buffering=0) as out:
-            for block in response.iter_content(BLOCK):
+            for block in blocks(response, BLOCK, decode):
                 if self.web.stop.is_set():
                     raise Stopped
                 if not self.file.checksum and position == 0 and _PAGE_START.match(block):
@@ -187,6 +188,8 @@ class _Transfer:
                     new = new[out.write(new) :]
                 if self.file.size is not None and there > self.file.size:
                     break
+        if self.web.stop.is_set():  # an interrupt can look like the end of an answer
+            raise Stopped
         if self.file.size is None and position < there:
             raise TemporaryFailure(f"{position:,} bytes, fewer than are here already")
         return there
@@ -199,6 +202,19 @@ class _Transfer:
 
 def _header(response: requests.Response, name: str) -> str:
     return response.headers.get(name, "")
+
+
+def _is_encoded(response: requests.Response, file: RemoteFile) -> bool:
+    """Whether a body must be decoded to be the file.
+
+    No encoding is asked for, and a server may still send one. Others say of a .tar.gz, as it is, that it is encoded.
+    """
+    if not _header(response, "Content-Encoding"):
+        return False
+    if file.size is None:
+        return not file.path.endswith((".gz", ".tgz"))
+    of_range = _header(response, "Content-Range").rpartition("/")[2]
+    return (of_range if response.status_code == 206 else _header(response, "Content-Length")) != str(file.size)
 
 
 def _check_kind(response: requests.Response, file: RemoteFile) -> None:

@@ -1,6 +1,7 @@
 """Unpack session files from zip and tar archives: only wanted files, never outside their folder, with bounded size."""
 
 import gzip
+import re
 import shutil
 import stat
 import tarfile
@@ -76,15 +77,17 @@ def _unpack_all(archive: Path, members: Iterator[Member], wanted: Callable[[str]
         if not _is_session(path, wanted):
             continue
         check_path(path)
-        if path in unpacked:
-            raise Mismatch("each file once", f"{path} twice")
         total += size
         if total > most:
             raise Mismatch(f"at most {most:,} bytes in it", f"{total:,}, or more")
         check_space(folder.parent, size)
         target = folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with opened() as source, target.open("wb") as out:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            out = target.open("xb")
+        except (FileExistsError, NotADirectoryError):  # for this disk, two paths can be one, in upper and lower case
+            raise Mismatch("each file once", f"{path} twice, or beside a folder of this name") from None
+        with out, opened() as source:
             shutil.copyfileobj(source, out, 1 << 20)
         unpacked.add(path)
     if not unpacked:
@@ -103,7 +106,12 @@ def _zip_members(archive: Path) -> Iterator[Member]:
         for info in file.infolist():
             kind = stat.S_IFMT(info.external_attr >> 16)
             if not info.is_dir() and kind in (0, stat.S_IFREG):
-                yield Member(info.orig_filename, info.file_size, partial(file.open, info))
+                yield Member(_plain(info.orig_filename), info.file_size, partial(file.open, info))
+
+
+def _plain(path: str) -> str:
+    """A path without what programs that pack put in: ./a and a//b are a and a/b."""
+    return re.sub(r"(^|/)(\./|/)+", r"\1", path) if not path.startswith("/") else path
 
 
 class _Forward:
@@ -147,7 +155,7 @@ def _tar_members(archive: Path) -> Iterator[Member]:
             while (info := file.next()) is not None:
                 stream.header = None
                 if info.isreg():
-                    yield Member(info.name.removeprefix("./"), info.size, partial(_content, file, info))
+                    yield Member(_plain(info.name), info.size, partial(_content, file, info))
                 file.members = []  # type: ignore[attr-defined]  # tarfile keeps all headers that it has read
                 stream.header = HEADERS
 

@@ -130,11 +130,11 @@ class _Order:
         component = self.components[which]
         return component.row(number - int(self.starts[which]))._replace(source_dataset=component.name)
 
-    def tables(self, splits: Sequence[str]) -> Iterator[tables.Tables]:
+    def tables(self, splits: Sequence[str]) -> Iterator[tables.Parts]:
         """The tables of sessions and of units of each component, as they are in the corpus."""
         for component, start in zip(self.components, self.starts, strict=False):
             its = self.assigned[start : start + len(component)]
-            yield tables.of_component(component.name, tables.of(component), component.names(), its, splits)
+            yield tables.of_component(component, component.names(), its, splits)
 
 
 def _part(component: RowSource, info: DataSetInfo | None) -> Part:
@@ -150,10 +150,9 @@ def _check_named(parts: Sequence[Part], options: SplitOptions) -> None:
     if not any(len(part.tokens) for part in parts):
         found = f"nothing but evaluation data of {', '.join(options.leave_out)}"
         raise BadInput("--leave_out", "rows that are left", found, "leave out fewer benchmarks")
-    sessions = [ids for part in parts for ids in part.sessions]
     for option, given, known in (
-        ("--test_subjects", options.test_subjects, {subject_id for subject_id, _ in sessions}),
-        ("--test_sessions", options.test_sessions, {session_id for _, session_id in sessions}),
+        ("--test_subjects", options.test_subjects, {subject_id for part in parts for subject_id, _ in part.sessions}),
+        ("--test_sessions", options.test_sessions, {session_id for part in parts for _, session_id in part.sessions}),
         ("--test_datasets", [name.rpartition("/")[2] for name in options.test_datasets], {part.name for part in parts}),
     ):
         if unknown := set(given) - known:

@@ -39,6 +39,7 @@ from neuralpile.corpus.rows import (
 from neuralpile.errors import BadInput, Mismatch
 
 MAPPED = 64_000_000  # bytes that are read before they are dropped from this process's memory
+AROUND = 65_536  # bytes around a page that the system maps with it (`fault_around_bytes` of Linux)
 OPEN = 128  # files that are open at a time; systems let a process open 256 or more
 KEPT = 4_096  # views of rows that are kept, of about 1 kB each
 
@@ -198,11 +199,6 @@ class _Map:
         for page, n_pages in zip(firsts.tolist(), (lasts - firsts + 1).tolist(), strict=True):
             _will_need(self.pages, page * mmap.PAGESIZE, n_pages * mmap.PAGESIZE)
 
-    def release(self) -> None:
-        """Drop what was read from this process's memory. The page cache keeps it, and views stay valid."""
-        if hasattr(self.pages, "madvise"):
-            self.pages.madvise(mmap.MADV_DONTNEED)
-
 
 def _will_need(pages: mmap.mmap, begin: int, size: int) -> None:
     """Ask the system to read bytes of a map, from a page's first one on; those after the end do not count."""
@@ -240,7 +236,7 @@ class _Maps:
             if row is None:
                 row = mapped.row(file, i)._replace(split=split)
                 self._keep(mapped, i, row)
-            self._read += row.counts.size + mmap.PAGESIZE if self._in_order else 0
+            self._read += row.counts.size + AROUND if self._in_order else 0
         return row
 
     def prefetch(self, file: _File, i: int, split: str, units: npt.NDArray[np.int64], start: int, stop: int) -> None:
@@ -258,7 +254,7 @@ class _Maps:
 
     def _release(self) -> None:
         for mapped in self._open.values():
-            mapped.release()
+            arrow.release(mapped.pages)
         self._read = 0
 
     def _keep(self, mapped: _Map, i: int, row: Row) -> None:

@@ -279,8 +279,11 @@ def write_tokens(
     vocabulary = report["vocabulary"]
     source = "" if vocabulary["data_set"] == report["data_set"] else f" of {_text(vocabulary['data_set'])}"
     others = "an escape and its counts" if report["lossless"] else "the nearest motif"
+    title = f"Tokens of {_text(str(report['data_set']))}"
+    title += f", units by {_text(report['order'])}" if report.get("order") else ""
+    order = ', row["order"]' if "order" in schema.names else ""
     parts = [
-        f"# Tokens of {_text(str(report['data_set']))}",
+        f"# {title}",
         f"Spike counts in patches of {vocabulary['p_n']} units × {vocabulary['p_t']} bins. Each of the "
         f"{vocabulary['motifs']:,} most frequent patches of the split {_text(vocabulary['split'])}{source} has an id. "
         f"Any other patch is written as {others}.",
@@ -291,7 +294,7 @@ from neuralpile.training.tokens import Tokenizer
 tokenizer = Tokenizer.from_pretrained("{repository}")
 rows = datasets.load_dataset("{repository}", split="{next(iter(splits))}", streaming=True)
 for row in rows:
-    counts = tokenizer.decode(row["tokens"], (row["n_units"], row["n_bins"]))  # units × bins, uint8
+    counts = tokenizer.decode(row["tokens"], (row["n_units"], row["n_bins"]){order})  # units × bins, uint8
 ```""",
         _columns(schema),
         _splits(splits),
@@ -509,6 +512,7 @@ def _columns(schema: pa.Schema) -> str:
         "tokens": "groups of units × patches: ids of motifs",
         "n_units": "units of the row, without padding",
         "n_bins": "bins of the row, without padding",
+        "order": "the unit at each place; units are numbered as recorded",
     }
     lines = [(f"`{column.name}`", _type(column.type), meaning.get(column.name, "")) for column in schema]
     return _table("| column | type | |\n|---|---|---|", lines)

@@ -3,22 +3,32 @@
 Each function looks at the first recordings of a folder in one format and returns what it found.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import h5py
 import numpy as np
-from pyarrow import csv, parquet
 
+from neuralpile.cli import plural
 from neuralpile.errors import BadInput
-from neuralpile.recordings import matlab, neo, nwb, phy
+from neuralpile.recordings import matlab, neo, nwb, phy, table
 from neuralpile.spikes.trains import QUALITY as QUALITY_LABELS
 
-LOOKED_AT = 3  # recordings
+LOOKED_AT = 10  # recordings of each pattern
 UNIT_COLUMNS = ("unit", "unit_id", "neuron", "neuron_id", "cluster", "cluster_id", "cell", "cell_id", "channel")
-TIME_COLUMNS = ("time", "time_s", "spike_time", "spike_times", "times", "t", "timestamp", "timestamps")
+TIME_COLUMNS = ("time", "spike_time", "spike_times", "times", "t", "timestamp", "timestamps")
+# Ends of columns' names that say in what unit their times are: time_ms, Time (s)
+TIME_UNITS = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "s"),
+    **dict.fromkeys(("ms", "msec", "msecs", "millisecond", "milliseconds"), "ms"),
+    **dict.fromkeys(("us", "µs", "μs", "usec", "usecs", "microsecond", "microseconds"), "us"),
+}
+UNIT_OF_NAME = re.compile(r"(.+?)(?:[\s_]*[\[(]\s*(\w+)\s*[\])]|[\s_]+(" + "|".join(TIME_UNITS) + "))", re.IGNORECASE)
+TABLES = ("*.parquet", "*.csv", "*.tsv", "*.txt", "*.CSV", "*.TSV", "*.TXT")
 CELLS = ("spikes.times", "spike_times", "spikes")  # names of cell arrays of spike times
 # Columns of NWB units tables that say how well a unit is isolated, and their labels, the lowest first
 QUALITY = {
@@ -41,7 +51,8 @@ class Layout:
         qualities: the script's expression for the choices of `--min_quality`; "" for none.
         setup: lines of the script in front of its last two; "" for none.
         offers: further options that the data set can offer.
-        species: as the files state it; "" if they do not.
+        species: all that the files state.
+        notes: what a user should know of the folder: files that cannot be read, for example.
     """
 
     include: tuple[str, ...]
@@ -51,23 +62,34 @@ class Layout:
     qualities: str = ""
     setup: str = ""
     offers: tuple[str, ...] = ()
-    species: str = ""
+    species: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def find_nwb(data_dir: Path) -> Layout:
     """NWB files with a units table. Raises BadInput if there are none."""
-    sample = _first(data_dir, ["*.nwb"], nwb.read_spike_trains)
-    with nwb.open_nwb(sample) as file:
-        species = _text(file.get("general/subject/species"))
-        table = next(file[place] for place in nwb.UNITS_TABLES if place in file)
-        quality = next((name for name in QUALITY if name in table), "")
-        offers = ("mask_unobserved",) if "obs_intervals" in table else ()
+    sample, notes = _first(data_dir, ["*.nwb"], nwb.read_spike_trains)
+    species: set[str] = set()
+    labels: Counter[str] = Counter()
+    offers: set[str] = set()
+    for path in _files(data_dir, ["*.nwb"]):  # any of them may differ from the first
+        try:
+            with nwb.open_nwb(path) as file:
+                species.add(_text(file.get("general/subject/species")))
+                table_of_units = next(file[place] for place in nwb.UNITS_TABLES if place in file)
+                labels.update(name for name in QUALITY if name in table_of_units)
+                offers |= {"mask_unobserved"} if "obs_intervals" in table_of_units else set()
+        except Exception:  # h5py raises errors of many kinds; the build names the file
+            continue
+    quality = next((name for name in QUALITY if labels[name] == max(labels.values())), "") if labels else ""
+    plain = Layout(
+        ("*.nwb",), "nwb", "nwb.count_units", sample, "", "", tuple(offers), tuple(sorted(species - {""})), notes
+    )
     if not quality:
-        return Layout(("*.nwb",), "nwb", "nwb.count_units", sample, offers=offers, species=species)
-    labels = ", ".join(f'"{label}"' for label in QUALITY[quality])
-    setup = f'QUALITY = nwb.Quality("{quality}", ({labels}))  # labels of the units table, the lowest first\n'
-    read = "partial(nwb.count_units, quality=QUALITY)"
-    return Layout(("*.nwb",), "nwb", read, sample, "QUALITY.levels", setup, offers, species)
+        return plain
+    levels = ", ".join(f'"{label}"' for label in QUALITY[quality])
+    setup = f'QUALITY = nwb.Quality("{quality}", ({levels}))  # labels of the units table, the lowest first\n'
+    return replace(plain, read="partial(nwb.count_units, quality=QUALITY)", qualities="QUALITY.levels", setup=setup)
 
 
 def find_phy(data_dir: Path) -> Layout:
@@ -78,36 +100,48 @@ def find_phy(data_dir: Path) -> Layout:
     include = (phy.SESSION_FILE,) if saved or not all_of_them else (phy.UNSAVED,)
     if saved and all_of_them - saved:  # the reader decides for each folder
         include = (phy.TIMES,)
-    sample = _first(data_dir, include, lambda path: phy.read_spike_trains(path.parent))
-    has_labels = bool(phy.label_files(sample.parent))
-    return Layout(include, "phy", "phy.count_units", sample, "phy.QUALITY" if has_labels else "")
+    sample, notes = _first(data_dir, include, lambda path: phy.read_spike_trains(path.parent))
+    has_labels = any(phy.has_labels(folder) for folder in saved | all_of_them)
+    return Layout(include, "phy", "phy.count_units", sample, "phy.QUALITY" if has_labels else "", notes=notes)
 
 
 def find_pynapple(data_dir: Path) -> Layout:
     """Files that pynapple saved. Raises BadInput if there are none."""
     from neuralpile.recordings import pynapple
 
-    sample = _first(data_dir, ["*.npz"], pynapple.read_spike_trains)
+    sample, notes = _first(data_dir, ["*.npz"], pynapple.read_spike_trains)
     has_labels = pynapple.read_spike_trains(sample).quality is not None
-    return Layout(("*.npz",), "pynapple", "pynapple.count_units", sample, "pynapple.QUALITY" if has_labels else "")
+    labels = "pynapple.QUALITY" if has_labels else ""
+    return Layout(("*.npz",), "pynapple", "pynapple.count_units", sample, labels, notes=notes)
 
 
-def find_table(data_dir: Path, unit: str | None, time: str | None, seconds_per: str) -> Layout:
+def find_table(data_dir: Path, unit: str | None, time: str | None, seconds_per: str | None) -> Layout:
     """Tables with a line for each spike.
 
     Parameters:
         data_dir: their folder.
         unit, time: the columns; None to look for usual names.
-        seconds_per: the unit of the times: "s", "ms", "us", or seconds as a number.
+        seconds_per: the unit of the times: "s", "ms", "us", or seconds as a number; None for the one in the name of
+            the column (`time_ms`), else "s".
 
     Raises:
         BadInput: there are no tables, or the columns have other names.
     """
-    sample = _first(data_dir, ["*.parquet", "*.csv", "*.tsv"], _columns)
-    columns = _columns(sample)
-    names = [_column(sample, columns, unit, UNIT_COLUMNS, "unit"), _column(sample, columns, time, TIME_COLUMNS, "time")]
-    read = f"table.count_units(unit={_quoted(names[0])}, time={_quoted(names[1])}, seconds_per={_unit(seconds_per)})"
-    return Layout((f"*{sample.suffix}",), "table", read, sample)
+
+    def names(path: Path) -> tuple[str, str]:
+        columns = table.columns(path)
+        return _column(path, columns, unit, UNIT_COLUMNS, "unit"), _column(path, columns, time, TIME_COLUMNS, "time")
+
+    sample, notes = _first(data_dir, TABLES, lambda path: table.read_spike_trains(path, *names(path)))
+    others = Counter(path.suffix for path in _files(data_dir, TABLES) if path.suffix != sample.suffix)
+    notes += tuple(f"{plural(n, f'file *{kind}', f'files *{kind}')} not taken" for kind, n in sorted(others.items()))
+    of_unit, of_time = names(sample)
+    in_name = _plain(of_time)[1]
+    if in_name and not seconds_per:
+        notes += (f"times are in {in_name}, as the name of the column says: {of_time}",)
+    scale = _unit(seconds_per or in_name or "s")
+    read = f"table.count_units(unit={_quoted(of_unit)}, time={_quoted(of_time)}, seconds_per={scale})"
+    return Layout((f"*{sample.suffix}",), "table", read, sample, notes=notes)
 
 
 def find_matlab(data_dir: Path, variable: str | None, seconds_per: str) -> Layout:
@@ -121,19 +155,25 @@ def find_matlab(data_dir: Path, variable: str | None, seconds_per: str) -> Layou
     Raises:
         BadInput: there are no such files, or none of the names is a cell array.
     """
-    sample = _first(data_dir, ["*.mat"], lambda _: None)
-    errors = []
-    for name in [variable] if variable else CELLS:
-        try:
-            matlab.read_spike_trains(sample, name)
-        except BadInput as error:
-            errors.append(error)
-            continue
-        read = f"matlab.count_units({_quoted(name)}, seconds_per={_unit(seconds_per)})"
-        return Layout(("*.mat",), "matlab", read, sample)
-    if variable:
-        raise errors[0]
-    raise BadInput(sample, f"a cell array {', '.join(CELLS)}", "none of these", "name it with --variable")
+    names = [variable] if variable else CELLS
+
+    def cells(path: Path) -> str:
+        """The first of the names that is a cell array of the file."""
+        errors = []
+        for name in names:
+            try:
+                matlab.read_spike_trains(path, name)
+            except BadInput as error:
+                errors.append(error)
+            else:
+                return name
+        if variable:
+            raise errors[0]
+        raise BadInput(path, f"a cell array {', '.join(CELLS)}", "none of these", "name it with --variable")
+
+    sample, notes = _first(data_dir, ["*.mat"], cells)
+    read = f"matlab.count_units({_quoted(cells(sample))}, seconds_per={_unit(seconds_per)})"
+    return Layout(("*.mat",), "matlab", read, sample, notes=notes)
 
 
 def find_neo(data_dir: Path) -> Layout:
@@ -143,13 +183,13 @@ def find_neo(data_dir: Path) -> Layout:
     for suffix in sorted(suffixes, key=lambda suffix: (-suffixes[suffix], suffix)):
         pattern = f"*{suffix}"
         try:
-            sample = _first(data_dir, [pattern], neo.read_spike_trains)
+            sample, notes = _first(data_dir, [pattern], neo.read_spike_trains)
         except BadInput as error:
             errors.append(error)
             continue
         # A format that is a folder of files needs one file name that stands for the folder.
         include = sample.name if neo.is_folder_format(sample) else pattern
-        return Layout((include,), "neo", "neo.count_units", sample)
+        return Layout((include,), "neo", "neo.count_units", sample, notes=notes)
     raise errors[0] if errors else BadInput(data_dir, "recordings", "no files", "give another --data_dir")
 
 
@@ -159,45 +199,53 @@ def _files(data_dir: Path, patterns: Sequence[str]) -> Iterator[Path]:
         yield from (path for path in sorted(data_dir.rglob(pattern)) if path.is_file() and path.name[:2] != "._")
 
 
-def _first(data_dir: Path, patterns: Sequence[str], read: Callable[[Path], object]) -> Path:
-    """The first file that can be read. If none can, raises the first file's BadInput; also if there is no file."""
+def _first(data_dir: Path, patterns: Sequence[str], read: Callable[[Path], object]) -> tuple[Path, tuple[str, ...]]:
+    """The first file that can be read, and a note on each before it that cannot.
+
+    If none can, raises the first file's BadInput; also if there is no file.
+    """
     errors: list[BadInput] = []
-    for path in _files(data_dir, patterns):
-        try:
-            read(path)
-        except BadInput as error:
-            errors.append(error)
-            if len(errors) == LOOKED_AT:
-                break
-            continue
-        return path
+    for pattern in patterns:
+        for path in islice(_files(data_dir, [pattern]), LOOKED_AT):
+            try:
+                read(path)
+            except BadInput as error:
+                errors.append(error)
+            else:
+                return path, tuple(f"not taken as an example: {error}" for error in errors)
     if errors:
         raise errors[0]
-    found = "no such file in it" if data_dir.is_dir() else "no such folder"
-    raise BadInput(data_dir, f"files {' or '.join(patterns)}", found, "give another --data_dir")
+    raise BadInput(data_dir, f"files {' or '.join(patterns)}", _kinds_of_files(data_dir), "give another --data_dir")
 
 
-def _columns(path: Path) -> list[str]:
-    """The names of a table's columns."""
-    try:
-        with path.open("rb") as file:
-            if path.suffix.lower() == ".parquet":
-                return list(parquet.read_schema(file).names)
-            options = csv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-            with csv.open_csv(file, parse_options=options) as reader:
-                return list(reader.schema.names)
-    except (OSError, ValueError) as error:
-        raise BadInput(path, "a table (CSV or Parquet)", str(error), "correct the file, or remove it") from None
+def _kinds_of_files(data_dir: Path) -> str:
+    """What a folder without recordings holds, in words."""
+    if not data_dir.is_dir():
+        return "a file" if data_dir.exists() else "no such folder"
+    kinds = Counter(path.suffix or path.name for path in _files(data_dir, ["*"]))
+    others = ", ".join(f"{n:,} *{kind}" for kind, n in kinds.most_common(4))
+    return f"no such file in it, but {others}" if others else "no file in it"
 
 
 def _column(path: Path, columns: Sequence[str], given: str | None, usual: Sequence[str], what: str) -> str:
     """The column that was given, or the first with a usual name. Raises BadInput if there is none."""
+    if given in columns:
+        return str(given)
     wanted = [given] if given else usual
-    lower = {name.lower(): name for name in reversed(columns)}
-    found = next((lower[name.lower()] for name in wanted if name.lower() in lower), None)
+    plain = {_plain(name)[0]: name for name in reversed(columns)}
+    found = next((plain[_plain(name)[0]] for name in wanted if _plain(name)[0] in plain), None)
     if found is None:
-        raise BadInput(path, f"a column {' or '.join(wanted)}", ", ".join(columns), f"name it with --{what}")
+        expected = f"a line for each spike, and a column {' or '.join(wanted)}"
+        raise BadInput(path, expected, f"columns {', '.join(columns)}", f"name it with --{what}")
     return found
+
+
+def _plain(name: str) -> tuple[str, str]:
+    """The name of a column without case and separators, and the unit of time in it: "Spike Time (ms)" is
+    ("spiketime", "ms")."""
+    found = UNIT_OF_NAME.fullmatch(name.strip())
+    unit = TIME_UNITS.get((found[2] or found[3]).casefold(), "") if found else ""
+    return re.sub(r"[\W_]+", "", found[1] if found else name).casefold(), unit
 
 
 def _unit(seconds_per: str) -> str:

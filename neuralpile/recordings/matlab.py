@@ -2,6 +2,7 @@
 
 import struct
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -69,11 +70,12 @@ def read_spike_trains(path: Path, variable: str, seconds_per: float = 1.0) -> Sp
         cells = list(read_cells(path, variable.replace(".", "/")).ravel())
     else:
         cells = _old_cells(path, variable)
-    return SpikeTrains.from_list([cell * seconds_per for cell in cells])
+    found = SpikeTrains.from_list(cells)
+    return replace(found, times=found.times * seconds_per, step=found.step * seconds_per)
 
 
 def _old_cells(path: Path, variable: str) -> list[np.ndarray]:
-    """The cells of a cell array of a file of version 7 or earlier, as float64."""
+    """The cells of a cell array of a file of version 7 or earlier, as they are stored."""
     first, *fields = variable.split(".")
     value = read_variables(path, [first]).get(first)
     for name in fields:
@@ -89,7 +91,7 @@ def _old_cells(path: Path, variable: str) -> list[np.ndarray]:
         if cell.dtype.kind not in "fiu":
             raise BadInput(f"{path}, {variable}{{{number + 1}}}", "numbers", str(cell.dtype), NOT_CELLS)
         _check_list(path, f"{variable}{{{number + 1}}}", cell)
-    return [cell.ravel().astype(np.float64) for cell in cells]
+    return [cell.ravel() for cell in cells]
 
 
 def _check_list(path: Path, name: str, cell: np.ndarray | h5py.Dataset) -> None:
@@ -150,7 +152,7 @@ def open_73(path: Recording) -> AbstractContextManager[h5py.File]:
 
 
 def read_cells(path: Recording, name: str) -> np.ndarray:
-    """A cell array of numbers of a MATLAB 7.3 file: an object array of 1-D arrays, float64, in the file's order.
+    """A cell array of numbers of a MATLAB 7.3 file: an object array of 1-D arrays of the stored type, in file order.
 
     HDF5 reverses MATLAB's dimensions. An empty cell comes back empty: MATLAB stores its dimensions instead, marked with
     the attribute MATLAB_empty.
@@ -189,6 +191,4 @@ def _cell(path: Recording, cell: h5py.Dataset) -> np.ndarray:
     """The numbers of a cell as a list; none if it is empty."""
     values = hdf5.read(path, cell).ravel() if cell.shape is not None else np.empty(0)
     dimensions = values.dtype.kind == "u" and cell.ndim < 2 and 0 in values  # of an empty cell without its mark
-    if cell.attrs.get("MATLAB_empty") or dimensions:
-        return np.empty(0)
-    return values.astype(np.float64)
+    return np.empty(0) if hdf5.number(cell, "MATLAB_empty") or dimensions else values

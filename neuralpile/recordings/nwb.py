@@ -16,9 +16,9 @@ import numpy as np
 
 from neuralpile.cli import plural
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.recordings import damage, hdf5, names, unit_table
+from neuralpile.recordings import damage, hdf5, names, time_series, unit_table
 from neuralpile.recordings.hdf5 import Read, Recording, open_hdf5, prefetch
-from neuralpile.spikes import binning, trains
+from neuralpile.spikes import binning, clock, trains
 from neuralpile.spikes.session import Options, Session
 from neuralpile.spikes.trains import SpikeTrains
 
@@ -27,6 +27,7 @@ LOWEST_RATE, HIGHEST_RATE = 0.1, 100_000.0  # Hz: rates of bins of 10 s, and abo
 UNITS_TABLES = ("units", "processing/ecephys/units")  # where the published data sets have them
 UNSTATED = ("", "unknown", "none", "n/a", "na", "null", "nan", "subject", "subject_id")  # what stands for no name
 DAMAGED = f"it is damaged or not NWB: {damage.DOWNLOAD}"
+CONTRADICTS = "correct the values or what the file states of them; report it to its authors"
 NOT_A_RECORDING = "check that this is a recording's file"
 NO_OPTION = "build without this option"
 
@@ -62,6 +63,11 @@ def read_spike_trains(path: Recording, quality: str | None = None, required: boo
         table = _units_table(path, file)
         where = table.name.strip("/")
         try:
+            stated = time_series.check_times(table["spike_times"])
+        except Mismatch as error:
+            raise error.at(path, CONTRADICTS) from None
+        stated += time_series.resolution(table["spike_times"], Options.bin_size)
+        try:
             times = _vector(hdf5.read(path, table["spike_times"]), f"{where}/spike_times to be a list of seconds")
             ends = _whole(hdf5.read(path, table["spike_times_index"]), f"{where}/spike_times_index")
             ids = _ids(path, table, len(ends))
@@ -80,7 +86,9 @@ def read_spike_trains(path: Recording, quality: str | None = None, required: boo
         names = ids if ids is not None else [str(unit) for unit in range(len(ends))]
         seconds = times[:assigned].astype(np.float64, copy=False)
         ends = ends.astype(np.int64)
-        return SpikeTrains(seconds, ends, names, labels, times.size - assigned, *about)
+        unassigned, step = times.size - assigned, clock.step(times[:assigned])
+        columns, start, notes = about
+        return SpikeTrains(seconds, ends, names, labels, unassigned, columns, start, [*stated, *notes], step)
     except Mismatch as error:
         raise error.at(path, DAMAGED) from None
 
@@ -363,19 +371,20 @@ def count_raster(path: Recording, options: Options, places: Sequence[str], own_b
         place = next((place for place, here in found.items() if here is not None), places[0])
         data = found[place]
         if not isinstance(data, h5py.Dataset) or data.ndim != 2:
-            what = "nothing" if data is None else "something else" if isinstance(data, h5py.Group) else _shape(data)
+            what = "nothing" if data is None else _shape(data)
             raise BadInput(path, f"a raster (bins, units) at {' or '.join(places)}", what, NOT_A_RECORDING)
         prefetch(path, data)
         try:
             hdf5.check_stored(data)
+            conversion, offset = (1.0, 0.0) if options.as_published else time_series.scale(data)
             transposed = _is_transposed(data)
-            binned = _rebin_in_slabs(data, factor, options.as_published, transposed)
+            notes = time_series.check_clock(path, data, own_bin) + time_series.about_counts(data, conversion, offset)
+            binned = _rebin_in_slabs(data, factor, options.as_published, transposed, conversion, offset)
         except Mismatch as error:
             raise error.at(f"{path}, {place}", NOT_A_RECORDING) from None
-        notes = [*_note_rate(data, own_bin), *_note_scale(data)]
         others = [other for other, here in found.items() if other != place and here is not None]
         notes += [f"{other} exists, too; it is not read" for other in others]
-        lists = [table for table in _unit_tables(data) if len(table["id"]) == len(binned.counts)]
+        lists = [table for table in _unit_tables(data) if table["id"].size == len(binned.counts)]
         about = unit_table.about(path, file, next(iter(lists), None), data.parent, len(binned.counts))
     if max(binned.counts.shape[0], 1) > data.shape[1 if transposed else 0]:
         units, bins = len(binned.counts), data.shape[1 if transposed else 0]
@@ -387,7 +396,9 @@ def count_raster(path: Recording, options: Options, places: Sequence[str], own_b
     return Session(subject_id, session_id, binned.counts, notes, units=about.columns, start_time=about.start_time)
 
 
-def _rebin_in_slabs(data: h5py.Dataset, factor: int, as_published: bool, transposed: bool) -> binning.Binned:
+def _rebin_in_slabs(
+    data: h5py.Dataset, factor: int, as_published: bool, transposed: bool, conversion: float, offset: float
+) -> binning.Binned:
     """Sum a raster of a file to coarser bins, a slab at a time."""
     length, n_units = data.shape[::-1] if transposed else data.shape
     n_bins = length // factor
@@ -398,7 +409,8 @@ def _rebin_in_slabs(data: h5py.Dataset, factor: int, as_published: bool, transpo
         stop = min(start + bins_in_slab, n_bins)
         fine = slice(start * factor, stop * factor if stop < n_bins else length)
         values = hdf5.part(data, slice(0, n_units), fine).T if transposed else hdf5.part(data, fine, slice(0, n_units))
-        slab = binning.rebin(binning.whole_numbers(values), factor, as_published)
+        fine_counts = binning.whole_numbers(time_series.scaled(values, conversion, offset))
+        slab = binning.rebin(fine_counts, factor, as_published)
         counts[:, start:stop] = slab.counts
         above += slab.above_largest
         in_tail += slab.in_tail
@@ -430,11 +442,11 @@ def _is_transposed(data: h5py.Dataset) -> bool:
 def _lengths(data: h5py.Dataset) -> dict[str, int | None]:
     """How many timestamps, electrodes and units the file states beside a raster; None where it does not."""
     series = data.parent
-    units = [len(table["id"]) for table in _unit_tables(data)]
+    units = [table["id"].size for table in _unit_tables(data)]
     timestamps, electrodes = series.get("timestamps"), series.get("electrodes")
     return {
-        "timestamps": len(timestamps) if _is_list(timestamps) else None,
-        "electrodes": len(electrodes) if _is_list(electrodes) else None,
+        "timestamps": timestamps.size if _is_list(timestamps) else None,
+        "electrodes": electrodes.size if _is_list(electrodes) else None,
         "units": units[0] if len(units) == 1 and units[0] in data.shape else None,
     }
 
@@ -448,33 +460,11 @@ def _unit_tables(data: h5py.Dataset) -> list[h5py.Group]:
 
 
 def _is_list(value: object) -> bool:
-    return isinstance(value, h5py.Dataset) and value.ndim == 1
+    return isinstance(value, h5py.Dataset) and value.ndim > 0 and max(value.shape) == value.size
 
 
-def _note_rate(data: h5py.Dataset, own_bin: float) -> list[str]:
-    """A note if the rate that the file states is not that of bins of `own_bin` seconds."""
-    start = data.parent.get("starting_time")
-    rate = start.attrs.get("rate") if isinstance(start, h5py.Dataset) else None
-    if not isinstance(rate, int | float | np.number) or not np.isfinite(rate) or rate <= 0:
-        return []
-    # FALCON files give the bins' width where NWB wants the rate.
-    if np.isclose(rate * own_bin, 1, rtol=0.01) or np.isclose(rate, own_bin, rtol=0.01):
-        return []
-    return [f"the file states {rate:g} bins a second, and {1 / own_bin:g} were expected: are the bins {own_bin:g} s?"]
-
-
-def _note_scale(data: h5py.Dataset) -> list[str]:
-    """Notes if the file states, as NWB allows of any series, that its values are not the data as they are stored."""
-    notes = []
-    for name, usual in (("conversion", 1), ("offset", 0)):
-        stated = data.attrs.get(name, usual)
-        if isinstance(stated, int | float | np.number) and stated != usual:
-            notes.append(f"the file states {name} {stated:g} of its counts, which is not applied: are they counts?")
-    return notes
-
-
-def _shape(data: h5py.Dataset) -> str:
-    return f"{data.dtype} of shape {data.shape}"
+def _shape(data: object) -> str:
+    return f"{data.dtype} of shape {data.shape}" if isinstance(data, h5py.Dataset) else "something else"
 
 
 def read_rate(path: Recording, series: str) -> float:
@@ -483,18 +473,22 @@ def read_rate(path: Recording, series: str) -> float:
     Raises:
         BadInput: it has neither, or one that is not above 0.
     """
+    expected = f"a rate of {series} from {LOWEST_RATE:g} to {HIGHEST_RATE:g} Hz"
     with open_nwb(path) as file:
         start, stamps = (hdf5.find(file, f"{series}/{name}") for name in ("starting_time", "timestamps"))
-        if isinstance(start, h5py.Dataset) and "rate" in start.attrs:
-            stated = np.asarray(start.attrs["rate"])
-            rate = float(stated.item()) if stated.size == 1 and stated.dtype.kind in "fiu" else np.nan
-        elif isinstance(stamps, h5py.Dataset) and stamps.ndim == 1 and stamps.size > 1 and stamps.dtype.kind in "fiu":
-            hdf5.check_stored(stamps)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                rate = float(1 / np.median(np.diff(stamps[:10_000].astype(np.float64))))
-        else:
-            raise BadInput(path, f"a rate or timestamps of {series}", "none", NOT_A_RECORDING)
+        try:
+            if isinstance(start, h5py.Dataset) and "rate" in start.attrs:
+                rate = hdf5.number(start, "rate") or 0.0
+            elif isinstance(stamps, h5py.Dataset) and stamps.ndim == 1 and stamps.dtype.kind in "fiu":
+                time_series.check_times(stamps)
+                hdf5.check_stored(stamps)
+                steps = np.diff(hdf5.part(stamps, slice(0, 10_000)).astype(np.float64))
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    rate = float(1 / np.median(steps)) if steps.size else np.nan
+            else:
+                raise BadInput(path, f"a rate or timestamps of {series}", "none", NOT_A_RECORDING)
+        except Mismatch as error:
+            raise BadInput(path, expected, error.found, NOT_A_RECORDING) from None
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        expected = f"a rate of {series} from {LOWEST_RATE:g} to {HIGHEST_RATE:g} Hz"
         raise BadInput(path, expected, f"{rate:g}", NOT_A_RECORDING)
     return rate

@@ -192,19 +192,19 @@ def _bits(frequencies: Iterable[NDArray[np.int64]]) -> float:
     return summary.entropy(spectrum) * symbols if symbols else 0.0
 
 
-# Of the printed table: titles, and how values are written; shares are written by `percent`.
+# Of the printed table, explained in docs/tokens.md: titles, and how values are written; shares by `percent`.
 COLUMNS = {
     "tokens": ("tokens", "{:,}"),
-    "exact": ("exact", ""),
-    "bits_per_token_before": ("bits", "{:.4f}"),
+    "exact": ("exact patches", ""),
+    "bits_per_token_before": ("bits/token", "{:.4f}"),
     "bits_per_token_after": ("after", "{:.4f}"),
     "spikes": ("spikes", "{:,}"),
     "spikes_added": ("added", "{:,}"),
     "spikes_removed": ("removed", "{:,}"),
-    "mean_absolute_count_error": ("count error", "{:.2e}"),
-    "unit_rate_before": ("rate", "{:.4f}"),
+    "mean_absolute_count_error": ("error/token", "{:.2e}"),
+    "unit_rate_before": ("spikes/bin", "{:.4f}"),
     "unit_rate_after": ("after", "{:.4f}"),
-    "largest_unit_rate_change": ("most", "{:.2%}"),
+    "largest_unit_rate_change": ("largest change", "{:.2%}"),
 }
 
 
@@ -261,7 +261,8 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
     axes.set_xlabel(f"motifs in the vocabulary, of {vocabulary['unique']:,}")
     axes.set_ylabel("share of patches it does not have")
-    title = f"{report['data_set']}: patches of {vocabulary['p_n']} × {vocabulary['p_t']}"
+    order = f", units by {report['order']}" if report["order"] else ""
+    title = f"{report['data_set']}{order}: patches of {vocabulary['p_n']} × {vocabulary['p_t']}"
     axes.set_title(title, fontsize=11, parse_math=False)
     axes.grid(alpha=0.3)
     legend = figure.legend(loc="outside right upper", fontsize=7, frameon=False)

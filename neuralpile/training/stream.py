@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 
 from neuralpile.errors import BadInput
+from neuralpile.training.arguments import whole
+from neuralpile.training.batches import Batch
 from neuralpile.training.permutation import Integers
-from neuralpile.training.windows import Batch, Windows, whole
+from neuralpile.training.windows import Windows
 
 
 class Stream:
@@ -39,6 +41,10 @@ class Stream:
         step: int = 0,
         steps: int | None = None,
     ) -> None:
+        given: object = windows
+        if not isinstance(given, Windows):
+            do = "give Windows(…); StreamedWindows makes batches of its own"
+            raise BadInput("windows", "Windows", type(given).__name__, do)
         if (batch_size is None) == (windows.pack is None):
             found = "neither" if batch_size is None else "both"
             raise BadInput("batch_size", "the windows of a batch, or windows with pack=", found, "give one of them")
@@ -68,7 +74,7 @@ class Stream:
         """The batch of a step. Raises IndexError."""
         step = whole("step", step, None)
         if step < 0 or (self.steps is not None and step >= self.steps):
-            raise IndexError(step)
+            raise IndexError(f"step {step}: steps count from 0{'' if self.steps is None else f' to {self.steps - 1}'}")
         if self.batch_size is None:
             return self.windows.packed(step * self.world + self.rank)
         return self.windows.at(self.positions(step))

@@ -4,18 +4,21 @@ import copy
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, Self, cast
+from os import PathLike
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from neuralpile.corpus.rows import Row, RowSource
 from neuralpile.errors import BadInput
-from neuralpile.open import open_data_set
+from neuralpile.open import opened
 from neuralpile.training import selection
+from neuralpile.training.arguments import flag, whole
+from neuralpile.training.batches import Batch, Cut, Form, Layout, Window
+from neuralpile.training.index import N_UNITS, Index, Rules, Units, runs
+from neuralpile.training.mixture import MixBy, Mixture
 from neuralpile.training.permutation import Integers, key_of, permute
-from neuralpile.training.pool import Pool
-from neuralpile.training.windows import N_UNITS, Batch, Layout, Units, Window, Windows, whole
 
 POOL = 16  # rows: at most 160 MB
 
@@ -31,10 +34,12 @@ class StreamedWindows:
     `batches` never ends. In a worker of PyTorch's `DataLoader`, iterating gives the worker's part of the rows.
 
     Parameters:
-        data_set: a reference, as `open_data_set` takes it, or an opened data set.
+        data_set: a reference, as `open_data_set` takes it, or what that returns.
         pool: rows in memory, whose windows are shuffled together.
-        split, n_bins, n_units, seed, shuffle, jitter, units, where, exclude_evaluation, layout, dtype, bin_size: as
-            `Windows` takes them.
+        split, n_bins, n_units, seed, shuffle, jitter, units, weights, temperature, cap, mix_by, where,
+            exclude_evaluation, layout, dtype, order, bin_size, observed: as `Windows` takes them. A mixture needs the
+            sizes of all rows before the first one is read: of a repository on the Hub, its row groups must have one
+            row each, and its table of sessions the units, as merge_datasets.py pushes them.
 
     Attributes:
         data_set: the opened data set; `data_set.row(window.row)` reads the row of a window again.
@@ -51,7 +56,7 @@ class StreamedWindows:
 
     def __init__(
         self,
-        data_set: str | RowSource,
+        data_set: str | PathLike[str] | RowSource,
         split: str | None = "train",
         *,
         pool: int = POOL,
@@ -61,40 +66,69 @@ class StreamedWindows:
         shuffle: bool = True,
         jitter: bool = True,
         units: Units | None = None,
+        weights: Mapping[str, float] | None = None,
+        temperature: float | None = None,
+        cap: int | None = None,
+        mix_by: MixBy = "source_dataset",
         where: str | None = None,
         exclude_evaluation: Sequence[str] = (),
         layout: Layout = "units",
         dtype: npt.DTypeLike | None = None,
+        order: str | PathLike[str] | None = None,
         bin_size: float | None = None,
+        observed: bool = False,
     ) -> None:
-        pool, n_bins, seed = whole("pool", pool, 1), whole("n_bins", n_bins, 1), whole("seed", seed, None, None)
-        n_units = None if n_units is None else whole("n_units", n_units, 1)
-        self.data_set = open_data_set(data_set) if isinstance(data_set, str) else data_set
-        self.n_bins, self.n_units, self.layout = n_bins, n_units, layout
-        self._seed, self._shuffle, self._pool = seed, shuffle, pool
-        self._options: dict[str, Any] = {
-            "n_bins": n_bins,
-            "n_units": n_units,
-            "seed": seed,
-            "shuffle": shuffle,
-            "jitter": jitter,
-            "units": units,
-            "layout": layout,
-            "dtype": None if dtype is None else np.dtype(dtype),
-            "bin_size": bin_size,
-        }
+        self.data_set = opened(data_set)
+        if order is not None:
+            self.data_set = selection.in_order(self.data_set, order)
+        self._pool = whole("pool", pool, 1)
+        self._rules = Rules.of(n_bins, n_units, units, seed, shuffle, jitter)
+        self._form = Form.of(self._rules, layout, dtype, bin_size is not None)
+        mixture = Mixture.of(weights, temperature, cap, mix_by)
         self._names = self.data_set.names()
-        self._sessions = None if bin_size is None else self.data_set.sessions()
-        self._numbers = selection.select(self.data_set, self._names, split, where, exclude_evaluation)
-        names = [self._names[i] for i in self._numbers.tolist()]
+        numbers = selection.select(self.data_set, self._names, split, where, exclude_evaluation)
+        names = [self._names[i] for i in numbers.tolist()]
         summed = selection.bins_summed(self.data_set, names, bin_size)
-        self._summed = dict(zip(self._numbers.tolist(), summed.tolist(), strict=True))
-        first = int(self._numbers[0])
-        self._windows({first: Row(np.zeros((1, int(summed[0])), np.uint8), *names[0])})  # checks the options
-        self._together = _together(self.data_set)[self._numbers]
-        self._content = f"{key_of(self.data_set.fingerprint, self._numbers.tolist(), pool, str(self._options)):x}"
+        self._gaps = selection.Gaps(self.data_set) if flag("observed", observed) else None
+        if self._gaps is not None:
+            self._gaps.warn(names)
+        self._plan: Index | None = None  # of the windows of all rows, where a mixture decides how many each row has
+        if not mixture.is_plain:
+            shapes = selection.shapes(self.data_set)[numbers]
+            rows = selection.shaped(numbers, names, shapes, summed, self._gaps)
+            selection.check_rows(rows, self.data_set, self._rules.n_bins)
+            self._plan = Index(rows, self._rules, mixture.groups(self.data_set, self._names, rows, self._rules))
+            possible = np.isin(numbers, rows.number[self._plan.groups.quota[self._plan.groups.of_row] > 0])
+            numbers, summed = numbers[possible], summed[possible]
+            print(f"windows of an epoch: {self._plan.describe()}", file=sys.stderr)
+        self._numbers, self._summed = numbers, summed  # of the rows, ascending; own bins in one of a window
+        self._together = selection.together(self.data_set)[numbers]
+        options = f"{self._rules} {self._form} {bin_size} {observed} {mixture}"
+        self._content = f"{key_of(self.data_set.fingerprint, numbers.tolist(), self._pool, options):x}"
         self._rank, self._world = 0, 1
         self.epoch, self._row, self._taken = 0, 0, 0
+
+    @property
+    def n_bins(self) -> int:
+        """Bins in a window."""
+        return self._form.n_bins
+
+    @property
+    def n_units(self) -> int | None:
+        """Units in a window at most; None for all of a row."""
+        return self._form.n_units
+
+    @property
+    def layout(self) -> Layout:
+        """The axes of a window: `units` for (units, bins), `time` for (bins, units)."""
+        return self._form.layout
+
+    def shares(self) -> dict[str, float]:
+        """The share of each group in the windows of an epoch. Raises BadInput: the windows have no mixture."""
+        if self._plan is None:
+            do = "use Windows, or give weights, temperature or cap"
+            raise BadInput("shares", "windows of a mixture", "rows that are not counted before they are read", do)
+        return self._plan.shares()
 
     def __iter__(self) -> Iterator[Window]:
         part = self._part()
@@ -117,34 +151,28 @@ class StreamedWindows:
         """The windows of this epoch and all that follow."""
         empty: set[int] = set()  # rows of whole epochs without a window
         while True:
-            order = self._part()._order().tolist() if self._row == self._taken == 0 else []
+            order = self._part()._order(self.epoch).tolist() if self._row == self._taken == 0 else []
             some = False
             for window in self:
                 some = True
                 yield window
-            if some or not order:
+            if some or not order or self._plan is not None:  # of a mixture, each row has windows in some epochs
                 continue
             empty.update(order)
-            same = not self._shuffle or self._together[0] == self._together[-1]  # rows in every epoch
+            same = not self._rules.shuffle or self._together[0] == self._together[-1]  # rows in every epoch
             if same or len(empty) == len(self._numbers):
                 raise BadInput(self.data_set.name, "rows with units and bins", "none", "choose other rows")
 
     def collate(self, windows: Sequence[Window]) -> Batch:
         """Windows in one `Batch`, padded to `n_units` or the largest: for PyTorch's `DataLoader` as `collate_fn`."""
-        across = self.layout == "units"
-        shapes = [window.counts.shape if across else window.counts.shape[::-1] for window in windows]
-        n, most = len(windows), self.n_units or max(n_units for n_units, _ in shapes)
-        shape = (n, most, self.n_bins) if across else (n, self.n_bins, most)
-        counts = np.zeros(shape, windows[0].counts.dtype)
-        mask, bin_mask = np.zeros((n, most), bool), np.zeros((n, self.n_bins), bool)
-        units = np.full((n, most), -1, np.int64)
-        for k, (window, (n_units, n_bins)) in enumerate(zip(windows, shapes, strict=True)):
-            counts[k, : window.counts.shape[0], : window.counts.shape[1]] = window.counts
-            mask[k, :n_units] = True
-            bin_mask[k, :n_bins] = True
-            units[k, :n_units] = window.units
+        counts = [window.counts if self.layout == "units" else window.counts.T for window in windows]
+        n_units, n_bins = np.array([its.shape for its in counts], np.int64).reshape(-1, 2).T
+        if (n_bins > self.n_bins).any() or (self.n_units is not None and (n_units > self.n_units).any()):
+            of = f"{n_units.max()} units and {n_bins.max()} bins"
+            raise BadInput("collate", "windows of this object", of, "give those that it gave")
         starts, rows = (np.array([getattr(window, name) for window in windows], np.int64) for name in ("start", "row"))
-        return Batch(counts, mask, bin_mask, units, starts, rows)
+        cuts = (Cut(its, window.units) for its, window in zip(counts, windows, strict=True))
+        return self._form.batch(cuts, n_units, n_bins, starts, rows)
 
     def shard(self, rank: int, world: int) -> Self:
         """The windows of one process of several: each reads a part of the rows, and together they read all, once.
@@ -187,13 +215,13 @@ class StreamedWindows:
         if state["of"] != self._identity:
             found = "one of another data set, commit, process or options"
             raise BadInput("state", "a checkpoint of these windows", found, "open them as they were")
-        last = len(self._order()) - 1
-        row, taken = whole("row", state["row"], 0, last), whole("window", state["window"])
-        self.epoch, self._row, self._taken = whole("epoch", state["epoch"]), row, taken
+        epoch, taken = whole("epoch", state["epoch"]), whole("window", state["window"])
+        row = whole("row", state["row"], 0, max(len(self._order(epoch)) - 1, 0))
+        self.epoch, self._row, self._taken = epoch, row, taken
 
     def _rest_of_epoch(self) -> Iterator[Window]:
         begins, some = self._row, self._taken > 0
-        order = self._order()
+        order = self._order(self.epoch)
         reading = self.data_set.read(order[begins:].tolist())
         while self._row < len(order):
             numbers = order[self._row : self._row + self._pool].tolist()
@@ -206,39 +234,49 @@ class StreamedWindows:
             raise BadInput(self.data_set.name, "rows with units and bins", "none", "choose other rows")
         self.epoch, self._row, self._taken = self.epoch + 1, 0, 0
 
-    def _order(self) -> Integers:
-        """The numbers of this part's rows, in the order of the epoch."""
+    def _order(self, epoch: int) -> Integers:
+        """The numbers of this part's rows that have windows in an epoch, in the order of the epoch."""
         run = np.cumsum([0, *(np.diff(self._together) != 0)])  # rows that are read together
         n_runs = int(run[-1]) + 1
-        if self._shuffle:
-            key = key_of(self._seed, self.epoch, "rows")
+        order = self._numbers
+        if self._rules.shuffle:
+            key = key_of(self._rules.seed, epoch, "rows")
             place = permute(np.arange(n_runs), np.full(n_runs, n_runs), np.full(n_runs, key))
-            order = self._numbers[np.argsort(place[run], kind="stable")]
-        else:
-            order = self._numbers
+            order = order[np.argsort(place[run], kind="stable")]
         begin, end = (len(order) * part // self._world for part in (self._rank, self._rank + 1))
-        return order[begin:end]
+        order = order[begin:end]
+        if self._plan is not None:
+            order = order[np.isin(order, self._plan.rows.number[self._plan.epoch(epoch).slots > 0])]
+        return order
 
     def _of_pool(self, rows: dict[int, Row]) -> Iterator[Window]:
         """The windows of these rows in this epoch, from the next one on."""
-        held = {i: row for i, row in rows.items() if row.counts.size and row.counts.shape[1] >= self._summed[i]}
-        windows = self._windows(held).epoch(self.epoch) if held else None
-        if self._taken > (n := 0 if windows is None else len(windows)):
+        index = self._index_of(rows)
+        n = 0 if index is None else index.in_all
+        if self._taken > n:
             raise BadInput("window", f"a checkpoint's window of at most {n:,}", f"{self._taken:,}", "give another")
-        if windows is not None:
-            yield from windows.iterate(self._taken)
+        if index is not None:
+            for numbers in runs(self._taken, n):
+                for span in index.spans(index.places(self.epoch * n + numbers)):
+                    names = self._names[span.number]
+                    cut = self._form.cut(rows[span.number].counts, span)
+                    yield self._form.window(cut, span, names, names.source_dataset or self.data_set.name)
 
-    def _windows(self, rows: dict[int, Row]) -> Windows:
-        pool = Pool(self.data_set, self._names, self._sessions, rows)
-        return Windows(cast(RowSource, pool), split=None, **self._options)
-
-
-def _together(data_set: RowSource) -> Integers:
-    """A number for each row; rows of one number, and no others, are read together."""
-    groups = getattr(data_set, "groups", None)  # row groups, of a repository on the Hub
-    if groups is None:
-        return np.arange(len(data_set))
-    return np.repeat(np.arange(len(groups)), [group.rows for group in groups])
+    def _index_of(self, rows: dict[int, Row]) -> Index | None:
+        """Where the windows of these rows in this epoch are; None if they have none."""
+        numbers = np.array(sorted(rows), np.int64)
+        names = [self._names[i] for i in numbers.tolist()]
+        shapes = np.array([rows[i].counts.shape for i in numbers.tolist()], np.int64)
+        summed = self._summed[np.searchsorted(self._numbers, numbers)]
+        held = selection.shaped(numbers, names, shapes, summed, self._gaps)
+        slots = None
+        if self._plan is not None:
+            here = np.isin(self._plan.rows.number, numbers)
+            slots = self._plan.epoch(self.epoch).slots[here]
+            if not all(map(np.array_equal, held, (values[here] for values in self._plan.rows))):
+                found = "others in rows than in its tables"
+                raise BadInput(self.data_set.name, "units and bins as they are stated", found, "use Windows")
+        return Index(held, self._rules, slots=slots) if len(held.number) and (slots is None or slots.any()) else None
 
 
 def _worker() -> tuple[int, int]:

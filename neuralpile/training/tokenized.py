@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from neuralpile import __version__, files
-from neuralpile.corpus import arrow
+from neuralpile.corpus import arrow, ordered
 from neuralpile.corpus.arrow import parse_manifest
+from neuralpile.corpus.ordered import Order, OrderedRows
 from neuralpile.corpus.rows import Names, Row, RowSource, consecutive
 from neuralpile.errors import BadInput
 from neuralpile.motifs import cluster, kernels, spill
@@ -76,6 +77,7 @@ class Encoded(NamedTuple):
         lengths: number of ids of each group.
         loss: what the ids change.
         others: the patches that are not in the vocabulary.
+        order: the unit at each place, where units are in another order than recorded.
     """
 
     names: tuple[str, ...]
@@ -84,6 +86,7 @@ class Encoded(NamedTuple):
     lengths: NDArray[np.int64]
     loss: Loss
     others: Table
+    order: Order | None
 
 
 class Encode(Protocol):
@@ -95,8 +98,8 @@ class Encode(Protocol):
         """Yield the rows of these numbers, encoded."""
 
 
-def encode(row: Row, name: str, tokenizer: Tokenizer, lossless: bool) -> Encoded:
-    """Encode a row of the data set `name`. Raises BadInput if it has more ids than a row can have."""
+def encode(data_set: RowSource, row: Row, tokenizer: Tokenizer, lossless: bool) -> Encoded:
+    """Encode a row of a data set. Raises BadInput if it has more ids than a row can have."""
     ids, others = tokenizer.lookup.find(row.counts, nearest=not lossless)
     lengths = np.full(len(ids), ids.shape[1], np.int64)
     flat = ids.reshape(-1)
@@ -106,9 +109,10 @@ def encode(row: Row, name: str, tokenizer: Tokenizer, lossless: bool) -> Encoded
     if len(flat) > MOST_IDS:
         raise BadInput(row.session_id, f"at most {MOST_IDS:,} ids in a row", f"{len(flat):,}", "build shorter rows")
     lost = loss.measure(row.counts, ids, others, tokenizer.vocabulary, flat)
-    names = row.subject_id, row.session_id, row.segment_id, row.source_dataset or name
+    names = row.subject_id, row.session_id, row.segment_id, row.source_dataset or data_set.name
     n_units, n_bins = row.counts.shape
-    return Encoded(names, (n_units, n_bins), flat, lengths, lost, others.table)
+    order = data_set.order(row, n_units) if isinstance(data_set, OrderedRows) else None
+    return Encoded(names, (n_units, n_bins), flat, lengths, lost, others.table, order)
 
 
 def in_threads(
@@ -118,7 +122,7 @@ def in_threads(
     tokenizer.lookup.find(np.zeros((1, 1), np.uint8))  # compiles once, and not in each thread
     with ThreadPoolExecutor(jobs) as pool:  # threads: the kernels run without the interpreter lock
         rows = data_set.read(numbers)
-        yield from _in_order(pool.submit, ((encode, row, data_set.name, tokenizer, lossless) for row in rows), 2 * jobs)
+        yield from _in_order(pool.submit, ((encode, data_set, row, tokenizer, lossless) for row in rows), 2 * jobs)
 
 
 def _in_order(submit: Callable[..., Any], calls: Iterable[tuple[Any, ...]], at_once: int) -> Iterator[Any]:
@@ -171,14 +175,19 @@ def _encode(
 ) -> Encoded:
     """Encode a row on a worker."""
     data_set = cluster.opened(open_data_set, reference, fingerprint)
-    return encode(data_set.row(number), data_set.name, tokenizer, lossless)
+    return encode(data_set, data_set.row(number), tokenizer, lossless)
 
 
-def schema(ids: np.dtype[Any]) -> pa.Schema:
-    """Return the columns of a tokenized data set: `tokens` (ids of this type), names, and the shape of the counts."""
+def schema(ids: np.dtype[Any], ordered: bool) -> pa.Schema:
+    """Return the columns of a tokenized data set.
+
+    They are `tokens` (ids of this type), names, the shape of the counts, and, where units are in another order than
+    recorded, the unit at each place.
+    """
     names = [(name, pa.string()) for name in NAMES]
     lengths = [("n_units", pa.int32()), ("n_bins", pa.int32())]
-    return pa.schema([("tokens", pa.list_(pa.list_(pa.from_numpy_dtype(ids)))), *names, *lengths])
+    order = [("order", pa.list_(pa.int32()))] if ordered else []
+    return pa.schema([("tokens", pa.list_(pa.list_(pa.from_numpy_dtype(ids)))), *names, *lengths, *order])
 
 
 def to_record_batch(row: Encoded) -> pa.RecordBatch:
@@ -188,7 +197,9 @@ def to_record_batch(row: Encoded) -> pa.RecordBatch:
     tokens = pa.ListArray.from_arrays(pa.array([0, len(row.lengths)], pa.int32()), groups)
     columns = [tokens, *(pa.array([name], pa.string()) for name in row.names)]
     columns += [pa.array([n], pa.int32()) for n in row.shape]
-    return pa.RecordBatch.from_arrays(columns, schema=schema(row.ids.dtype))
+    if row.order is not None:
+        columns.append(pa.array([row.order], pa.list_(pa.int32())))
+    return pa.RecordBatch.from_arrays(columns, schema=schema(row.ids.dtype, row.order is not None))
 
 
 class Shard(NamedTuple):
@@ -225,14 +236,13 @@ def run(data_set: RowSource, job: Job, count: Count, encode_rows: Encode, memory
 
     Raises:
         BadInput: there is no such split, no row of it is as large as a patch, the vocabulary has patches of another
-            size, or `out_dir` holds something else.
+            size or of units in another order, or `out_dir` holds something else.
     """
     fitted = data_set
     if isinstance(job.vocabulary, int):
         fitted = data_set.only(job.split)
-    elif (shape := (job.vocabulary.p_n, job.vocabulary.p_t)) != (job.p_n, job.p_t):
-        do = f"give --p_n {shape[0]} --p_t {shape[1]}, or another vocabulary"
-        raise BadInput("--vocabulary", f"patches of {job.p_n} × {job.p_t}", f"{shape[0]} × {shape[1]}", do)
+    else:
+        _check_given(job.vocabulary, job, ordered.measure(data_set))
     stated = {"version": __version__, "rows": data_set.fingerprint, "options": job.options(), "shard": SHARD}
     if (done := _done(out_dir, stated)) is not None:
         files.remove_replaced(out_dir)
@@ -245,6 +255,7 @@ def run(data_set: RowSource, job: Job, count: Count, encode_rows: Encode, memory
     with files.whole_folder(out_dir, json.dumps(stated)) as folder:
         tokenizer = Tokenizer(_vocabulary(folder, data_set, job, tokens, count, memory))
         sizes = data_set.tokens()
+        columns = schema(tokenizer.vocabulary.dtype, isinstance(data_set, OrderedRows))
         with tqdm(total=sum(sizes), unit="token", unit_scale=True, desc="encode", disable=None) as bar:
             for split, its in data_set.splits.items():
                 # A split without rows has one file without rows.
@@ -254,11 +265,11 @@ def run(data_set: RowSource, job: Job, count: Count, encode_rows: Encode, memory
                 for path, numbers in zip(paths, ranges, strict=True):
                     if not path.exists():
                         rows = encode_rows(data_set, numbers, tokenizer, job.lossless) if numbers else iter(())
-                        _write(path, rows, tokenizer.vocabulary, folder / WORK, memory, bar.update)
+                        _write(path, rows, columns, job.p_n * job.p_t, folder / WORK, memory, bar.update)
                     else:
                         bar.update(sum(lost.tokens for lost in _read(path, folder / WORK).losses.values()))
                 digest = hashlib.sha256(f"{json.dumps(stated)} {split}".encode()).hexdigest()
-                arrow.finish(folder / split, paths, schema(tokenizer.vocabulary.dtype), digest, split)
+                arrow.finish(folder / split, paths, columns, digest, split)
         report = _report(data_set, job, tokenizer.vocabulary, folder, memory)
         files.write_text(folder / REPORT, json.dumps(report, indent=1) + "\n")
         loss.draw(report, folder / FIGURE)
@@ -266,6 +277,18 @@ def run(data_set: RowSource, job: Job, count: Count, encode_rows: Encode, memory
         files.write_text(folder / arrow.SPLITS, json.dumps({"splits": list(data_set.splits)}))
         shutil.rmtree(folder / WORK)
     return Made(out_dir, report)
+
+
+def _check_given(given: Vocabulary, job: Job, order: str | None) -> None:
+    """Check that a vocabulary has patches of the job's size, and of units in this order. Raises BadInput if not."""
+    shape, its = (given.p_n, given.p_t), given.fitted_on.order
+    if shape != (job.p_n, job.p_t):
+        do = f"give --p_n {shape[0]} --p_t {shape[1]}, or another vocabulary"
+        raise BadInput("--vocabulary", f"patches of {job.p_n} × {job.p_t}", f"{shape[0]} × {shape[1]}", do)
+    if its != order and job.p_n > 1:  # patches of one unit are the same in any order
+        expected, found = (f"units by {by}" if by else "units as recorded" for by in (order, its))
+        do = f"give --order {its}" if its else "take the data set without an order"
+        raise BadInput("--vocabulary", f"motifs of {expected}", found, f"{do}, or another vocabulary")
 
 
 def _done(out_dir: Path, stated: Mapping[str, Any]) -> Made | None:
@@ -292,7 +315,15 @@ def _vocabulary(
     with tqdm(total=sum(tokens), unit="token", unit_scale=True, desc="count motifs", disable=None) as bar:
         _, parts = count(tokens=tokens, p_n=job.p_n, p_t=job.p_t, work=work, memory=memory, advance=bar.update)
     made = vocabulary.fit(
-        parts, job.vocabulary, job.p_n, job.p_t, data_set.name, job.split, data_set.fingerprint, sum(tokens)
+        parts,
+        job.vocabulary,
+        job.p_n,
+        job.p_t,
+        data_set.name,
+        job.split,
+        data_set.fingerprint,
+        sum(tokens),
+        ordered.measure(data_set),
     )
     made.save(folder)
     shutil.rmtree(work, ignore_errors=True)
@@ -325,7 +356,8 @@ class _Others:
 def _write(
     path: Path,
     rows: Iterator[Encoded],
-    of: Vocabulary,
+    columns: pa.Schema,
+    size: int,
     work: Path,
     memory: int,
     advance: Callable[[int], object],
@@ -337,13 +369,13 @@ def _write(
     losses: dict[str, Loss] = {}
     others: dict[str, _Others] = {}
     with files.whole_file(path) as unfinished:
-        with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_stream(sink, schema(of.dtype)) as writer:
+        with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_stream(sink, columns) as writer:
             for row in rows:
                 writer.write_batch(to_record_batch(row))
                 name = row.names[-1]
                 losses[name] = losses[name] + row.loss if name in losses else row.loss
                 if name not in others:
-                    others[name] = _Others(Path(f"{stem}-{len(others)}"), of.p_n * of.p_t, memory // 4)
+                    others[name] = _Others(Path(f"{stem}-{len(others)}"), size, memory // 4)
                 others[name].add(row.others)
                 advance(row.loss.tokens)
         for table in others.values():
@@ -390,6 +422,7 @@ def _report(data_set: RowSource, job: Job, of: Vocabulary, folder: Path, memory:
 
     return {
         "data_set": data_set.name,
+        "order": ordered.measure(data_set),
         "lossless": job.lossless,
         "vocabulary": {"p_n": of.p_n, "p_t": of.p_t, "motifs": len(of), "sha256": of.sha256, **asdict(of.fitted_on)},
         "components": {name: described(entries) for name, entries in sorted(components.items())},

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from neuralpile import catalog
 from neuralpile.errors import BadInput
 from neuralpile.training.lookup import Ids, Lookup, Others
-from neuralpile.training.vocabulary import ESCAPE, FIRST_COUNT, FIRST_MOTIF, PAD, SEP, Vocabulary
+from neuralpile.training.vocabulary import ESCAPE, FILE, FIRST_COUNT, FIRST_MOTIF, FIT, PAD, SEP, Vocabulary
 
 Counts = NDArray[np.uint8]
 Groups = Ids | Sequence[Ids]  # ids (groups of units, patches); or the ids of each group, where escapes make them longer
-Order = Literal["unit", "time"]
+Layout = Literal["units", "time"]  # as of windows
 
 WHOLE = "give ids of one tokenizer, without cutting them"
 
@@ -62,7 +62,10 @@ class Tokenizer:
             return cls(Vocabulary.load(path))
         from neuralpile.hub import client  # imports the Hub's clients, which takes a second
 
-        return cls(Vocabulary.load(client.fetch(name, "vocabulary*")))
+        folder = client.fetch(name, "vocabulary*")
+        if not (folder / FILE).is_file():
+            raise BadInput(name, f"a data set with {FILE}", "none", FIT)
+        return cls(Vocabulary.load(folder))
 
     def save(self, folder: str | Path) -> None:
         """Write the tokenizer to a folder. The same one gives the same bytes; a kill leaves the old or the new one."""
@@ -101,19 +104,21 @@ class Tokenizer:
         flat[at[:, None] + np.arange(size)] = counts[others.which] + self.vocabulary.dtype.type(FIRST_COUNT)
         return np.split(flat, ends[ids.shape[1] - 1 : -1 : ids.shape[1]]) if ids.size else list(ids)
 
-    def decode(self, ids: Groups, shape: tuple[int, int] | None = None) -> Counts:
+    def decode(self, ids: Groups, shape: tuple[int, int] | None = None, order: ArrayLike | None = None) -> Counts:
         """Turn ids back into counts.
 
         Parameters:
             ids: what `encode` or `encode_lossless` returned, or a model made.
             shape: units and bins of the row, to undo the padding.
+            order: the unit at each place, (units,), of a row that was tokenized with its units in another order: they
+                come back as recorded.
 
         Returns:
             Counts (units, bins), uint8.
 
         Raises:
             BadInput: an id is neither that of a motif nor part of a whole escape, groups have different numbers of
-                patches, or there are fewer units or bins than `shape` has.
+                patches, there are fewer units or bins than `shape` has, or `order` is not one of these units.
         """
         p_n, p_t = self.vocabulary.p_n, self.vocabulary.p_t
         patches = [self._patches(group) for group in ids]
@@ -122,15 +127,14 @@ class Tokenizer:
         n_patches = len(patches[0]) if patches else 0
         blocks = np.array(patches, np.uint8).reshape(len(patches), n_patches, p_n, p_t)
         counts = blocks.swapaxes(1, 2).reshape(len(patches) * p_n, n_patches * p_t)
-        if shape is None:
-            return counts
-        if not shape[0]:  # no group says how many bins there were
-            return np.empty(shape, np.uint8)
-        if counts.shape[0] < shape[0] or counts.shape[1] < shape[1]:
-            raise BadInput(
-                "ids", f"at least {shape[0]} units × {shape[1]} bins", f"{counts.shape[0]} × {counts.shape[1]}", WHOLE
-            )
-        return np.ascontiguousarray(counts[: shape[0], : shape[1]])
+        if shape is not None:
+            if not shape[0]:  # no group says how many bins there were
+                counts = np.empty(shape, np.uint8)
+            if counts.shape[0] < shape[0] or counts.shape[1] < shape[1]:
+                found = f"{counts.shape[0]} × {counts.shape[1]}"
+                raise BadInput("ids", f"at least {shape[0]} units × {shape[1]} bins", found, WHOLE)
+            counts = np.ascontiguousarray(counts[: shape[0], : shape[1]])
+        return counts if order is None else counts[_inverse(order, len(counts))]
 
     def _patches(self, group: Ids) -> Counts:
         """Return the patches of a group of units: (patches, p_n, p_t)."""
@@ -158,24 +162,24 @@ class Tokenizer:
             raise BadInput("ids", f"{size} counts after each escape, and nowhere else", "others", WHOLE)
         return first
 
-    def sequence(self, ids: Groups, order: Order = "unit") -> Ids:
+    def sequence(self, ids: Groups, layout: Layout = "units") -> Ids:
         """Lay the ids of a row out as one sequence.
 
         Parameters:
             ids: what `encode` or `encode_lossless` returned.
-            order: "unit": all patches of the first group of units, SEP, all of the second, SEP, and so on;
+            layout: "units": all patches of the first group of units, SEP, all of the second, SEP, and so on;
                 "time": the first patches of all groups, SEP, the second ones, SEP, and so on.
 
         Returns:
             Ids, (n,). A line of patches always ends with SEP.
         """
-        return self._laid_out(ids, order)[0]
+        return self._laid_out(ids, layout)[0]
 
-    def sequences(self, ids: Groups, length: int, order: Order = "unit") -> Ids:
+    def sequences(self, ids: Groups, length: int, layout: Layout = "units") -> Ids:
         """Cut `sequence` into sequences of one length, never within a patch. What is left is filled up with PAD.
 
         Parameters:
-            ids, order: as for `sequence`.
+            ids, layout: as for `sequence`.
             length: of each sequence, at least that of an escape and its counts if there are any.
 
         Returns:
@@ -184,7 +188,7 @@ class Tokenizer:
         Raises:
             BadInput: `length` is less than one patch needs.
         """
-        flat, lengths = self._laid_out(ids, order)
+        flat, lengths = self._laid_out(ids, layout)
         longest = int(lengths.max(initial=1))
         if length < longest:
             raise BadInput("length", f"at least {longest}, as one patch needs", f"{length}", "take longer sequences")
@@ -197,11 +201,11 @@ class Tokenizer:
             row[: stop - start] = flat[start:stop]
         return found
 
-    def _laid_out(self, ids: Groups, order: Order) -> tuple[Ids, NDArray[np.int64]]:
+    def _laid_out(self, ids: Groups, layout: Layout) -> tuple[Ids, NDArray[np.int64]]:
         """Return the sequence of a row, and the lengths of its patches and separators."""
         groups = [np.asarray(group, self.vocabulary.dtype) for group in ids]
-        if order not in ("unit", "time"):
-            raise BadInput("order", '"unit" or "time"', repr(order), "correct it")
+        if layout not in ("units", "time"):
+            raise BadInput("layout", '"units" or "time"', repr(layout), "correct it")
         firsts = [self._firsts(group.astype(np.int64)) for group in groups]
         if len({len(first) for first in firsts}) > 1:
             raise BadInput("ids", "groups of units with the same number of patches", "others", WHOLE)
@@ -211,7 +215,7 @@ class Tokenizer:
         starts = np.array([first + offset for first, offset in zip(firsts, offsets, strict=False)], np.int64)
         sizes = np.array([np.diff(f, append=len(g)) for f, g in zip(firsts, groups, strict=True)], np.int64)
         starts, sizes = starts.reshape(len(groups), -1), sizes.reshape(len(groups), -1)
-        if order == "time":
+        if layout == "time":
             starts, sizes = starts.T, sizes.T
         starts = np.pad(starts, [(0, 0), (0, 1)], constant_values=offsets[-1]).reshape(-1)  # where SEP is
         sizes = np.pad(sizes, [(0, 0), (0, 1)], constant_values=1).reshape(-1)
@@ -219,7 +223,7 @@ class Tokenizer:
         flat = np.concatenate([*groups, np.array([SEP], self.vocabulary.dtype)])
         return flat[np.repeat(starts, sizes) + within], sizes
 
-    def groups(self, sequence: Ids, order: Order = "unit") -> list[Ids]:
+    def groups(self, sequence: Ids, layout: Layout = "units") -> list[Ids]:
         """Undo `sequence`, or `sequences` joined in their order: the ids of each group of units.
 
         Raises:
@@ -231,7 +235,7 @@ class Tokenizer:
         if len(flat) and (not len(ends) or ends[-1] != len(flat) - 1):
             raise BadInput("sequence", "SEP at the end", f"{flat[-1]}", WHOLE)
         lines = [line[:-1] for line in np.split(flat, ends + 1)[:-1]]
-        if order == "unit":
+        if layout == "units":
             return lines
         items = [np.split(line, self._firsts(line.astype(np.int64))[1:]) for line in lines]
         if len({len(line) for line in items}) > 1:
@@ -246,3 +250,13 @@ def _checked(counts: Counts) -> Counts:
         do = "take the counts of a row"
         raise BadInput("counts", "uint8 of shape (units, bins)", f"{found.dtype} of {found.shape}", do)
     return counts
+
+
+def _inverse(order: ArrayLike, n_units: int) -> NDArray[np.int64]:
+    """Return the place of each unit. Raises BadInput if `order` does not have each of these units once."""
+    places = np.asarray(order, np.int64).reshape(-1)
+    inverse = np.argsort(places, kind="stable")
+    if not np.array_equal(places[inverse], np.arange(n_units)):
+        found = f"{len(places)} units" if len(places) != n_units else "some of them twice, or others"
+        raise BadInput("order", f"each of {n_units} units once", found, "give the order and the shape of the row")
+    return inverse

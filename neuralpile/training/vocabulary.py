@@ -37,7 +37,8 @@ FIRST_MOTIF = FIRST_COUNT + 256  # id of the most frequent motif
 SIZES = tuple(256 << k for k in range(10))  # of vocabularies whose coverage is reported: 256 to 131,072 motifs
 
 VERSION = 1  # of the format
-AGAIN = "copy or download it again, or fit it again with tokenize_dataset.py"
+AGAIN = "delete it and copy or download it again, or fit it again with tokenize_dataset.py"
+FIT = "give a tokenized data set, or fit it with tokenize_dataset.py"
 Positive = Annotated[int, Meta(ge=1)]
 
 
@@ -54,6 +55,7 @@ class Fitted:
         unique: number of motifs, of which the vocabulary has the most frequent.
         asked: number of motifs that were asked for.
         coverage: share of the patches that the most frequent 256, 512, … motifs have.
+        order: by what the units were ordered: similarity, rate or area; None where they are as recorded.
         version: of this package.
     """
 
@@ -65,6 +67,7 @@ class Fitted:
     unique: Positive
     asked: Positive
     coverage: dict[int, float]
+    order: str | None = None
     version: str = __version__
 
 
@@ -206,8 +209,9 @@ def _check_start(path: Path, start: bytes, expected: str) -> None:
         with path.open("rb") as file:
             found = file.read(len(start))
     except OSError as error:
-        missing = isinstance(error, FileNotFoundError)
-        raise BadInput(path, expected, "none" if missing else error.strerror or str(error), AGAIN) from None
+        if isinstance(error, FileNotFoundError):
+            raise BadInput(path, expected, "none", FIT) from None
+        raise BadInput(path, expected, error.strerror or str(error), AGAIN) from None
     if found[:1] == b"\x80":
         do = f"{AGAIN}; it was not read, because a pickle can run any code"
         raise BadInput(path, expected, "a pickle", do)
@@ -216,7 +220,15 @@ def _check_start(path: Path, start: bytes, expected: str) -> None:
 
 
 def fit(
-    parts: Iterable[Table], size: int, p_n: int, p_t: int, data_set: str, split: str, fingerprint: str, tokens: int
+    parts: Iterable[Table],
+    size: int,
+    p_n: int,
+    p_t: int,
+    data_set: str,
+    split: str,
+    fingerprint: str,
+    tokens: int,
+    order: str | None = None,
 ) -> Vocabulary:
     """Make a vocabulary of the most frequent motifs.
 
@@ -225,7 +237,7 @@ def fit(
             as `motifs.extract.extract` gives them.
         size: number of motifs; fewer where there are fewer.
         p_n, p_t: units and bins of a patch.
-        data_set, split, fingerprint, tokens: as in `Fitted`.
+        data_set, split, fingerprint, tokens, order: as in `Fitted`.
     """
     wanted = max(size, SIZES[-1])
     keys: list[kernels.Words] = []
@@ -240,7 +252,7 @@ def fit(
     held = np.cumsum(np.concatenate(frequencies))
     coverage = {n: float(held[min(n, len(held)) - 1] / patches) for n in SIZES}
     table = Table(np.concatenate(keys), np.concatenate(frequencies)[:size])
-    facts = Fitted(data_set, split, fingerprint, tokens, patches, unique, size, coverage)
+    facts = Fitted(data_set, split, fingerprint, tokens, patches, unique, size, coverage, order)
     return Vocabulary(motifs_of(table, p_n, p_t), facts)
 
 

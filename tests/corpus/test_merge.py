@@ -577,7 +577,7 @@ def test_names_of_test_rows_that_nothing_has_are_refused(components, script, tmp
     for option in ("--test_subjects", "--test_sessions", "--test_datasets"):
         done = script(SCRIPT, option, "nope")
         assert done.returncode == 2
-        assert f"error: {option}: expected names that rows have, found nope" in done.stderr
+        assert f"error: {option}: expected names that the data sets have, found nope" in done.stderr
         assert {path.name for path in (tmp_path / "build").iterdir()} == set(components)
     done = script(SCRIPT, "--test_subjects", "sub-1", "--test_size", "0.5")
     assert "--test_size: not allowed with --test_subjects" in done.stderr

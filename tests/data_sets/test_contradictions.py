@@ -148,10 +148,8 @@ def test_a_second_place_with_other_spikes_is_noted(tmp_path):
     write_series(path, "analysis/ThresholdCrossings", np.ones((9, 3), int))
     with h5py.File(path, "a") as file:
         file["processing/ecephys/ThresholdCrossings/data"] = np.ones((9, 3), int)
-        file["analysis/ThresholdCrossings/data"].attrs.update({"conversion": 0.02, "offset": h5py.Empty("f8")})
     two = ["analysis/ThresholdCrossings/data", "processing/ecephys/ThresholdCrossings/data"]
     assert nwb.count_raster(path, Options(), two, 0.02).notes == [
-        "the file states conversion 0.02 of its counts, which is not applied: are they counts?",
         "processing/ecephys/ThresholdCrossings/data exists, too; it is not read",
     ]
 

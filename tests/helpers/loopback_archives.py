@@ -137,7 +137,8 @@ class LoopbackArchives:
         `failure` is a status; (status, headers) or (status, headers, body); a fraction of the body, after which the
         connection is closed; "reset" before an answer, "reset headers" or "reset body" within it;
         "cut" (a body too short), "long" (too long), "wrong" (another byte in it), "whole" (ranges ignored), "html",
-        "stall", "hold" (the body stops at its half until the event `released`), "shifted" (another range than was asked
+        "stall", "drip" and "drip headers" (a byte, again and again, without end), "hold" (the body stops at its half
+        until the event `released`), "shifted" (another range than was asked
         for); bytes, which are then the body of a 200; or a dictionary, which is then the answer, as JSON.
         """
         self.faults.append(Fault(match, failure, times, skip))
@@ -198,6 +199,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.reset()
             elif self.failure == "stall":
                 self.archives.stopped.wait(20)
+            elif self.failure in ("drip", "drip headers"):
+                self.drip()
             elif isinstance(self.failure, int | tuple):
                 status, headers, *body = self.failure if isinstance(self.failure, tuple) else (self.failure, {})
                 self.answer(b"".join(body), status, **headers)
@@ -214,6 +217,15 @@ class Handler(BaseHTTPRequestHandler):
         except Exception as error:  # of this stand-in: the test fails
             self.archives.errors.append(error)
             raise
+
+    def drip(self) -> None:
+        """Send an answer that never ends, one byte after the other."""
+        headers = f"HTTP/1.1 {206 if 'Range' in self.headers else 200} OK\r\n"
+        if self.failure == "drip":
+            headers += "Content-Type: application/x-git-upload-pack-advertisement\r\nContent-Length: 1000000000\r\n\r\n"
+        self.wfile.write(headers.encode())
+        while not self.archives.stopped.wait(0.001):
+            self.wfile.write(b"0")
 
     def reset(self) -> None:
         """Break off with a TCP reset."""
@@ -303,7 +315,7 @@ class Api(Handler):
 
     def respond(self) -> None:
         for pattern, method in self.routes.items():
-            if found := re.fullmatch(pattern, self.place):
+            if found := re.fullmatch(pattern, self.place, re.DOTALL):
                 getattr(self, method)(*found.groups())
                 return
         self.answer(b"", 404)

@@ -1,5 +1,7 @@
 """Tables of spikes: stated columns, a stated unit of time."""
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -51,7 +53,7 @@ def test_numbers_sort_as_numbers(tmp_path):
     [
         ("a,b\n1,2\n", "expected columns unit and time, found a, b"),
         ("unit,time\n1,\n2,0.5\n", "0 lines without unit, 1 without time"),
-        ("unit,time\n1,x\n", "expected numbers, found string"),
+        ("unit,time\n1,x\n", "expected numbers, found 'x' in line 1 of the data; correct or remove"),
         ("unit,time\n1.5,2\n", "expected whole numbers or text"),
         ("", "expected a whole table"),
         ("unit,time\n1,2,3\n", "expected a whole table"),
@@ -62,6 +64,76 @@ def test_what_is_no_table_of_spikes_is_one_clear_line(tmp_path, text, message):
     with pytest.raises(BadInput, match=message) as error:
         table.count_units()(tmp_path / "x.csv", Options())
     assert "\n" not in str(error.value)
+
+
+SPIKES = [("b", 0.0105), ("a", 0.03), ("b", 1204.25), ("a", 0.5)]
+
+
+def written(separator, number, head=("unit", "time"), start="", end="\n"):
+    lines = [head, *((unit, number(time)) for unit, time in SPIKES)]
+    return start + end.join(separator.join(cells) for cells in lines) + end
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        written(";", lambda time: f"{time}".replace(".", ",")),  # decimal commas, as Excel of half of Europe
+        written(";", str),
+        written(",", lambda time: f'"{time}"'.replace(".", ",")),
+        written(",", lambda time: f'"{time:,}"', ('"unit"', '"time"')),  # 1,204.25
+        written(";", lambda time: f"{time:,}".translate(str.maketrans(",.", ".,"))),  # 1.204,25
+        written("\t", str),
+        written(" ", str, start="# "),  # numpy.savetxt(header=…) of text
+        written(",", str, start="# day 1\n\n"),
+        written(",", str, start="sep=,\n", end="\r\n"),
+        written(",", str, end="\r"),
+        written(",", str, end="\n\n"),
+        written(",", str) + ",\n,\n",  # empty lines of a spreadsheet
+        written(",", str, ("unit", "time,"), end=",\n").replace(",,", ","),
+        written(",", str, ("unit", "time")).encode("utf-16"),
+        written("\t", str).encode("utf-16-le"),
+        written("\t", str).encode("utf-16-be"),
+        written(",", str, ("unit", "time")).encode("utf-8-sig"),
+        written(",", str, ("unit", "time,Größe"), end=",1\n").replace("ße,1", "ße").encode("latin-1"),
+    ],
+)
+def test_tables_of_any_program_hold_the_same_spikes(tmp_path, content):
+    (tmp_path / "x.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    trains = table.read_spike_trains(tmp_path / "x.csv")
+    assert list(trains.ids) == ["a", "b"]
+    assert trains.times.tolist() == [0.03, 0.5, 0.0105, 1204.25]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("unit,time\n1,00:01:02.5\n", "expected seconds as numbers, found the clock time '00:01:02.5' in line 1"),
+        ("unit,time\n1,00:01:02\n", "found the clock time '00:01:02' in line 1 of the data; write seconds since"),
+        ("unit,time\n1,2024-01-01 00:01:02\n", "found the clock time"),
+        ("unit,time\n1,0.5\nunit,time\n1,0.7\n", "the names of the columns again, in line 2 of the data; remove"),
+        ("unit;time\n1;1,204\n1;950\n", "found '1,204', which is 1.204 or 1204; write 1.204 or 1204"),
+        ("unit,time,time\n1,2.5,3\n", "expected one column time, found 2; rename or remove the others"),
+        ("unit,time\n", "expected a line for each spike, found no spike"),
+        ("\n \n", "found an empty file"),
+        ("# nothing\n", "found only comments"),
+        ("1,0.5\n2,0.7\n", "expected the names of the columns in the first line, found the numbers 1, 0.5"),
+        ("unit,time\n1,0.5\n2\n", "2 cells in every line, found 1 in the line '2'; correct this line"),
+        ("unit,time\nA,0.5\n,0.7\n", "1 line without unit, 0 without time, first line 2 of the data"),
+        ("unit,time\n1,nan\n2,0.5\n", "0 lines without unit, 1 without time, first line 1 of the data"),
+        ("unit,time\n1,0.5 s\n", "found '0.5 s' in line 1 of the data"),
+    ],
+)
+def test_a_table_that_can_be_read_in_two_ways_or_none_is_refused(tmp_path, text, message):
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(BadInput, match=re.escape(message)):
+        table.read_spike_trains(tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize("times", [pa.array([1, 2], pa.timestamp("ms")), pa.array([1, 2], pa.time32("s"))])
+def test_clock_times_of_parquet_are_refused(tmp_path, times):
+    parquet.write_table(pa.table({"unit": [1, 2], "time": times}), tmp_path / "x.parquet")
+    with pytest.raises(BadInput, match="expected seconds as numbers, found clock times"):
+        table.read_spike_trains(tmp_path / "x.parquet")
 
 
 def test_an_unknown_unit_of_time_is_refused_and_samples_as_seconds_are(tmp_path):

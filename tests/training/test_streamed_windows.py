@@ -8,13 +8,16 @@ from itertools import islice, pairwise, permutations
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
-from helpers.small_corpora import write_rows_of
+from helpers.small_corpora import write_big_and_small, write_rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neuralpile.corpus import tables
 from neuralpile.errors import BadInput
-from neuralpile.training import StreamedWindows, Windows
+from neuralpile.open import open_data_set
+from neuralpile.training import StreamedWindows, Windows, reordered
 
 SHAPES = [(3, 40), (7, 25), (1, 9), (0, 0), (5, 130), (12, 60), (2, 3)]
 EPOCH = 4 + 2 + 1 + 13 + 6 + 1  # windows of 10 bins
@@ -56,6 +59,71 @@ def test_an_epoch_has_the_windows_of_the_epoch_of_a_copy_on_disk(data_set, seed,
     found.epoch = epoch
     expected_windows = (expected[i] for i in range(len(expected)))
     assert Counter(map(identity, found)) == Counter(map(identity, expected_windows))
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    """A corpus of nine rows of `big` and one of `small`, of which two animals and some gaps are known, and an order."""
+    folder = tmp_path_factory.mktemp("known")
+    data_set = write_big_and_small(folder / "y")
+    sessions = tables.of_rows(data_set).to_pylist()
+    for i, line in enumerate(sessions):
+        line |= {"animal": "ABA"[i % 3], "unobserved": [{"start": 7 * i, "stop": 9 * i}] if i != 4 else None}
+    tables.write(folder / "y", pa.Table.from_pylist(sessions, tables.SESSIONS), tables.UNITS.empty_table())
+    data_set = open_data_set(str(folder / "y"))
+    return data_set, str(reordered.run(data_set, reordered.Job("rate"), folder / "order", orders_only=True).folder)
+
+
+MIXTURES = [
+    {"weights": {"small": 0.5}},
+    {"weights": {"small": 1}},
+    {"temperature": 0},
+    {"temperature": 3.5, "mix_by": "animal"},
+    {"cap": 90},
+    {"weights": {"big": 1, "small": 3}, "cap": 400},
+    {},
+]
+
+
+@given(st.sampled_from(MIXTURES), st.booleans(), st.booleans(), st.booleans(), st.integers(0, 5), st.integers(1, 11))
+@settings(max_examples=25)
+def test_mixtures_orders_and_what_was_observed_are_those_of_windows(
+    known, mixture, observed, ordered, jitter, epoch, pool
+):
+    data_set, order = known
+    options = mixture | {"observed": observed, "order": order if ordered else None, "jitter": jitter, "n_bins": 10}
+    options |= {"n_units": 3, "units": "block"}
+    expected = Windows(data_set, **options).epoch(epoch)
+    found = StreamedWindows(data_set, pool=pool, **options)
+    if mixture:
+        assert found.shares() == expected.shares()
+    found.epoch = epoch
+    assert Counter(map(identity, found)) == Counter(map(identity, expected))
+    assert found.epoch == epoch + 1
+
+
+def test_a_stopped_mixture_goes_on_with_the_next_window_and_reads_no_row_without_windows(known):
+    def windows(part=0):
+        return StreamedWindows(known[0], n_bins=10, weights={"big": 0.02, "small": 0.1}, pool=1).shard(part, 2)
+
+    whole = [identity(window) for window in islice(endless(windows()), 120)]
+    for stop in (0, 1, 30, 101):
+        stopped = windows()
+        for _ in islice(endless(stopped), stop):
+            pass
+        resumed = windows()
+        resumed.load_state_dict(json.loads(json.dumps(stopped.state_dict())))
+        assert [identity(window) for window in islice(endless(resumed), 120 - stop)] == whole[stop:]
+    read = []
+
+    class Source(type(known[0])):
+        def read(self, numbers):
+            read.extend(numbers)
+            return super().read(numbers)
+
+    source = Source(known[0].name, known[0].files, known[0].fingerprint, known[0].folder)
+    assert {window.source for window in StreamedWindows(source, n_bins=10, weights={"small": 1})} == {"small"}
+    assert read == [9]
 
 
 @given(st.integers(1, 50), st.one_of(st.none(), st.integers(1, 13)), st.integers(1, 9), st.integers(1, 7))

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from neuralpile.corpus import arrow, rows
 from neuralpile.corpus.rows import Row
 from neuralpile.motifs import extract
 from neuralpile.open import open_data_set
-from neuralpile.training import loss, tokenized, vocabulary
+from neuralpile.training import Windows, loss, tokenized, vocabulary
 from neuralpile.training.tokens import Tokenizer
 from neuralpile.training.vocabulary import ESCAPE, FIRST_COUNT, FIRST_MOTIF, fit_rows
 
@@ -169,6 +170,50 @@ def test_a_given_vocabulary_makes_two_data_sets_share_their_ids(tokenize, tmp_pa
     assert json.loads((folder / "report.json").read_text())["vocabulary"]["data_set"] == "own"
 
 
+UPLOAD = """
+import sys
+from huggingface_hub import HfApi
+for folder in sys.argv[1:]:
+    name = "me/" + folder.rpartition("/")[2]
+    HfApi().create_repo(name, repo_type="dataset")
+    HfApi().upload_folder(repo_id=name, repo_type="dataset", folder_path=folder)
+"""
+
+
+@pytest.mark.slow
+def test_a_vocabulary_on_the_hub_is_used_and_one_that_is_damaged_or_not_there_is_refused_in_one_line(corpus, tmp_path):
+    fitted = fit_rows([row.counts for row in corpus["test"]], 2, 4, 30)
+    for name in ("whole", "cut", "empty"):
+        fitted.save(tmp_path / name)
+        (tmp_path / name / "README.md").write_text("a vocabulary")
+    (table,) = (tmp_path / "cut").glob("*.parquet")
+    table.write_bytes(table.read_bytes()[:-9])
+    for path in (tmp_path / "empty").glob("vocabulary*"):
+        path.unlink()
+    refused = {
+        "me/cut": "expected a table of motifs, found .*; delete it and copy or download it again, or fit",
+        "me/empty": "me/empty: expected a data set with vocabulary.json, found none; give a tokenized data set, or fit",
+        "me/none": "me/none: expected a data set on the Hub, found none of this name, or one that your token may not",
+    }
+    with LoopbackHub(tmp_path / "hf", user="me") as hub:
+        hub.run(UPLOAD, *(str(tmp_path / name) for name in ("whole", "cut", "empty")))
+        env = os.environ | hub.environment() | {"NEURALPILE_BUILD": str(tmp_path / "build")}
+        for name in ("me/whole", *refused):
+            out = tmp_path / "out" / name
+            command = [sys.executable, SCRIPT, "--p_n", "2", "--p_t", "4", "--vocabulary", name, "--out_dir", str(out)]
+            done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+            if name in refused:
+                assert done.returncode == 2
+                assert re.fullmatch(f"error: .*{refused[name]}.*", done.stderr.splitlines()[-1])
+                assert "Traceback" not in done.stderr
+                assert not out.exists()
+            else:
+                assert done.returncode == 0, done.stderr
+                assert Tokenizer.from_pretrained(out).vocabulary.sha256 == fitted.sha256
+                tokens = datasets.load_from_disk(str(out))["train"]["tokens"][0]
+                assert tokens == Tokenizer(fitted).encode(corpus["train"][0].counts).tolist()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -185,6 +230,68 @@ def test_a_vocabulary_that_does_not_fit_is_refused_in_one_line(corpus, tmp_path,
     assert done.returncode == 2
     assert message in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def in_order(corpus, tmp_path):
+    """Orders of the corpus by rate."""
+    assert run(tmp_path / "build", "reorder_units.py", "--by", "rate", "--orders_only").returncode == 0
+
+
+def test_tokens_in_an_order_are_those_of_reordered_rows_and_decode_to_rows_as_recorded(corpus, tmp_path, monkeypatch):
+    build = tmp_path / "build"
+    assert run(build, "reorder_units.py", "--by", "rate").returncode == 0
+    monkeypatch.setattr(loss, "draw", lambda _, path: path.touch())
+    given = "--p_n", 2, "--p_t", 4, "--vocabulary", 30, "--lossless"
+    for options in (("--order", "rate"), ("--repo_name", f"{catalog.PILE}-by-rate", "--out_dir", tmp_path / "there")):
+        assert run(build, SCRIPT, *given, *options).returncode == 0
+    folder = build / f"{catalog.PILE}-by-rate-tokens"
+    found, there = datasets.load_from_disk(str(folder)), datasets.load_from_disk(str(tmp_path / "there"))
+    tokenizer = Tokenizer.from_pretrained(folder)
+    moved = 0
+    for split, expected in corpus.items():
+        assert found[split]["tokens"][:] == there[split]["tokens"][:]
+        for row, source in zip(found[split], expected, strict=True):
+            counts = tokenizer.decode(row["tokens"], (row["n_units"], row["n_bins"]), row["order"])
+            assert (counts == source.counts).all()
+            moved += row["order"] != sorted(row["order"])
+    assert moved > 5
+    assert tokenizer.vocabulary.fitted_on.order == "rate"
+    assert Tokenizer.from_pretrained(tmp_path / "there").vocabulary.fitted_on.order == "rate"
+    assert json.loads((folder / "report.json").read_text())["order"] == "rate"
+
+
+def test_windows_in_an_order_have_the_ids_of_rows_in_that_order(in_order, tokenize, tmp_path, monkeypatch):
+    folder = tokenize("out", "--order", "rate")
+    monkeypatch.setattr(catalog, "BUILD", tmp_path / "build")
+    options = {"n_bins": 8, "jitter": False, "shuffle": False, "split": "test"}
+    windows = Windows(catalog.PILE, order="rate", **options)
+    tokenizer = Tokenizer.from_pretrained(folder)
+    found = datasets.load_from_disk(str(folder))
+    rows = [np.array(row["tokens"]) for split in found.values() for row in split]
+    assert len(windows) > 20
+    for window in windows:
+        first = window.start // 4
+        assert (tokenizer.encode(window.counts) == rows[window.row][:, first : first + 2]).all()
+
+
+@pytest.mark.parametrize(
+    ("fitted", "used", "message"),
+    [
+        ("rate", None, "expected motifs of units as recorded, found units by rate; give --order rate, or another"),
+        (None, "rate", "expected motifs of units by rate, found units as recorded; take the data set without an order"),
+    ],
+)
+def test_a_vocabulary_of_another_order_is_refused_unless_patches_have_one_unit(
+    in_order, tokenize, tmp_path, fitted, used, message
+):
+    options = {by: ("--order", by) if by else () for by in (fitted, used)}
+    for shape in ((2, 4), (1, 4)):
+        given = "--p_n", shape[0], "--p_t", shape[1], "--vocabulary"
+        folder = tokenize(f"fitted-{shape[0]}", *given, 30, *options[fitted])
+        done = run(tmp_path / "build", SCRIPT, *given, folder, "--out_dir", tmp_path / f"{shape[0]}", *options[used])
+        assert done.returncode == (2 if shape[0] > 1 else 0)
+        assert message in done.stderr or shape[0] == 1
 
 
 def test_lossless_tokens_give_all_counts_back(tokenize, corpus):
@@ -337,7 +444,7 @@ def test_shards_that_are_complete_are_not_encoded_again(corpus, tmp_path, monkey
             if number in stop_at:
                 raise KeyboardInterrupt
             encoded.append(number)
-            yield tokenized.encode(data_set.row(number), data_set.name, tokenizer, lossless)
+            yield tokenized.encode(data_set, data_set.row(number), tokenizer, lossless)
 
     def tokenize(name):
         fitted = data_set.only("train")
@@ -397,7 +504,12 @@ def test_the_figure_is_drawn_for_many_components_and_where_nothing_is_lost(tmp_p
     facts = {"data_set": "c$_d$", "p_n": 1, "p_t": 8, "motifs": 1024, "unique": 1024, "split": "train"}
     for components in ({f"${i}_$": {"coverage": coverage} for i in range(30)}, {"one": {"coverage": {4: 1.0}}}):
         shown = coverage if len(components) > 1 else dict.fromkeys(coverage, 1.0)
-        report = {"data_set": "a$_b$", "vocabulary": facts | {"coverage": shown}, "components": components}
+        report = {
+            "data_set": "a$_b$",
+            "order": "rate",
+            "vocabulary": facts | {"coverage": shown},
+            "components": components,
+        }
         loss.draw(report, tmp_path / "x.png")
         with Image.open(tmp_path / "x.png") as image:
             assert image.size[0] > 800
@@ -418,17 +530,18 @@ def test_a_cluster_gives_the_same_bytes(dask, corpus, tmp_path):
 
 
 @pytest.mark.slow
-def test_what_is_pushed_is_read_and_decoded(corpus, tmp_path):
+def test_what_is_pushed_is_read_and_decoded_to_units_as_recorded(in_order, corpus, tmp_path):
     folder = tmp_path / "out"
     command = [sys.executable, SCRIPT, "--p_n", "2", "--p_t", "4", "--vocabulary", "30", "--lossless"]
-    command += ["--out_dir", str(folder), "--hf_repo_name", "me/tokens"]
+    command += ["--order", "rate", "--out_dir", str(folder), "--hf_repo_name", "me/tokens"]
     read = """
 import datasets
 from neuralpile.training.tokens import Tokenizer
 tokenizer = Tokenizer.from_pretrained("me/tokens")
 for split in ("train", "test"):
     for row in datasets.load_dataset("me/tokens", split=split):
-        print(int(tokenizer.decode(row["tokens"], (row["n_units"], row["n_bins"])).sum()))
+        counts = tokenizer.decode(row["tokens"], (row["n_units"], row["n_bins"]), row["order"])
+        print(*counts.sum(axis=1))
 """
     with LoopbackHub(tmp_path / "hf", user="me") as hub:
         env = os.environ | hub.environment() | {"NEURALPILE_BUILD": str(tmp_path / "build")}
@@ -439,5 +552,8 @@ for split in ("train", "test"):
         card = hub.commits("me/tokens")[-1].tree["README.md"].data.decode()
         found = subprocess.run([sys.executable, "-c", read], cwd=ROOT, env=env, capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
-    assert found.stdout.split() == [str(row.counts.sum()) for part in corpus.values() for row in part]
+    expected = [row.counts.sum(axis=1).tolist() for part in corpus.values() for row in part]
+    assert [list(map(int, line.split())) for line in found.stdout.splitlines()] == expected
+    assert f"# Tokens of {catalog.PILE}, units by rate" in card
+    assert 'row["order"]' in card
     assert "written as an escape and its counts" in card

@@ -32,8 +32,8 @@ def test_exact_ids_give_the_counts_back(counts, fitted, shape, size):
     tokenizer = Tokenizer(fit_rows([fitted], *shape, size))
     ids = tokenizer.encode_lossless(counts)
     assert (tokenizer.decode(ids, counts.shape) == counts).all()
-    for order in ("unit", "time"):
-        again = tokenizer.groups(tokenizer.sequence(ids, order), order)
+    for layout in ("units", "time"):
+        again = tokenizer.groups(tokenizer.sequence(ids, layout), layout)
         assert [group.tolist() for group in again] == [group.tolist() for group in ids]
 
 
@@ -101,7 +101,7 @@ def test_sequences_are_unit_after_unit_or_bin_after_bin():
     tokenizer = tokenizer_of_four()
     ids = tokenizer.encode(COUNTS)
     assert ids.tolist() == [[272, 273, 275], [274, 275, 272]]
-    assert tokenizer.sequence(ids, "unit").tolist() == [272, 273, 275, SEP, 274, 275, 272, SEP]
+    assert tokenizer.sequence(ids, "units").tolist() == [272, 273, 275, SEP, 274, 275, 272, SEP]
     assert tokenizer.sequence(ids, "time").tolist() == [272, 274, SEP, 273, 275, SEP, 275, 272, SEP]
     exact = tokenizer.encode_lossless(COUNTS)
     assert tokenizer.sequence(exact, "time").tolist() == [272, 274, SEP, 273, 275, SEP, ESCAPE, 23, 16, 272, SEP]
@@ -109,20 +109,20 @@ def test_sequences_are_unit_after_unit_or_bin_after_bin():
 
 def test_a_sequence_is_never_cut_within_a_patch():
     tokenizer = tokenizer_of_four()
-    found = tokenizer.sequences(tokenizer.encode_lossless(COUNTS), 4, "unit")
+    found = tokenizer.sequences(tokenizer.encode_lossless(COUNTS), 4, "units")
     assert found.tolist() == [[272, 273, PAD, PAD], [ESCAPE, 23, 16, SEP], [274, 275, 272, SEP]]
     with pytest.raises(BadInput, match="length: expected at least 3, as one patch needs, found 2"):
         tokenizer.sequences(tokenizer.encode_lossless(COUNTS), 2)
 
 
 @settings(max_examples=30)
-@given(matrices(9), st.integers(9, 30), st.sampled_from(["unit", "time"]))
-def test_sequences_of_one_length_joined_again_are_the_row(counts, length, order):
+@given(matrices(9), st.integers(9, 30), st.sampled_from(["units", "time"]))
+def test_sequences_of_one_length_joined_again_are_the_row(counts, length, layout):
     tokenizer = Tokenizer(fit_rows([counts % 3], 2, 4, 5))
     ids = tokenizer.encode_lossless(counts)
-    found = tokenizer.sequences(ids, length, order)
+    found = tokenizer.sequences(ids, length, layout)
     assert found.shape[1] == length
-    assert (tokenizer.decode(tokenizer.groups(found, order), counts.shape) == counts).all()
+    assert (tokenizer.decode(tokenizer.groups(found, layout), counts.shape) == counts).all()
 
 
 @pytest.mark.parametrize(
@@ -143,6 +143,23 @@ def test_sequences_of_one_length_joined_again_are_the_row(counts, length, order)
 def test_ids_that_are_no_counts_are_refused(ids, found):
     with pytest.raises(BadInput, match=found):
         tokenizer_of_four().decode([np.array(group) for group in ids], (2, 2))
+
+
+@settings(max_examples=20)
+@given(matrices(), st.data())
+def test_counts_in_another_order_come_back_as_recorded(counts, data):
+    order = data.draw(st.permutations(range(len(counts))))
+    tokenizer = Tokenizer(fit_rows([counts], 3, 4, 5))
+    ids = tokenizer.encode_lossless(counts[order])
+    assert (tokenizer.decode(ids, counts.shape, order) == counts).all()
+
+
+@pytest.mark.parametrize(
+    ("order", "found"), [([0], "1 units"), ([0, 1, 2], "3 units"), ([1, 1], "some of them twice"), ([1, 2], "others")]
+)
+def test_an_order_of_other_units_is_refused(order, found):
+    with pytest.raises(BadInput, match=f"expected each of 2 units once, found .*{found}.*; give the order and the"):
+        tokenizer_of_four().decode([[272], [273]], (2, 2), order)
 
 
 @pytest.mark.parametrize("counts", [np.zeros((2, 3)), np.zeros((2, 3), np.int64), np.zeros(3, np.uint8)])

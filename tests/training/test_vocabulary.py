@@ -163,7 +163,7 @@ def test_files_that_are_damaged_or_do_not_belong_together_are_refused_in_one_lin
     assert found in str(error.value)
     assert "\n" not in str(error.value)
     assert "extract_motifs" not in str(error.value)
-    assert str(error.value).endswith(("fit it again with tokenize_dataset.py", "update neuralpile"))
+    assert str(error.value).endswith(("with tokenize_dataset.py", "update neuralpile"))
 
 
 def test_rows_without_counts_are_refused():

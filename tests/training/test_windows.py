@@ -14,8 +14,7 @@ from neuralpile.corpus import arrow, rows
 from neuralpile.corpus.rows import Row
 from neuralpile.errors import BadInput
 from neuralpile.open import open_data_set
-from neuralpile.training import Stream, StreamedWindows, Windows
-from neuralpile.training import windows as windows_module
+from neuralpile.training import Stream, StreamedWindows, Windows, index
 from neuralpile.training.permutation import below, hashes, key_of, permute, subset
 
 SHAPES = [(3, 40), (7, 25), (1, 9), (5, 130), (12, 60)]
@@ -130,7 +129,7 @@ def test_places_jitter_over_the_whole_row_and_stay_apart(data_set):
 
 
 def test_iterating_gives_the_windows_of_a_part_of_an_epoch_in_their_order(data_set, monkeypatch):
-    monkeypatch.setattr(windows_module, "TOGETHER", 3)
+    monkeypatch.setattr(index, "TOGETHER", 3)
     part = Windows(data_set, n_bins=8, n_units=4).epoch(2).shard(1, 2)
     expected = [identity(part[i]) for i in range(len(part))]
     assert list(map(identity, part)) == expected
@@ -319,7 +318,7 @@ def test_trials_that_a_benchmark_repeats_are_left_out_with_it_as_in_a_merge(tmp_
         ({"weights": {"x": 1}, "temperature": 1}, "temperature: expected weights or a temperature, found both"),
         ({"weights": {"huge": 0.5}}, "weights: expected some of big, small, found huge"),
         ({"weights": {"big": 2}}, "weights: expected shares of at most 1 in all, found 2"),
-        ({"weights": {"big": "all"}}, "weights: expected numbers of at least 0, found big all"),
+        ({"weights": {"big": "all"}}, "weights: expected numbers of at least 0, found big 'all'"),
         ({"weights": {"big": -0.1}}, "weights: expected numbers of at least 0, found big -0.1"),
         ({"mix_by": "region"}, "mix_by: expected one of source_dataset, animal, area, found region"),
         ({"temperature": -1}, "temperature: expected numbers of at least 0, found -1"),

@@ -4,7 +4,6 @@ One module for each archive. Environment variables put another address in an arc
 NEURALPILE_DANDI_API, NEURALPILE_DRYAD_API, NEURALPILE_ZENODO_API, NEURALPILE_OSF_API, NEURALPILE_GIN.
 """
 
-import os
 import re
 import sys
 from collections.abc import Iterable
@@ -21,8 +20,10 @@ from neuralpile.http_client import HttpClient
 
 RECORD = "downloads.json"  # in the folder of downloaded files: what download.py fetched and verified
 LOCK = ".download.lock"
+OURS = (RECORD, LOCK)
 ARCHIVES = ("DANDI", "Dryad", "Zenodo", "OSF", "GIN")
 LONGEST_NAME = 240  # bytes; file systems take 255, and files on their way have a suffix
+LONGEST_PATH = 1_024  # bytes, as macOS takes
 CHECKSUM = re.compile(r"((md5|sha1|sha256|sha384|sha512):[0-9a-f]+|dandi-etag:[0-9a-f]{32}-\d+|)", re.ASCII)
 
 
@@ -116,16 +117,22 @@ def check_path(path: str) -> None:
     """Check a path from an archive or out of an archive file.
 
     Raises:
-        Mismatch: it could lead out of the folder that it is put into, is one of our own files, or cannot be a path.
+        Mismatch: it could lead out of the folder that it is put into, is one of our own files or git's, or cannot be a
+            path. Case is ignored, as file systems of macOS and Windows do.
     """
+    try:
+        size = len(path.encode())
+    except UnicodeEncodeError:
+        raise Mismatch("paths in UTF-8", repr(path[:LONGEST_NAME])) from None
+    if size > LONGEST_PATH:
+        raise Mismatch(f"paths of at most {LONGEST_PATH:,} bytes", f"{size:,} in {path[:LONGEST_NAME]}")
     parts = PurePosixPath(path).parts
     leaves = not parts or path.startswith("/") or ".." in parts or "\\" in path or ":" in parts[0] or "\0" in path
-    if leaves or path in (RECORD, LOCK):
+    if leaves or parts[0].lower() in OURS or ".git" in map(str.lower, parts):
         raise Mismatch("paths that stay in their folder", repr(path))
-    try:
-        longest = max(len(os.fsencode(part)) for part in parts)
-    except UnicodeEncodeError:
-        raise Mismatch("paths in UTF-8", repr(path)) from None
+    if path != "/".join(parts):  # such as a//b, which is the file a/b
+        raise Mismatch("paths in their plain form", repr(path))
+    longest = max(len(part.encode()) for part in parts)
     if longest > LONGEST_NAME:
         raise Mismatch(f"names of at most {LONGEST_NAME} bytes", f"{longest} in {path}")
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from itertools import islice
 from urllib.parse import quote, urljoin
 
 import msgspec
@@ -11,7 +12,17 @@ from neuralpile import http_client
 from neuralpile.acquire.archives import RemoteFile
 from neuralpile.catalog import DataSetInfo
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.http_client import USER_AGENT, HttpClient, check_token, lost, malformed, status_text
+from neuralpile.http_client import (
+    PATIENCE,
+    USER_AGENT,
+    HttpClient,
+    TemporaryFailure,
+    blocks,
+    check_token,
+    lost,
+    malformed,
+    status_text,
+)
 
 BASE = os.environ.get("NEURALPILE_DRYAD_API", "https://datadryad.org").rstrip("/")
 PAGE = 100  # entries, the most that Dryad gives at once
@@ -98,11 +109,16 @@ def _new_token(client: str, secret: str) -> str:
     try:
         # no redirects: the secret is for this address
         answer = requests.post(
-            url, data=form, headers=headers, timeout=http_client.SILENT_SECONDS, allow_redirects=False
+            url, data=form, headers=headers, timeout=http_client.SILENT_SECONDS, allow_redirects=False, stream=True
         )
-        if answer.status_code == 200:
-            return msgspec.json.decode(answer.content, type=_Token).access_token
-        found = status_text(answer.status_code)
+        with answer:
+            found = status_text(answer.status_code)
+            if answer.status_code == 200:
+                limit = PATIENCE * http_client.SILENT_SECONDS
+                first = b"".join(islice(blocks(answer, 1 << 14, most_seconds=limit), 100))  # a token is far smaller
+                return msgspec.json.decode(first, type=_Token).access_token
+    except TemporaryFailure as error:
+        found = error.reason
     except requests.RequestException as error:
         found = lost(error).reason
     except ValueError:
