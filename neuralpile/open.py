@@ -84,11 +84,14 @@ def _opened(reference: str) -> RowSource:
 
 
 def _folder(reference: str) -> Path | None:
-    """The folder of a local build or another data set on this machine; None if there is none."""
+    """The folder of a local build or another data set on this machine; None if there is none.
+
+    It is absolute: a program can change its working directory after it has opened a data set.
+    """
     build = catalog.BUILD / reference
     if Path(reference).name == reference and build.is_dir():
-        return build
-    return Path(reference) if Path(reference).is_dir() else None
+        return build.absolute()
+    return Path(reference).absolute() if Path(reference).is_dir() else None
 
 
 def is_repository(reference: str) -> bool:

@@ -6,6 +6,7 @@ is requested twice, and memory holds only what is on its way.
 
 import io
 import os
+import re
 import tempfile
 import threading
 from collections.abc import Iterable
@@ -227,7 +228,7 @@ class RangeFile(io.RawIOBase):
             raise BadInput(self.file.path, "a server that sends parts of files", "one that sends whole files", do)
         place, _, total = headers.get("Content-Range", f"bytes {start}-{stop - 1}/{self.size}").rpartition("/")
         if total not in ("*", str(self.size)) or headers.get("ETag", self._etag) != self._etag:
-            found = f"{total} bytes, or another version"
+            found = f"{total} bytes" if re.fullmatch(r"\d{1,19}", total, re.ASCII) else "another version"
             do = "the file has changed: run the same command again"
             raise BadInput(self.file.path, f"the file of {self.size:,} bytes that was listed", found, do)
         if place != f"bytes {start}-{stop - 1}":

@@ -18,7 +18,7 @@ import requests
 from neuralpile.acquire.archives import RemoteFile
 from neuralpile.errors import BadInput
 from neuralpile.files import FULL
-from neuralpile.http_client import WEB_PAGE, HttpClient, Stopped, TemporaryFailure, blocks, host_of, web_page
+from neuralpile.http_client import A_FILE, WEB_PAGE, HttpClient, Stopped, TemporaryFailure, blocks, host_of, web_page
 
 PART = ".part"  # suffix of a file that is on its way
 BLOCK = 1 << 14  # bytes that are written at a time; a block that a lost connection cuts short is lost
@@ -135,11 +135,16 @@ class _Transfer:
         if have == size and self.part.exists():
             return
         asked = {"Range": f"bytes={have}-"} if have and self.ranges else {}
-        with self.web.open(self.file.url, asked) as response:
-            _check_kind(response, self.file)
-            start = self._start(response, have)
-            self._check_length(response, have)
-            received = self._receive(response, start, have)
+        try:
+            with self.web.open(self.file.url, asked) as response:
+                _check_kind(response, self.file)
+                start = self._start(response, have)
+                self._check_length(response, have)
+                received = self._receive(response, start, have)
+        except BadInput as error:
+            if error.expected != A_FILE:
+                raise
+            raise BadInput(error.where, f"the file {self.file.path}", error.found, error.do) from None
         if size is None:
             if not received:
                 raise TemporaryFailure("an empty answer")

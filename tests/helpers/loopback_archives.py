@@ -30,6 +30,7 @@ from wsgiref.handlers import SimpleHandler
 from dandischema.digests.dandietag import DandiETag
 
 TOKEN, SECRET = "token-that-nobody-may-see", "secret-that-nobody-may-see"
+STRANGER = "token-that-is-known-but-of-someone-else"
 CREATED = "2024-05-01T19:12:00.000000Z"
 PAGE = 3  # entries of a listing that are given at once, whatever is asked for
 SIGNATURE = "signature-that-nobody-may-see"
@@ -75,7 +76,10 @@ class LoopbackArchives:
     listed: dict[str, str] = field(default_factory=dict)  # path -> what it is called in listings
     sizes: dict[str, int] = field(default_factory=dict)  # path -> size in listings, where it is another
     private: set[str] = field(default_factory=set)  # paths whose files Dryad does not give
-    embargoed: bool = False  # whether DANDI answers only with a key
+    embargoed: bool = False  # whether DANDI lists files only for their owner's key
+    withheld: set[str] = field(default_factory=set)  # paths that DANDI lists, and gives only for their owner's key
+    unreadable: set[str] = field(default_factory=set)  # paths that the storage does not give, whatever the signature
+    private_project: bool = False  # whether OSF's project is
     restricted: bool = False  # whether Zenodo's record is
     versions: Mapping[int, str] = field(default_factory=lambda: {2: "2024-11-12", 10: "2025-03-01", 9: "2024-12-24"})
     minimal_version: str = "0.74.0"  # of the client, that DANDI asks for
@@ -307,7 +311,11 @@ class Storage(Handler):
             self.answer(b"Request has expired", 403)
         else:
             self.archives.issued[self.query["X-Amz-Signature"]] -= 1
-            self.content(self.archives.files[self.place.removeprefix("/blobs/")])
+            path = self.place.removeprefix("/blobs/")
+            if path in self.archives.unreadable:
+                self.answer(b"<Error><Code>AccessDenied</Code></Error>", 403, Content_Type="application/xml")
+            else:
+                self.content(self.archives.files[path])
 
 
 class Api(Handler):
@@ -360,13 +368,17 @@ class Api(Handler):
         given = self.headers.get("Authorization")
         if (given is None and not needed) or given == f"token {TOKEN}":
             return False
+        if given == f"token {STRANGER}":
+            if needed:
+                self.json({"detail": "You do not have permission to perform this action."}, 403)
+            return needed
         detail = "Invalid token." if given else "Authentication credentials were not provided."
         self.json({"detail": detail}, 401, WWW_Authenticate="Bearer")
         return True
 
     def dandi_token(self) -> None:
-        if not self.dandi_refuses(needed=True):
-            self.json({"token": TOKEN})
+        if not self.dandi_refuses(self.headers.get("Authorization") != f"token {STRANGER}"):
+            self.json({"token": self.headers["Authorization"].partition(" ")[2]})
 
     def dandi_assets(self, identifier: str, version: str) -> None:
         if self.dandi_refuses(self.archives.embargoed):
@@ -393,9 +405,9 @@ class Api(Handler):
         self.json({"count": count, "next": following, "previous": None, "results": results})
 
     def dandi_download(self, asset: str) -> None:
-        if self.dandi_refuses(self.archives.embargoed):
-            return
-        self.redirect(self.paths[int(asset.removeprefix("asset-"))])
+        path = self.paths[int(asset.removeprefix("asset-"))]
+        if not self.dandi_refuses(self.archives.embargoed or path in self.archives.withheld):
+            self.redirect(path)
 
     def dryad_refuses(self, needed: bool) -> bool:
         """Dryad wants no token for its listings, but refuses a wrong one even there."""
@@ -458,7 +470,21 @@ class Api(Handler):
     def zenodo_content(self, record: str, key: str) -> None:
         self.content(self.archives.files[key])
 
+    def osf_refuses(self) -> bool:
+        """OSF refuses a wrong token everywhere, and strangers where the project is private."""
+        given, private = self.headers.get("Authorization"), self.archives.private_project
+        status = 0
+        if given not in (None, f"Bearer {TOKEN}", f"Bearer {STRANGER}") or (private and given is None):
+            status = 401
+        elif private and given == f"Bearer {STRANGER}":
+            status = 403
+        if status:
+            self.json({"errors": [{"detail": f"Not for {given}"}]}, status)
+        return bool(status)
+
     def osf_guid(self, guid: str) -> None:
+        if self.osf_refuses():
+            return
         self.json({"data": {"id": guid, "type": "nodes"}})
 
     def osf_files(self, node: str, folder: str) -> None:
