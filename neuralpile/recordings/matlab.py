@@ -94,7 +94,7 @@ def _old_cells(path: Path, variable: str) -> list[np.ndarray]:
     return [cell.ravel() for cell in cells]
 
 
-def _check_list(path: Path, name: str, cell: np.ndarray | h5py.Dataset) -> None:
+def _check_list(path: Recording, name: str, cell: np.ndarray | h5py.Dataset) -> None:
     """Raises BadInput for a matrix: its second row or column may be no spike times."""
     if cell.size and max(cell.shape, default=1) != cell.size:
         found = f"a matrix of shape {cell.shape}"
