@@ -101,6 +101,8 @@ def _units_table(path: Recording, file: h5py.File) -> h5py.Group:
             return table
     if not tables:
         found = f"only {', '.join(file)}" if len(file) else "an empty file"
+        if isinstance(path, Path) and damage.head(path).startswith(b"MATLAB 7.3"):
+            found = "a MATLAB 7.3 file"
         expected = f"a units table at {' or '.join(UNITS_TABLES)}"
         raise BadInput(path, expected, found, "use a file with sorted spikes")
     names = ("spike_times", "spike_times_index")
