@@ -50,7 +50,7 @@ def read(recording: Recording, options: Options) -> Session:
         binned = binning.bin_spikes(times, ends, options.bin_size)
     except Mismatch as error:
         raise error.at(recording, "build without --epochs") from None
-    notes = [*trains.notes, *notes, *binned.notes(), f"the clock restarts {len(first) - 1} times"]
+    notes = [*trains.notes, *notes, *binned.notes(), f"the clock restarts {plural(len(first) - 1, 'time')}"]
     if not inside.all():
         notes.append(f"{plural(np.count_nonzero(~inside), 'spike')} in no trial left out")
     ids = nwb.subject_of(recording), names.session(recording)
