@@ -75,6 +75,8 @@ def read_spike_trains(path: Recording, quality: str | None = None, required: boo
         except Mismatch as error:
             raise error.at(path, DAMAGED) from None
         about = unit_table.about(path, file, table, table, len(ends))
+        others = [place for place in UNITS_TABLES if place != where and f"{place}/spike_times" in file]
+        about.notes.extend(f"{other} has spike times, too; they are not read" for other in others)
     try:
         # In the file's own type: an unsigned index of 2**63 and more would turn negative.
         assigned = int(ends.max(initial=0))
@@ -99,6 +101,8 @@ def _units_table(path: Recording, file: h5py.File) -> h5py.Group:
             return table
     if not tables:
         found = f"only {', '.join(file)}" if len(file) else "an empty file"
+        if isinstance(path, Path) and damage.head(path).startswith(b"MATLAB 7.3"):
+            found = "a MATLAB 7.3 file"
         expected = f"a units table at {' or '.join(UNITS_TABLES)}"
         raise BadInput(path, expected, found, "use a file with sorted spikes")
     names = ("spike_times", "spike_times_index")
@@ -380,6 +384,8 @@ def count_raster(path: Recording, options: Options, places: Sequence[str], own_b
             binned = _rebin_in_slabs(data, factor, options.as_published, transposed, conversion, offset)
         except Mismatch as error:
             raise error.at(f"{path}, {place}", NOT_A_RECORDING) from None
+        others = [other for other, here in found.items() if other != place and here is not None]
+        notes += [f"{other} exists, too; it is not read" for other in others]
         lists = [table for table in _unit_tables(data) if table["id"].size == len(binned.counts)]
         about = unit_table.about(path, file, next(iter(lists), None), data.parent, len(binned.counts))
     if max(binned.counts.shape[0], 1) > data.shape[1 if transposed else 0]:

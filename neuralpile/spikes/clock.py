@@ -205,6 +205,23 @@ def check(times: np.ndarray, ends: np.ndarray, bin_size: float, trim: bool = Fal
     return notes
 
 
+def check_counts(spikes: np.ndarray, seconds: float) -> list[str]:
+    """A note if the counts of a session are unlikely to be those of neurons, such as rates taken for counts.
+
+    Parameters:
+        spikes: (units,), integers: spikes of each unit in the whole session.
+        seconds: its length.
+
+    Example:
+        >>> check_counts(np.array([200, 0, 900]), 60.0)
+        []
+    """
+    if spikes.sum() < JUDGED:
+        return []
+    median = float(np.median(spikes[spikes > 0])) / max(seconds, 1.0)
+    return [f"a median rate of {median:,.0f} Hz (above {FASTEST:,.0f} Hz): are these counts?"] * (median > FASTEST)
+
+
 def shown(time: float) -> str:
     """A time in seconds, for messages: never hundreds of digits."""
     return f"{time:,.0f}" if time < 1e15 else f"{time:.2g}"
