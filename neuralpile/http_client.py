@@ -539,16 +539,22 @@ def asked_wait(headers: Mapping[str, str]) -> float:
     structured = re.search(r";\s*t=(\d{1,9})\b", headers.get("RateLimit", ""), re.ASCII)
     asked = headers.get("Retry-After") or (structured and structured[1])
     asked = asked or headers.get("RateLimit-Reset") or headers.get("X-RateLimit-Reset") or "0"
+    now = _time_of(headers.get("Date", "")) or time.time()  # by the server's clock, which the asked time is by
     try:
         seconds = float(asked)
         if seconds > 1e9:  # a time, in seconds since 1970
-            seconds -= time.time()
+            seconds -= now
     except ValueError:
-        try:
-            seconds = parsedate_to_datetime(asked).timestamp() - time.time()
-        except (ValueError, TypeError, OverflowError):
-            return 0.0
+        seconds = _time_of(asked) - now
     return seconds if 0 < seconds < 1e8 else 0.0
+
+
+def _time_of(date: str) -> float:
+    """A date of HTTP, in seconds since 1970; 0 where it is none."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
 
 
 def _hours(seconds: float) -> str:

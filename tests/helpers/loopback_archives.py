@@ -11,6 +11,7 @@ another, at its own port, is the storage that they redirect to::
 Only what is asked for by the project's own code is here. GIN's git is served by dulwich.
 """
 
+import gzip
 import hashlib
 import io
 import json
@@ -85,6 +86,7 @@ class LoopbackArchives:
     minimal_version: str = "0.74.0"  # of the client, that DANDI asks for
     bad_versions: tuple[str, ...] = ()  # of the client, that DANDI refuses
     mutate: Callable[[bytes], bytes] | None = None  # changes the answers of the interfaces
+    etag: str = ""  # of the storage's files, where it is not of their content
     uses: int = 1_000_000  # how often a signed address can be used
 
     def __enter__(self) -> "LoopbackArchives":
@@ -140,7 +142,9 @@ class LoopbackArchives:
 
         `failure` is a status; (status, headers) or (status, headers, body); a fraction of the body, after which the
         connection is closed; "reset" before an answer, "reset headers" or "reset body" within it;
-        "cut" (a body too short), "long" (too long), "wrong" (another byte in it), "whole" (ranges ignored), "html",
+        "gzip" (a body that is encoded, as its header says), "gzip said" (one that is not),
+        "chunked" (of no stated length), "chunked cut" (which breaks off), "cut" (a body too short), "long" (too long),
+        "wrong" (another byte in it), "whole" (ranges ignored), "html",
         "stall", "drip" and "drip headers" (a byte, again and again, without end), "hold" (the body stops at its half
         until the event `released`), "shifted" (another range than was asked
         for); bytes, which are then the body of a 200; or a dictionary, which is then the answer, as JSON.
@@ -254,6 +258,14 @@ class Handler(BaseHTTPRequestHandler):
             body = body[: len(body) // 2]
         elif isinstance(self.failure, float):
             body = body[: int(len(body) * self.failure)]
+        elif self.failure == "gzip":
+            body = gzip.compress(body)
+            length = len(body)
+        if self.failure in ("gzip", "gzip said"):
+            headers["Content_Encoding"] = "gzip"
+        if self.failure in ("chunked", "chunked cut"):
+            self.chunked(body, status, headers)
+            return
         self.send_response(status)
         for name, value in {"Content_Length": str(length), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
@@ -272,6 +284,19 @@ class Handler(BaseHTTPRequestHandler):
         elif self.failure == "cut" or isinstance(self.failure, float):
             self.close_connection = True
 
+    def chunked(self, body: bytes, status: int, headers: Mapping[str, str]) -> None:
+        """Send a body in pieces, of which only the last says that it is the last."""
+        self.send_response(status)
+        for name, value in {**headers, "Transfer_Encoding": "chunked"}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        half = body[: len(body) // 2]
+        for piece in (half, body[len(half) :]) if self.failure == "chunked" else (half,):
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            self.seen.sent += len(piece)
+        self.wfile.write(b"0\r\n\r\n" if self.failure == "chunked" else b"")
+        self.close_connection = True
+
     def json(self, content: object, status: int = 200, **headers: str) -> None:
         body = json.dumps(content).encode()
         body = self.archives.mutate(body) if self.archives.mutate else body
@@ -280,7 +305,7 @@ class Handler(BaseHTTPRequestHandler):
     def content(self, body: bytes) -> None:
         """A file, or the range of it that is asked for."""
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
-        etag = self.archives.digests_dandi(body)["ETag"]
+        etag = self.archives.etag or self.archives.digests_dandi(body)["ETag"]
         headers = {"Content_Type": "application/octet-stream", "ETag": etag, "Accept_Ranges": "bytes"}
         if not asked or self.failure == "whole":
             self.answer(body, **headers)
@@ -340,8 +365,10 @@ class Api(Handler):
         r"/zenodo/records/(\d+)": "zenodo_record",
         r"/zenodo/records/(\d+)/files/(.+)/content": "zenodo_content",
         r"/v2/guids/([^/]+)/": "osf_guid",
+        r"/v2/nodes/([^/]+)/": "osf_node",
         r"/v2/nodes/([^/]+)/files/osfstorage/(.*)": "osf_files",
         r"/osf/download/(.+)": "osf_download",
+        r"/waterbutler/v1/(.+)": "osf_waterbutler",
         r"/([^/]+/[^/]+)\.git/(.*)": "gin_git",
         r"/[^/]+/[^/]+/raw/master/(.*)": "gin_raw",
     }
@@ -485,7 +512,11 @@ class Api(Handler):
     def osf_guid(self, guid: str) -> None:
         if self.osf_refuses():
             return
-        self.json({"data": {"id": guid, "type": "nodes"}})
+        self.answer(b"", 302, Location=f"{self.archives.url}/v2/nodes/{guid}/")
+
+    def osf_node(self, guid: str) -> None:
+        if not self.osf_refuses():
+            self.json({"data": {"id": guid, "type": "nodes"}})
 
     def osf_files(self, node: str, folder: str) -> None:
         page, base = int(self.query.get("page", 1)), f"{self.archives.url}/v2/nodes/{node}/files/osfstorage/"
@@ -509,6 +540,10 @@ class Api(Handler):
         self.json({"data": entries[(page - 1) * PAGE : page * PAGE], "links": {"next": following}})
 
     def osf_download(self, path: str) -> None:
+        """Through another service of theirs to the storage."""
+        self.answer(b"", 302, Location=f"{self.archives.url}/waterbutler/v1/{quote(path)}")
+
+    def osf_waterbutler(self, path: str) -> None:
         self.redirect(path)
 
     def gin_raw(self, path: str) -> None:
