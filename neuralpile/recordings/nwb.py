@@ -132,7 +132,10 @@ def _whole(values: np.ndarray, name: str) -> np.ndarray:
 
 def _ids(path: Recording, table: h5py.Group, n_units: int) -> list[str] | None:
     """The units' ids as text; None if the file does not say. Raises Mismatch: there is not one for each unit."""
-    column = table.get("id")
+    try:
+        column = table.get("id")
+    except (OSError, RuntimeError, KeyError):  # ids are not needed for counts
+        return None
     if not isinstance(column, h5py.Dataset) or column.ndim != 1:
         return None
     if len(column) != n_units:
@@ -140,7 +143,7 @@ def _ids(path: Recording, table: h5py.Group, n_units: int) -> list[str] | None:
         raise Mismatch(expected, f"{n_units:,}")
     try:
         return unit_table.texts(hdf5.read(path, column))
-    except (Mismatch, OSError, ValueError):  # ids are not needed for counts
+    except (Mismatch, OSError, ValueError):
         return None
 
 
@@ -219,7 +222,8 @@ def read_column(path: Recording, name: str) -> np.ndarray:
         table = _units_table(path, file)
         column = _column(path, table, name)
         values = hdf5.read(path, column)
-        return column.asstr()[()] if h5py.check_string_dtype(column.dtype) else values
+        is_text = h5py.check_string_dtype(column.dtype) is not None
+        return np.asarray(column.asstr(errors="replace")[()]) if is_text else values
 
 
 def read_observed(path: Recording) -> np.ndarray:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neuralpile.cli import plural
 from neuralpile.compile import compiled
 from neuralpile.errors import Mismatch
 
@@ -200,7 +201,7 @@ def check(times: np.ndarray, ends: np.ndarray, bin_size: float, trim: bool = Fal
         often = {1: "once", 2: "twice"}.get(int(np.median(back)), f"{int(np.median(back)):,} times")
         many = _spiking(ends)
         question = "does the clock restart, so that parts are counted on top of one another?"
-        notes.append(f"times go back in {back.size:,} of {many:,} units, {often}: {question}")
+        notes.append(f"times go back in {back.size:,} of {plural(many, 'unit')}, {often}: {question}")
     return notes
 
 
