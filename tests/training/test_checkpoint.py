@@ -54,8 +54,8 @@ def test_a_checkpoint_of_something_else_says_what_differs_and_what_to_do(corpus,
 def test_other_corpora_vocabularies_and_damaged_files_are_one_line(corpus, tmp_path):
     path = tmp_path / "checkpoint.pt"
     checkpoint.save(path, parts(corpus), vocabulary="abc")
-    with pytest.raises(BadInput, match="expected a checkpoint of vocabulary abd, found vocabulary abc; give"):
-        checkpoint.load(path, parts(corpus), vocabulary="abd")
+    with pytest.raises(BadInput, match="expected a checkpoint of vocabulary xyz, found vocabulary abc; give"):
+        checkpoint.load(path, parts(corpus), vocabulary="xyz")
     other = write_big_and_small(tmp_path / "z")  # of one name and the same rows
     assert checkpoint.load(path, parts(other), vocabulary="abc") == {"vocabulary": "abc"}
     whole = path.read_bytes()
