@@ -50,11 +50,13 @@ MOST_BYTES_TOGETHER = 256_000_000  # in these
 USER_AGENT = f"neuralpile/{__version__} (+https://huggingface.co/datasets/eminorhan/neural-pile-primate)"
 ANSWERS_CHANGED = "the archive's answers have changed, or something else answers in its place"
 WEB_PAGE = "a web page"
+A_FILE = "a file or a listing"
 
 # What requests raises before and while a body is read; all of it can be temporary.
 _LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 _NO_NETWORK = {errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH}
 _BOT_CHECK = re.compile(rb"not a bot|anubis|captcha|just a moment|verif\w+ (that )?you are human|cf-chl", re.IGNORECASE)
+_TYPES = {"text/html", "text/plain", "text/xml", "application/xml", "application/json", "application/octet-stream"}
 _LOGIN = re.compile(rb"log.?in|sign.?in|password", re.IGNORECASE)
 
 
@@ -64,10 +66,14 @@ class TemporaryFailure(Exception):
     Attributes:
         reason: what happened, in a few words.
         wait: seconds that the server asks to wait; 0 where it names none.
+        do: what a user can do where retries do not help.
     """
 
-    def __init__(self, reason: str, wait: float = 0.0) -> None:
+    do = "check the network and the archive's page, and run the same command again"
+
+    def __init__(self, reason: str, wait: float = 0.0, do: str = "") -> None:
         self.reason, self.wait = reason, wait
+        self.do = do or self.do
         super().__init__(reason)
 
 
@@ -154,7 +160,8 @@ class HttpClient:
     Parameters:
         token: sent to the host of `base` and to hosts below its domain, and to no host that a request is redirected to.
         base: an address of the archive.
-        if_refused: what a user can do where the archive asks for authorisation.
+        if_refused: what a user can do where the archive asks for authorisation, or does not know the token (401).
+        if_forbidden: what a user can do where the archive knows who asks, and refuses (403); by default the same.
         scheme: the word before the token in the header.
 
     Attributes:
@@ -162,10 +169,15 @@ class HttpClient:
     """
 
     def __init__(
-        self, token: str = "", base: str = "", if_refused: str = "check that it is public", scheme: str = "Bearer"
+        self,
+        token: str = "",
+        base: str = "",
+        if_refused: str = "check that it is public",
+        if_forbidden: str = "",
+        scheme: str = "Bearer",
     ) -> None:
         self.stop = threading.Event()
-        self.if_refused = if_refused
+        self._if = {401: if_refused, 403: if_forbidden or if_refused}
         self._session = requests.Session()
         for prefix in ("http://", "https://"):
             self._session.mount(prefix, _Adapter(pool_maxsize=CONNECTIONS))
@@ -323,8 +335,7 @@ class HttpClient:
             do = f"run the same command again in {_hours(failure.wait)}"
             raise BadInput(what, "an answer", f"a rate limit ({failure.reason})", do) from None
         if fruitless == TRIES:
-            do = "check the network and the archive's page, and run the same command again"
-            raise BadInput(what, "an answer", f"{failure.reason}, {TRIES} times in a row", do) from None
+            raise BadInput(what, "an answer", f"{failure.reason}, {TRIES} times in a row", failure.do) from None
 
     def _read(self, response: requests.Response, url: str) -> bytes:
         """The body of an answer in JSON. Raises BadInput where it is too large, TemporaryFailure where too slow."""
@@ -351,11 +362,13 @@ class HttpClient:
             raise TemporaryFailure(found, asked_wait(response.headers))
         if status in (401, 403) and (page := web_page(response)) and page != WEB_PAGE:
             do = f"open {host_of(response.url)} in a browser from this network; then run the same command again"
-            raise BadInput(plain(url), "a file or a listing", f"{found}, {page}", do)
+            raise BadInput(plain(url), A_FILE, f"{found}, {page}", do)
         if response.history and status != 404:  # a signed address that has expired: the retry gets a new one
-            raise TemporaryFailure(f"{found} from {host_of(response.url)}")
-        do = self.if_refused if status in (401, 403) else "check on the archive's page that it is still there"
-        raise BadInput(plain(url), "a file or a listing", found, do)
+            host = host_of(response.url)
+            do = f"check that no proxy blocks {host}, and the archive's page; report it to the archive"
+            raise TemporaryFailure(f"{found} from {host}", do=do)
+        do = self._if.get(status, "check on the archive's page that it is still there")
+        raise BadInput(plain(url), A_FILE, found, do)
 
 
 def malformed(found: str) -> Mismatch:
@@ -473,9 +486,9 @@ def web_page(response: requests.Response) -> str:
 
 
 def _type_of(response: requests.Response) -> str:
-    """The media type of an answer; nothing else that its header may hold."""
-    found = re.match(r"[\w.+-]{1,40}/[\w.+-]{1,60}", response.headers.get("Content-Type", ""), re.ASCII)
-    return found[0].lower() if found else "no type"
+    """The media type of an answer where it is a common one; a header can hold anything, such as what was sent."""
+    stated = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return stated if stated in _TYPES else "another type" if stated else "no type"
 
 
 def status_text(status: int) -> str:
@@ -526,16 +539,22 @@ def asked_wait(headers: Mapping[str, str]) -> float:
     structured = re.search(r";\s*t=(\d{1,9})\b", headers.get("RateLimit", ""), re.ASCII)
     asked = headers.get("Retry-After") or (structured and structured[1])
     asked = asked or headers.get("RateLimit-Reset") or headers.get("X-RateLimit-Reset") or "0"
+    now = _time_of(headers.get("Date", "")) or time.time()  # by the server's clock, which the asked time is by
     try:
         seconds = float(asked)
         if seconds > 1e9:  # a time, in seconds since 1970
-            seconds -= time.time()
+            seconds -= now
     except ValueError:
-        try:
-            seconds = parsedate_to_datetime(asked).timestamp() - time.time()
-        except (ValueError, TypeError, OverflowError):
-            return 0.0
+        seconds = _time_of(asked) - now
     return seconds if 0 < seconds < 1e8 else 0.0
+
+
+def _time_of(date: str) -> float:
+    """A date of HTTP, in seconds since 1970; 0 where it is none."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
 
 
 def _hours(seconds: float) -> str:
