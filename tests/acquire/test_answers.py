@@ -33,6 +33,7 @@ def impatient(monkeypatch):
         ["chunked cut", "chunked cut", "chunked"],
         [HTML_503, "cut", HTML_503],
         [416],
+        ["cut headers", "cut", "cut headers"],
     ],
     ids=str,
 )
@@ -57,7 +58,7 @@ def test_an_archive_file_that_a_server_calls_encoded_is_kept_as_it_is(tmp_path):
     assert len(files_in(tmp_path)) == 3
 
 
-@pytest.mark.parametrize("fault", [HTML_503, "chunked"])
+@pytest.mark.parametrize("fault", [HTML_503, "chunked", "cut headers"])
 def test_a_listing_is_read_however_it_is_sent(tmp_path, fault):
     with LoopbackArchives({NAME: BODY}) as archives:
         archives.fail("GET .*/assets/$", fault, 1)

@@ -145,9 +145,10 @@ class LoopbackArchives:
         "gzip" (a body that is encoded, as its header says), "gzip said" (one that is not),
         "chunked" (of no stated length), "chunked cut" (which breaks off), "cut" (a body too short), "long" (too long),
         "wrong" (another byte in it), "whole" (ranges ignored), "html",
-        "stall", "drip" and "drip headers" (a byte, again and again, without end), "hold" (the body stops at its half
-        until the event `released`), "shifted" (another range than was asked
-        for); bytes, which are then the body of a 200; or a dictionary, which is then the answer, as JSON.
+        "stall", "drip", "drip headers" and "drip redirect" (a byte, again and again, without end), "cut headers" (the
+        connection is closed within them), "hold" (the body stops at its half until the event `released`), "shifted"
+        (another range than was asked for); bytes, which are then the body of a 200; or a dictionary, which is then the
+        answer, as JSON.
         """
         self.faults.append(Fault(match, failure, times, skip))
 
@@ -207,7 +208,10 @@ class Handler(BaseHTTPRequestHandler):
                 self.reset()
             elif self.failure == "stall":
                 self.archives.stopped.wait(20)
-            elif self.failure in ("drip", "drip headers"):
+            elif self.failure == "cut headers":
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
+                self.close_connection = True
+            elif self.failure in ("drip", "drip headers", "drip redirect"):
                 self.drip()
             elif isinstance(self.failure, int | tuple):
                 status, headers, *body = self.failure if isinstance(self.failure, tuple) else (self.failure, {})
@@ -229,7 +233,9 @@ class Handler(BaseHTTPRequestHandler):
     def drip(self) -> None:
         """Send an answer that never ends, one byte after the other."""
         headers = f"HTTP/1.1 {206 if 'Range' in self.headers else 200} OK\r\n"
-        if self.failure == "drip":
+        if self.failure == "drip redirect":
+            headers = f"HTTP/1.1 302 Found\r\nLocation: {self.path}\r\n"
+        if self.failure != "drip headers":
             headers += "Content-Type: application/x-git-upload-pack-advertisement\r\nContent-Length: 1000000000\r\n\r\n"
         self.wfile.write(headers.encode())
         while not self.archives.stopped.wait(0.001):
