@@ -148,9 +148,9 @@ def read_cells(path: Recording, name: str) -> np.ndarray:
     with open_73(path) as file:
         cells = hdf5.find(file, name)
         if not isinstance(cells, h5py.Dataset) or h5py.check_ref_dtype(cells.dtype) is not h5py.Reference:
-            found = (
-                f"only {', '.join(map(os.fsdecode, file))}" if cells is None and len(file) else "none" if cells is None else "no cells"
-            )
+            found = "none" if cells is None else "no cells"
+            if cells is None and len(file):
+                found = f"only {', '.join(map(os.fsdecode, file))}"
             raise BadInput(path, f"a cell array {name}", found, "check that this is a recording's file")
         references = hdf5.read(path, cells)
         content, stored = np.empty(cells.shape, object), {}
