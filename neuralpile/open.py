@@ -11,6 +11,7 @@ from neuralpile import catalog
 from neuralpile.corpus import chosen, ordered, store
 from neuralpile.corpus.rows import RowSource
 from neuralpile.errors import BadInput, printable
+from neuralpile.hub import check_endpoint
 
 REPORT = "report.json"  # what a build holds, and which files could not be built; written by `build.record`
 
@@ -75,6 +76,7 @@ def _opened(reference: str) -> RowSource:
     if folder := _folder(reference):
         return store.open_folder(folder)
     if is_repository(reference):
+        check_endpoint()
         from neuralpile.hub import reader  # imports the Hub's clients, which takes two seconds
 
         return reader.open_repository(reference)
@@ -84,11 +86,14 @@ def _opened(reference: str) -> RowSource:
 
 
 def _folder(reference: str) -> Path | None:
-    """The folder of a local build or another data set on this machine; None if there is none."""
+    """The folder of a local build or another data set on this machine; None if there is none.
+
+    It is absolute: a program can change its working directory after it has opened a data set.
+    """
     build = catalog.BUILD / reference
     if Path(reference).name == reference and build.is_dir():
-        return build
-    return Path(reference) if Path(reference).is_dir() else None
+        return build.absolute()
+    return Path(reference).absolute() if Path(reference).is_dir() else None
 
 
 def is_repository(reference: str) -> bool:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from neuralpile import __version__, evaluation
 from neuralpile.catalog import DataSetInfo
+from neuralpile.cli import plural
 from neuralpile.corpus import arrow, rows, split, tables
 from neuralpile.corpus.chosen import ChosenRows
 from neuralpile.corpus.manifest import Component, CorpusManifest, content_of, digests_of, info_of
@@ -297,7 +298,7 @@ def check(corpus: RowSource, components: Sequence[RowSource], leave_out: Sequenc
             yield f"row {i}, {source} {subject_id} {session_id} {segment_id}: not in the component, or twice"
         for component, its in zip(components, expected[1:], strict=True):
             if lost := len(_beyond(its, held)):
-                yield f"{lost:,} rows of {component.name} are missing"
+                yield f"missing: {plural(lost, 'row')} of {component.name}"
 
     return [*of_rows(), *tables.differences(corpus, components)]
 

@@ -111,6 +111,7 @@ class _File:
     stated: int | None  # its number of rows by `state.json`
     kept: _Index | None = None  # the outlines of its split, where its folder keeps them
     first: int = 0  # the number of its first row in the split
+    modified: int | None = None  # when it was opened, in nanoseconds: rows of two builds are never mixed
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -228,7 +229,7 @@ class _Maps:
         with self._lock:
             if self._read > MAPPED:
                 self._release()
-            mapped = self._open.pop(file.path, None) or _opened(file.path, self._in_order)
+            mapped = self._open.pop(file.path, None) or _opened(file, self._in_order)
             self._open[file.path] = mapped
             if len(self._open) > OPEN:
                 self._kept -= len(self._open.popitem(last=False)[1].rows)
@@ -272,11 +273,15 @@ class _Maps:
         self.__init__(**state)  # type: ignore[misc]
 
 
-def _opened(path: Path, in_order: bool) -> _Map:
+def _opened(file: _File, in_order: bool) -> _Map:
     try:
-        return _Map(path, in_order)
+        found, modified = _Map(file.path, in_order), file.path.stat().st_mtime_ns
     except (OSError, ValueError) as error:  # of an empty file
-        raise BadInput(path, "a whole Arrow file", str(error), AGAIN) from None
+        raise BadInput(file.path, "a whole Arrow file", str(error), AGAIN) from None
+    if file.modified not in (None, modified):
+        do = "open the data set again, or start the program again"
+        raise BadInput(file.path, "the file as it was when its data set was opened", "one that was written since", do)
+    return found
 
 
 @dataclass(frozen=True)
@@ -484,12 +489,12 @@ def _found(folder: Path, stated: _DataFile) -> _File:
     if Path(stated.filename).is_absolute() or ".." in Path(stated.filename).parts or "\0" in stated.filename:
         raise BadInput(folder / STATE, "files in this folder", repr(stated.filename), AGAIN)
     try:
-        n_bytes = path.stat().st_size
+        stat = path.stat()
     except OSError as error:
         raise BadInput(path, "an Arrow file", error.strerror or str(error), AGAIN) from None
-    if stated.bytes not in (None, n_bytes):
-        raise BadInput(path, f"{stated.bytes:,} bytes, as {STATE} says", f"{n_bytes:,}", AGAIN)
-    return _File(path, stated.rows)
+    if stated.bytes not in (None, stat.st_size):
+        raise BadInput(path, f"{stated.bytes:,} bytes, as {STATE} says", f"{stat.st_size:,}", AGAIN)
+    return _File(path, stated.rows, modified=stat.st_mtime_ns)
 
 
 def arrow_file(path: Path) -> _File:

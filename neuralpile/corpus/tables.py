@@ -5,8 +5,10 @@ What a recording does not say is null. `source_dataset`, `subject_id` and `sessi
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -256,10 +258,22 @@ def where(sessions: pa.Table, expression: str) -> npt.NDArray[np.bool_]:
         except duckdb.Error as error:
             columns = ", ".join(["area", *sessions.column_names])
             found = f"{expression!r} ({str(error).splitlines()[0]})"
-            do = "for example: area = 'M1' and n_units >= 64"
+            do = _remedy(expression, str(error), sessions.column_names)
             raise BadInput("--where", f"an expression over the columns {columns}", found, do) from None
     chosen[rows] = True
     return chosen
+
+
+def _remedy(expression: str, error: str, columns: Sequence[str]) -> str:
+    """What to do about an expression that DuckDB refuses."""
+    if re.search(r"\b(areas|evaluation|unobserved)\b", expression, re.IGNORECASE):
+        return "areas and evaluation are lists: write area = 'M1', or list_contains(evaluation, 'nlb:test')"
+    if unknown := re.search(r'Referenced column "(.*?)" not found', error):
+        name = unknown[1]
+        begin_so = [column for column in columns if column.startswith(name.lower())]
+        near = get_close_matches(name.lower(), ["area", *columns], 1) or begin_so
+        return f"write {f'{near[0]}, or ' if near else ''}{name} as text in single quotes: '{name}'"
+    return "for example: area = 'M1' and n_units >= 64"
 
 
 @contextmanager

@@ -104,9 +104,8 @@ def _index(folder: Path, numbers: np.ndarray, positions: np.ndarray, depths: np.
 
 def _where(numbers: np.ndarray, among: np.ndarray) -> np.ndarray:
     """The place of each number among others; -1 for one that is not there."""
-    order = np.argsort(among, kind="stable")
-    places = order[np.minimum(np.searchsorted(among, numbers, sorter=order), len(among) - 1)]
-    return np.where(among[places] == numbers, places, -1)
+    lines = {number: line for line, number in enumerate(among.tolist())}
+    return np.array([lines.get(number, -1) for number in numbers.tolist()], np.int64)
 
 
 def _of_templates(folder: Path, clusters: Sequence[str], n_channels: int) -> np.ndarray:
