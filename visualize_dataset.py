@@ -191,6 +191,7 @@ def draw_summaries(given: argparse.Namespace) -> int:
         info = None if data_set.is_merged else info_of(data_set)
         about = words(contents(data_set.sessions(), data_set.units()), info.area if info else "")
         figure_files.save(summary.draw(checked, about), path)
+        about |= {} if checked.flags else {"looks wrong": f"nothing in {checked.where}"}
         return Figure(data_set.name, checked.checked, checked.rows, path, checked.flags, about)
 
     return draw_each(given, draw)

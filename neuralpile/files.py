@@ -1,6 +1,7 @@
 """Files and folders that appear under their final name whole or not at all."""
 
 import errno
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -40,22 +41,43 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Gives a temporary path beside `path` to write to. When the block ends without an error, the file is flushed to disk
     and renamed. No two processes share a temporary path, so a process that outlives a killed run cannot spoil the next
-    run's file.
+    run's file; the next run uses that of a killed one again.
 
     Raises:
         DiskFull: there is no room for it.
     """
     path = path.resolve()
-    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
     with room_for(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        with _own(path) as partial:
+            try:
+                yield partial
+                _to_disk(partial)
+                partial.replace(path)
+                _to_disk(path.parent)
+            finally:
+                partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _own(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, locked while it is used; one of this process where another has it."""
+    partial = path.with_name(path.name + PARTIAL)
+    handle = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
         try:
-            yield partial
-            _to_disk(partial)
-            partial.replace(path)
-            _to_disk(path.parent)
-        finally:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            ours = os.path.samestat(os.fstat(handle), partial.stat())  # else it was renamed before it was locked
+        except (BlockingIOError, FileNotFoundError):
+            ours = False
+        except OSError:  # a file system without locks
             partial.unlink(missing_ok=True)
+            ours = False
+        if ours:
+            os.ftruncate(handle, 0)
+        yield partial if ours else path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -87,6 +109,11 @@ def remove_replaced(path: Path) -> None:
     if _old(path).exists():
         with _alone(path):
             _settle(path)
+
+
+def is_finished(path: Path) -> bool:
+    """Whether a file or folder is not what a killed `whole_file` or `whole_folder` left."""
+    return path.suffix != PARTIAL
 
 
 def write_text(path: Path, text: str) -> None:

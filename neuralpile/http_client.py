@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from functools import partial
 from http import HTTPStatus
+from itertools import islice
 from time import monotonic
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -50,11 +51,13 @@ MOST_BYTES_TOGETHER = 256_000_000  # in these
 USER_AGENT = f"neuralpile/{__version__} (+https://huggingface.co/datasets/eminorhan/neural-pile-primate)"
 ANSWERS_CHANGED = "the archive's answers have changed, or something else answers in its place"
 WEB_PAGE = "a web page"
+A_FILE = "a file or a listing"
 
 # What requests raises before and while a body is read; all of it can be temporary.
 _LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 _NO_NETWORK = {errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH}
 _BOT_CHECK = re.compile(rb"not a bot|anubis|captcha|just a moment|verif\w+ (that )?you are human|cf-chl", re.IGNORECASE)
+_TYPES = {"text/html", "text/plain", "text/xml", "application/xml", "application/json", "application/octet-stream"}
 _LOGIN = re.compile(rb"log.?in|sign.?in|password", re.IGNORECASE)
 
 
@@ -64,10 +67,14 @@ class TemporaryFailure(Exception):
     Attributes:
         reason: what happened, in a few words.
         wait: seconds that the server asks to wait; 0 where it names none.
+        do: what a user can do where retries do not help.
     """
 
-    def __init__(self, reason: str, wait: float = 0.0) -> None:
+    do = "check the network and the archive's page, and run the same command again"
+
+    def __init__(self, reason: str, wait: float = 0.0, do: str = "") -> None:
         self.reason, self.wait = reason, wait
+        self.do = do or self.do
         super().__init__(reason)
 
 
@@ -154,7 +161,8 @@ class HttpClient:
     Parameters:
         token: sent to the host of `base` and to hosts below its domain, and to no host that a request is redirected to.
         base: an address of the archive.
-        if_refused: what a user can do where the archive asks for authorisation.
+        if_refused: what a user can do where the archive asks for authorisation, or does not know the token (401).
+        if_forbidden: what a user can do where the archive knows who asks, and refuses (403); by default the same.
         scheme: the word before the token in the header.
 
     Attributes:
@@ -162,11 +170,16 @@ class HttpClient:
     """
 
     def __init__(
-        self, token: str = "", base: str = "", if_refused: str = "check that it is public", scheme: str = "Bearer"
+        self,
+        token: str = "",
+        base: str = "",
+        if_refused: str = "check that it is public",
+        if_forbidden: str = "",
+        scheme: str = "Bearer",
     ) -> None:
         self.stop = threading.Event()
-        self.if_refused = if_refused
-        self._session = requests.Session()
+        self._if = {401: if_refused, 403: if_forbidden or if_refused}
+        self._session = _Session()
         for prefix in ("http://", "https://"):
             self._session.mount(prefix, _Adapter(pool_maxsize=CONNECTIONS))
         # no compression on the way: sizes and ranges are those of the file
@@ -238,6 +251,8 @@ class HttpClient:
                     do = f"open {host_of(response.url)} in a browser; then run the same command again"
                     raise BadInput(plain(url), "an answer in JSON", page, do)
                 body = self._read(response, url)
+            if not body:  # what a connection leaves that is closed within its headers
+                raise TemporaryFailure("an empty answer")
             try:
                 return msgspec.json.decode(body, type=kind)
             except msgspec.ValidationError as error:
@@ -323,8 +338,7 @@ class HttpClient:
             do = f"run the same command again in {_hours(failure.wait)}"
             raise BadInput(what, "an answer", f"a rate limit ({failure.reason})", do) from None
         if fruitless == TRIES:
-            do = "check the network and the archive's page, and run the same command again"
-            raise BadInput(what, "an answer", f"{failure.reason}, {TRIES} times in a row", do) from None
+            raise BadInput(what, "an answer", f"{failure.reason}, {TRIES} times in a row", failure.do) from None
 
     def _read(self, response: requests.Response, url: str) -> bytes:
         """The body of an answer in JSON. Raises BadInput where it is too large, TemporaryFailure where too slow."""
@@ -351,11 +365,13 @@ class HttpClient:
             raise TemporaryFailure(found, asked_wait(response.headers))
         if status in (401, 403) and (page := web_page(response)) and page != WEB_PAGE:
             do = f"open {host_of(response.url)} in a browser from this network; then run the same command again"
-            raise BadInput(plain(url), "a file or a listing", f"{found}, {page}", do)
+            raise BadInput(plain(url), A_FILE, f"{found}, {page}", do)
         if response.history and status != 404:  # a signed address that has expired: the retry gets a new one
-            raise TemporaryFailure(f"{found} from {host_of(response.url)}")
-        do = self.if_refused if status in (401, 403) else "check on the archive's page that it is still there"
-        raise BadInput(plain(url), "a file or a listing", found, do)
+            host = host_of(response.url)
+            do = f"check that no proxy blocks {host}, and the archive's page; report it to the archive"
+            raise TemporaryFailure(f"{found} from {host}", do=do)
+        do = self._if.get(status, "check on the archive's page that it is still there")
+        raise BadInput(plain(url), A_FILE, found, do)
 
 
 def malformed(found: str) -> Mismatch:
@@ -369,7 +385,7 @@ class _HTTPConnection(urllib3.connection.HTTPConnection):
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
         """Wait for the headers of an answer, as the class that this is one of."""
         with _ended_late(self.sock):
-            return super().getresponse()
+            return _not_drained(super().getresponse())
 
 
 class _HTTPSConnection(urllib3.connection.HTTPSConnection):
@@ -378,28 +394,48 @@ class _HTTPSConnection(urllib3.connection.HTTPSConnection):
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
         """As _HTTPConnection."""
         with _ended_late(self.sock):
-            return super().getresponse()
+            return _not_drained(super().getresponse())
+
+
+def _not_drained(response: urllib3.HTTPResponse) -> urllib3.HTTPResponse:
+    """Close a redirect in place of reading its body to the end, which may never come."""
+    response.drain_conn = response.close  # type: ignore[method-assign]
+    return response
+
+
+class _Session(requests.Session):
+    """A session that reads no more of a redirect than it needs for the next request on the same connection."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """The address that an answer sends to. Raises TooSlow where its body drips."""
+        target: str | None = super().get_redirect_target(resp)
+        if target is not None:
+            for _ in islice(blocks(resp, 1 << 14, False, PATIENCE * SILENT_SECONDS), 4):
+                pass
+            resp.raw.close()
+        return target
 
 
 @contextmanager
 def _ended_late(connection: socket.socket | None) -> Iterator[None]:
-    """End a connection where the block takes too long."""
-    if connection is None:
-        yield
-        return
-    # the shutdown of plain sockets: a TLS socket's own would tell the server first
-    timer = threading.Timer(PATIENCE * SILENT_SECONDS, _shut_down, [connection])
+    """End a connection where the block takes too long, and raise TimeoutError: cut headers can pass for whole ones."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        with suppress(OSError, AttributeError):
+            # that of plain sockets: a TLS socket's own would tell the server first
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)  # type: ignore[arg-type]
+
+    timer = threading.Timer(PATIENCE * SILENT_SECONDS, end)
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
-
-
-def _shut_down(connection: socket.socket) -> None:
-    with suppress(OSError):
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)
+    if late.is_set():
+        raise TimeoutError("headers without end")
 
 
 class _HTTPPool(urllib3.HTTPConnectionPool):
@@ -473,9 +509,9 @@ def web_page(response: requests.Response) -> str:
 
 
 def _type_of(response: requests.Response) -> str:
-    """The media type of an answer; nothing else that its header may hold."""
-    found = re.match(r"[\w.+-]{1,40}/[\w.+-]{1,60}", response.headers.get("Content-Type", ""), re.ASCII)
-    return found[0].lower() if found else "no type"
+    """The media type of an answer where it is a common one; a header can hold anything, such as what was sent."""
+    stated = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return stated if stated in _TYPES else "another type" if stated else "no type"
 
 
 def status_text(status: int) -> str:
@@ -526,16 +562,22 @@ def asked_wait(headers: Mapping[str, str]) -> float:
     structured = re.search(r";\s*t=(\d{1,9})\b", headers.get("RateLimit", ""), re.ASCII)
     asked = headers.get("Retry-After") or (structured and structured[1])
     asked = asked or headers.get("RateLimit-Reset") or headers.get("X-RateLimit-Reset") or "0"
+    now = _time_of(headers.get("Date", "")) or time.time()  # by the server's clock, which the asked time is by
     try:
         seconds = float(asked)
         if seconds > 1e9:  # a time, in seconds since 1970
-            seconds -= time.time()
+            seconds -= now
     except ValueError:
-        try:
-            seconds = parsedate_to_datetime(asked).timestamp() - time.time()
-        except (ValueError, TypeError, OverflowError):
-            return 0.0
+        seconds = _time_of(asked) - now
     return seconds if 0 < seconds < 1e8 else 0.0
+
+
+def _time_of(date: str) -> float:
+    """A date of HTTP, in seconds since 1970; 0 where it is none."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
 
 
 def _hours(seconds: float) -> str:

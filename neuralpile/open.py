@@ -3,18 +3,21 @@
 import json
 import sys
 from functools import cache
+from os import PathLike
 from pathlib import Path
+from typing import cast
 
 from neuralpile import catalog
 from neuralpile.corpus import chosen, ordered, store
 from neuralpile.corpus.rows import RowSource
 from neuralpile.errors import BadInput, printable
+from neuralpile.hub import check_endpoint
 
 REPORT = "report.json"  # what a build holds, and which files could not be built; written by `build.record`
 
 
 def open_data_set(
-    reference: str, split: str | None = None, where: str | None = None, order: str | None = None
+    reference: str | PathLike[str], split: str | None = None, where: str | None = None, order: str | None = None
 ) -> RowSource:
     """Open a data set or a merged corpus, on this machine or on the Hub.
 
@@ -40,7 +43,7 @@ def open_data_set(
         Traceback (most recent call last):
         neuralpile.errors.BadInput: no-such-data-set: expected a data set, found none of this name; ...
     """
-    rows = _opened(reference)
+    rows = _opened(as_reference(reference))
     if rows.folder:
         _warn_of_failed(rows.folder)
     chosen_rows = rows if where is None else chosen.where(rows, where)
@@ -48,10 +51,32 @@ def open_data_set(
     return of_split if order is None else ordered.rows(of_split, order)
 
 
+def opened(data_set: str | PathLike[str] | RowSource) -> RowSource:
+    """A data set that is opened already, as it is, or what `open_data_set` opens."""
+    is_open = isinstance(getattr(data_set, "fingerprint", None), str)
+    return cast(RowSource, data_set) if is_open else open_data_set(cast("str | PathLike[str]", data_set))
+
+
+def as_reference(data_set: object) -> str:
+    """A reference as this module takes it; a path is one of a folder, and never a name or a repository.
+
+    Raises:
+        BadInput: it is neither text nor a path.
+    """
+    if isinstance(data_set, PathLike):
+        return str(Path(data_set).absolute())
+    if not isinstance(data_set, str) or not data_set:
+        found = repr(data_set) if isinstance(data_set, str) or data_set is None else type(data_set).__name__
+        do = "give the name of a build, a folder, a Hub repository, or what open_data_set returns"
+        raise BadInput("data set", "a reference", found, do)
+    return data_set
+
+
 def _opened(reference: str) -> RowSource:
     if folder := _folder(reference):
         return store.open_folder(folder)
     if is_repository(reference):
+        check_endpoint()
         from neuralpile.hub import reader  # imports the Hub's clients, which takes two seconds
 
         return reader.open_repository(reference)
@@ -61,11 +86,14 @@ def _opened(reference: str) -> RowSource:
 
 
 def _folder(reference: str) -> Path | None:
-    """The folder of a local build or another data set on this machine; None if there is none."""
+    """The folder of a local build or another data set on this machine; None if there is none.
+
+    It is absolute: a program can change its working directory after it has opened a data set.
+    """
     build = catalog.BUILD / reference
     if Path(reference).name == reference and build.is_dir():
-        return build
-    return Path(reference) if Path(reference).is_dir() else None
+        return build.absolute()
+    return Path(reference).absolute() if Path(reference).is_dir() else None
 
 
 def is_repository(reference: str) -> bool:

@@ -16,6 +16,32 @@ def test_a_file_appears_when_it_is_complete(tmp_path):
     assert [path.name for path in (tmp_path / "x").iterdir()] == ["a.txt"]
 
 
+def test_what_a_killed_run_left_of_a_file_is_used_again(tmp_path):
+    (tmp_path / "a.txt.partial").write_text("half of the long file that was not finished")
+    with files.whole_file(tmp_path / "a.txt") as partial:
+        assert (partial.name, partial.read_text()) == ("a.txt.partial", "")
+        partial.write_text("new")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.txt": "new"}
+
+
+def test_two_that_write_one_file_at_once_do_not_mix(tmp_path):
+    with files.whole_file(tmp_path / "a.txt") as one:
+        one.write_text("one")
+        with files.whole_file(tmp_path / "a.txt") as two:
+            two.write_text("two")
+        assert (tmp_path / "a.txt").read_text() == "two"
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.txt": "one"}
+
+
+def test_a_file_system_without_locks_is_written_to(tmp_path, monkeypatch):
+    def refused(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(files.fcntl, "flock", refused)
+    files.write_text(tmp_path / "a.txt", "here")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.txt": "here"}
+
+
 def test_an_error_leaves_the_old_file(tmp_path):
     files.write_text(tmp_path / "a.txt", "old")
     with pytest.raises(RuntimeError), files.whole_file(tmp_path / "a.txt") as partial:

@@ -25,7 +25,7 @@ def read(recording: Recording, options: Options) -> Session:
     if not as_is and not np.isclose(factor, summed):
         found, do = f"{options.bin_size} s", f"take --bin_size {summed / rate:g}"
         raise BadInput(recording, f"a --bin_size that is a multiple of 1/{rate:g} s", found, do)
-    session = nwb.count_raster(recording, options, [f"{SERIES}/data"], own_bin=options.bin_size / summed)
+    session = nwb.count_raster(recording, options, [f"{SERIES}/data"], own_bin=1 / rate)
     if as_is and not np.isclose(factor, 1):
         session.notes.append(f"bins of 1/{rate:g} s, not of {options.bin_size} s")
         session.bin_size = 1 / rate

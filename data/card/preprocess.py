@@ -10,7 +10,7 @@ import h5py  # not found? run: . .venv/bin/activate
 import numpy as np
 
 from neuralpile import build
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings import hdf5
 from neuralpile.recordings.hdf5 import open_hdf5
 from neuralpile.spikes import binning, zscore
@@ -27,7 +27,8 @@ def read(path: Path, options: Options) -> Session:
     """Undo the z-score of all trials of a file, in the order of their names."""
     trials, blocks = [], []
     with open_hdf5(path) as file:
-        for name, trial in file.items():
+        for name in sorted(file, key=lambda name: (len(name), name)):  # trial_2 before trial_10
+            trial = file[name]
             features = trial.get(FEATURES) if isinstance(trial, h5py.Group) else None
             if not isinstance(features, h5py.Dataset):
                 raise BadInput(f"{path}, {name}", f"{FEATURES}, z-scores (bins, 512)", "none", NOT_A_SESSION)
@@ -73,11 +74,14 @@ def read(path: Path, options: Options) -> Session:
 
 def _block(trial: h5py.Group, where: str) -> int:
     """The number of a trial's block. Raises BadInput if the file does not state it: z-scores of blocks differ."""
-    value = trial.attrs.get("block_num")
-    if np.size(value) != 1 or np.asarray(value).dtype.kind not in "iuf" or not np.all(np.abs(value) < 2**53):
-        found = "none" if value is None else f"{value!r}"
+    try:
+        block = hdf5.number(trial, "block_num")
+        found = "none" if block is None else f"{block:g}"
+    except Mismatch as error:
+        block, found = None, error.found
+    if block is None or not (abs(block) < binning.LARGEST_WHOLE and block == round(block)):
         raise BadInput(where, "block_num, the number of the trial's block", found, NOT_A_SESSION)
-    return int(np.ravel(value)[0])
+    return int(block)
 
 
 if __name__ == "__main__":

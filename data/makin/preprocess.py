@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np  # not found? run: . .venv/bin/activate
 
 from neuralpile import build
+from neuralpile.cli import plural
 from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings import matlab
-from neuralpile.spikes import binning, clock
+from neuralpile.spikes import binning, clock, trains
 from neuralpile.spikes.session import Options, Session
 
 M1 = 96  # the first channels; the others, in some sessions, are in S1 (description of the Zenodo record)
@@ -25,21 +26,27 @@ def read(path: Path, options: Options) -> Session:
         found = f"cells of shape {cells.shape}"
         expected = f"spikes (at most {MOST_UNITS} units, channels)"
         raise BadInput(path, expected, found, "check that this is a session's file")
+    slots = trains.SpikeTrains.from_list(list(cells.ravel()))
     try:
-        notes = clock.check(np.concatenate(cells.ravel()), np.cumsum([len(c) for c in cells.ravel()]), options.bin_size)
+        notes = clock.check(slots.times, slots.ends, options.bin_size, step=slots.step)
     except Mismatch as error:
         raise error.at(path, "check the unit of the spike times") from None
-    channels = [np.concatenate(units) for units in cells.T]
-    times, ends = np.concatenate(channels), np.cumsum([len(channel) for channel in channels])
+    channels = trains.SpikeTrains.from_list([np.concatenate(units) for units in cells.T])
+    times, ends = channels.times, channels.ends
     edges = np.zeros(1)
     if np.isfinite(times).any():
         first, last = np.min(times[np.isfinite(times)]), np.max(times[np.isfinite(times)])
+        if before := np.count_nonzero(times < 0):
+            notes.append(f"{plural(before, 'spike')} before 0 s: the bins begin at {first:,.3f} s")
+        if last - first > clock.LONGEST:
+            expected, found = f"spike times within {clock.LONGEST:,.0f} s (7 days)", f"{first:.3g} to {last:.3g} s"
+            raise BadInput(path, expected, found, "check the unit of the spike times")
         edges = np.arange(first, last + options.bin_size, options.bin_size)
         if not options.as_published:
             edges[-1] = max(edges[-1], last)
     binned = binning.count_between(times, ends, edges, options.as_published)
     monkey = path.stem.partition("_")[0]  # indy_20160407_02, loco_20170210_03
-    numbers = range(1, len(channels) + 1)
+    numbers = range(1, len(ends) + 1)
     units = {"area": ["M1" if n <= M1 else "S1" for n in numbers], "electrode": [str(n) for n in numbers]}
     return Session(monkey, path.stem, binned.counts, notes + binned.notes(options.as_published), units=units)
 

@@ -16,7 +16,7 @@ from dandi.utils import ServerInfo
 from semantic_version import Version
 
 from neuralpile.errors import BadInput
-from neuralpile.http_client import ANSWERS_CHANGED, HttpClient, check_token, malformed
+from neuralpile.http_client import ANSWERS_CHANGED, HttpClient, check_token, malformed, plain
 
 PAGE = 200  # files; with their metadata, a page of the most (1,000) is several megabytes
 os.environ["DANDI_NO_ET"] = "1"  # or each client asks another server which version is the newest
@@ -57,12 +57,14 @@ class Client(DandiAPIClient):
             info = ServerInfo.model_validate(self.server_info)
             least, bad = Version(info.cli_minimal_version), [Version(version) for version in info.cli_bad_versions]
         except ValueError:
-            raise malformed("other words about the server").at(f"{self.api_url}/info/", ANSWERS_CHANGED) from None
+            raise malformed("other words about the server").at(
+                plain(f"{self.api_url}/info/"), ANSWERS_CHANGED
+            ) from None
         ours = Version(dandi.__version__)
         if ours < least or ours in bad:
             but = f" but not {', '.join(map(str, bad))}" if bad else ""
             do = "upgrade it: pip install -U dandi"
-            raise BadInput(self.api_url, f"dandi {least} or newer{but}", f"dandi {ours}", do)
+            raise BadInput(plain(self.api_url), f"dandi {least} or newer{but}", f"dandi {ours}", do)
 
 
 def instance_of(mirror: str = "") -> DandiInstance:
@@ -96,6 +98,12 @@ def connect(mirror: str = "") -> HttpClient:
     key = check_token(name, os.environ.get(name, ""))
     if not key:
         return HttpClient(if_refused=f"check that the version is still there; if it is under embargo, set {name}")
-    web = HttpClient(key, instance.api, f"renew {name}, or unset it if the data are open", scheme="token")
+    web = HttpClient(
+        key,
+        instance.api,
+        if_refused=f"renew {name}, or unset it if the data are open",
+        if_forbidden=f"data under embargo are for their owners: ask them to add the account that {name} is of",
+        scheme="token",
+    )
     Client(instance, web).authenticate(key)
     return web

@@ -9,6 +9,7 @@ from neuralpile import files
 from neuralpile.acquire.archives import RECORD, RemoteFile, check, check_path
 from neuralpile.catalog import DataSetInfo
 from neuralpile.errors import BadInput, Mismatch
+from neuralpile.http_client import plain
 
 SOURCE = ("archive", "id", "version", "include", "exclude", "packed", "measured")  # what decides the listing
 Stamp = tuple[int, int]  # size in bytes and modification time in whole seconds
@@ -44,7 +45,9 @@ class DownloadRecord(msgspec.Struct):
 
     def write(self, folder: Path) -> None:
         """Write the record into a folder."""
-        content = DownloadRecord(self.source, self.listing, dict(sorted(self.files.items())))
+        # Addresses can hold passwords and signatures. They are requested anew for each download, so these are to read.
+        listing = [msgspec.structs.replace(file, url=_address(file.url)) for file in self.listing]
+        content = DownloadRecord(self.source, listing, dict(sorted(self.files.items())))
         files.write_text(folder / RECORD, msgspec.json.format(msgspec.json.encode(content), indent=1).decode() + "\n")
 
     def add(self, folder: Path, file: RemoteFile, here: list[Path]) -> None:
@@ -58,6 +61,11 @@ class DownloadRecord(msgspec.Struct):
         if kept is None or not kept.here or (kept.checksum, kept.size) != (file.checksum, file.size):
             return False
         return all(stamp_of(folder / path) == stamp for path, stamp in kept.here.items())
+
+
+def _address(url: str) -> str:
+    shown = plain(url)
+    return shown if shown.startswith(("http://", "https://")) else ""
 
 
 def read(folder: Path) -> DownloadRecord:

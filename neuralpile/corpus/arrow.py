@@ -156,10 +156,11 @@ def finish(folder: Path, files: Sequence[Path], schema: pa.Schema, digest: str, 
     """
     info = {"citation": "", "description": "", "features": _features(schema), "homepage": "", "license": ""}
     write_text(folder / INFO, json.dumps(info, indent=2))
-    counted = [_count_rows(file) for file in files]
     (folder / INDEX).unlink(missing_ok=True)
     if schema.field(0).type == COUNTS:
         counted = _write_index(folder / INDEX, files, digest[:16])
+    else:
+        counted = [_count_rows(file) for file in files]
     state: dict[str, Any] = {
         "_data_files": [
             {"filename": file.relative_to(folder).as_posix(), "rows": rows, "bytes": file.stat().st_size}
@@ -188,12 +189,19 @@ def mapped(path: Path, in_order: bool = True) -> mmap.mmap:
     return pages
 
 
+def release(pages: mmap.mmap) -> None:
+    """Drop what was read of a mapped file from this process's memory. The page cache keeps it; views stay valid."""
+    if hasattr(pages, "madvise"):
+        pages.madvise(mmap.MADV_DONTNEED)
+
+
 def outline(path: Path) -> pa.Table:
     """Names and sizes of the rows of an Arrow file, and where they are, of the schema `OUTLINE`.
 
     Of the counts, only the offsets are read. Raises pyarrow's errors, OSError and ValueError: the file is damaged.
     """
-    source = pa.BufferReader(pa.py_buffer(mapped(path, in_order=False)))
+    pages = mapped(path, in_order=False)
+    source = pa.BufferReader(pa.py_buffer(pages))
     reader = pa.ipc.open_stream(source)
 
     def of_batches() -> Iterator[tuple[list[Names], npt.NDArray[np.int64]]]:
@@ -211,6 +219,7 @@ def outline(path: Path) -> pa.Table:
         names = AllNames.of(name for its, _ in some for name in its).table
         numbers = np.concatenate([its for _, its in some], axis=1)
         parts.append(pa.table([*map(array_of, numbers), *names.columns], OUTLINE))
+        release(pages)
     return pa.concat_tables(parts)
 
 
@@ -229,7 +238,7 @@ def read_index(folder: Path, fingerprint: str) -> pa.Table | None:
     """The outlines of the files of a data set, one after another; None if it has none that belongs to its rows."""
     try:
         content = pa.BufferReader((folder / INDEX).read_bytes())
-        found = parquet.ParquetFile(content, page_checksum_verification=True).read()
+        found = parquet.ParquetFile(content, page_checksum_verification=True).read(use_threads=False)
         stated = (found.schema.metadata or {}).get(METADATA)
         return found.replace_schema_metadata().cast(OUTLINE) if stated == fingerprint.encode() else None
     except (OSError, pa.ArrowException, ValueError):

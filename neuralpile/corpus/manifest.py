@@ -1,7 +1,7 @@
 """`manifest.json`: what a build's rows were made of, session by session, and what a corpus was merged from."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -132,9 +132,24 @@ class CorpusManifest:
         return [name for name in stated if isinstance(name, str)] if isinstance(stated, list) else []
 
     def write(self, folder: Path) -> None:
-        """Write `manifest.json`, whole or not at all."""
-        with whole_file(folder / MANIFEST) as partial:
-            partial.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
+        """Write `manifest.json`, whole or not at all.
+
+        The manifests of the components go into it as they are, one after another: together they can be large.
+        """
+        with whole_file(folder / MANIFEST) as partial, partial.open("wb") as file:
+            file.write(_begun(self, but="components") + b"{")
+            for n, (name, component) in enumerate(self.components.items()):
+                file.write(b"," * (n > 0) + b"\n" + msgspec.json.encode(name) + b": ")
+                file.write(_begun(component, but="manifest"))
+                file.write(memoryview(component.manifest))
+                file.write(b"}")
+            file.write(b"}}\n")
+
+
+def _begun(value: "Component | CorpusManifest", but: str) -> bytes:
+    """A value as the beginning of a JSON object, up to the value of one field that comes last."""
+    others = {field.name: getattr(value, field.name) for field in fields(value) if field.name != but}
+    return msgspec.json.format(msgspec.json.encode(others), indent=1)[:-2] + b',\n "' + but.encode() + b'": '
 
 
 class _DataSet(msgspec.Struct):

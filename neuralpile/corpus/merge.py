@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from neuralpile import __version__, evaluation
 from neuralpile.catalog import DataSetInfo
+from neuralpile.cli import plural
 from neuralpile.corpus import arrow, rows, split, tables
 from neuralpile.corpus.chosen import ChosenRows
 from neuralpile.corpus.manifest import Component, CorpusManifest, content_of, digests_of, info_of
@@ -130,11 +131,11 @@ class _Order:
         component = self.components[which]
         return component.row(number - int(self.starts[which]))._replace(source_dataset=component.name)
 
-    def tables(self, splits: Sequence[str]) -> Iterator[tables.Tables]:
+    def tables(self, splits: Sequence[str]) -> Iterator[tables.Parts]:
         """The tables of sessions and of units of each component, as they are in the corpus."""
         for component, start in zip(self.components, self.starts, strict=False):
             its = self.assigned[start : start + len(component)]
-            yield tables.of_component(component.name, tables.of(component), component.names(), its, splits)
+            yield tables.of_component(component, component.names(), its, splits)
 
 
 def _part(component: RowSource, info: DataSetInfo | None) -> Part:
@@ -150,10 +151,9 @@ def _check_named(parts: Sequence[Part], options: SplitOptions) -> None:
     if not any(len(part.tokens) for part in parts):
         found = f"nothing but evaluation data of {', '.join(options.leave_out)}"
         raise BadInput("--leave_out", "rows that are left", found, "leave out fewer benchmarks")
-    sessions = [ids for part in parts for ids in part.sessions]
     for option, given, known in (
-        ("--test_subjects", options.test_subjects, {subject_id for subject_id, _ in sessions}),
-        ("--test_sessions", options.test_sessions, {session_id for _, session_id in sessions}),
+        ("--test_subjects", options.test_subjects, {subject_id for part in parts for subject_id, _ in part.sessions}),
+        ("--test_sessions", options.test_sessions, {session_id for part in parts for _, session_id in part.sessions}),
         ("--test_datasets", [name.rpartition("/")[2] for name in options.test_datasets], {part.name for part in parts}),
     ):
         if unknown := set(given) - known:
@@ -283,21 +283,24 @@ def check(corpus: RowSource, components: Sequence[RowSource], leave_out: Sequenc
         named = (row._replace(source_dataset=source or row.source_dataset) for row in shown(data_set, numbers))
         return np.fromiter((bytes.fromhex(rows.digest([row])) for row in named), "S32", len(numbers))
 
-    expected = [np.empty(0, "S32")]
-    for component in components:
-        numbers: Sequence[int] = range(len(component))
-        if leave_out:
-            numbers = np.flatnonzero(~_part(component, info_of(component)).evaluated_by(leave_out)).tolist()
-        expected.append(digests(component, numbers, component.name))
-    held, names = digests(corpus, range(len(corpus))), corpus.names()
-    found = []
-    for i in _beyond(held, np.concatenate(expected)).tolist():
-        subject_id, session_id, segment_id, source = names[i]
-        found.append(f"row {i}, {source} {subject_id} {session_id} {segment_id}: not in the component, or twice")
-    for component, its in zip(components, expected[1:], strict=True):
-        if lost := len(_beyond(its, held)):
-            found.append(f"{lost:,} rows of {component.name} are missing")
-    return found + tables.differences(corpus, components)
+    def of_rows() -> Iterator[str]:
+        expected = [np.empty(0, "S32")]
+        for component in components:
+            numbers: Sequence[int] = range(len(component))
+            if leave_out:
+                numbers = np.flatnonzero(~_part(component, info_of(component)).evaluated_by(leave_out)).tolist()
+            expected.append(digests(component, numbers, component.name))
+        held = digests(corpus, range(len(corpus)))
+        beyond = _beyond(held, np.concatenate(expected)).tolist()
+        names = corpus.names() if beyond else ()
+        for i in beyond:
+            subject_id, session_id, segment_id, source = names[i]
+            yield f"row {i}, {source} {subject_id} {session_id} {segment_id}: not in the component, or twice"
+        for component, its in zip(components, expected[1:], strict=True):
+            if lost := len(_beyond(its, held)):
+                yield f"missing: {plural(lost, 'row')} of {component.name}"
+
+    return [*of_rows(), *tables.differences(corpus, components)]
 
 
 def _beyond(ours: npt.NDArray[np.bytes_], theirs: npt.NDArray[np.bytes_]) -> npt.NDArray[np.int64]:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from neuralpile.cli import plural
 from neuralpile.errors import BadInput, Mismatch
 
 # Exactly the published schema: spike counts (units, bins) as nested lists, then subject, session and segment.
@@ -100,6 +101,52 @@ class AllNames(Sequence[Names]):
     def __iter__(self) -> Iterator[Names]:
         for start in range(0, len(self), TOGETHER):
             yield from names_of(self.table.slice(start, TOGETHER))
+
+
+class Texts(Sequence[tuple[str, ...]]):
+    """Lines of columns of text, by number, of which only a few are Python objects.
+
+    Attributes:
+        columns: without nulls, all of one length.
+
+    Example:
+        >>> lines = Texts(strings(["A", "B"]), strings(["1", "2"]))
+        >>> lines[1], [*lines.take(np.array([1, 0]))]
+        (('B', '2'), [('B', '2'), ('A', '1')])
+    """
+
+    def __init__(self, *columns: pa.Array) -> None:
+        self.columns = columns
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    @overload
+    def __getitem__(self, i: int) -> tuple[str, ...]: ...
+
+    @overload
+    def __getitem__(self, i: slice) -> "Texts": ...
+
+    def __getitem__(self, i: int | slice) -> "tuple[str, ...] | Texts":
+        if isinstance(i, slice):
+            return Texts(*(column[i] for column in self.columns))
+        return tuple(column[i].as_py() for column in self.columns)
+
+    def __iter__(self) -> Iterator[tuple[str, ...]]:
+        for start in range(0, len(self), TOGETHER):
+            yield from zip(*(column[start : start + TOGETHER].to_pylist() for column in self.columns), strict=True)
+
+    def take(self, numbers: npt.NDArray[np.int64]) -> "Texts":
+        """The lines of these numbers, in this order."""
+        return Texts(*(column.take(array_of(numbers)) for column in self.columns))
+
+    def different(self) -> "tuple[Texts, npt.NDArray[np.int64]]":
+        """The different lines, and the number of each line among them: (lines,)."""
+        number = np.zeros(len(self), np.int64)
+        for column in self.columns:
+            code = values_of(column.dictionary_encode().indices).astype(np.int64)
+            _, number = np.unique(number * (code.max(initial=0) + 1) + code, return_inverse=True)
+        return self.take(np.unique(number, return_index=True)[1]), number
 
 
 class RowSource(Protocol):
@@ -314,7 +361,7 @@ def segment_length(n_units: int, n_bins: int, limit: int, as_published: bool = F
         94580
     """
     if n_units > limit:
-        raise Mismatch(f"at most {limit:,} units, the token limit of a row", f"{n_units:,} units")
+        raise Mismatch(f"at most {plural(limit, 'unit')}, the token limit of a row", plural(n_units, "unit"))
     if n_units * n_bins <= limit:
         return n_bins
     # ceil(bins / k) <= longest just where k >= ceil(bins / longest); with that k no segment is empty.

@@ -11,21 +11,19 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from typing import Any, Literal, NamedTuple, TypeVar, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from neuralpile import evaluation
 from neuralpile.catalog import DataSetInfo
-from neuralpile.corpus.rows import Names
+from neuralpile.corpus.rows import AllNames, Names, Texts
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SplitBy = Literal["row", "session", "animal"]
 SPLIT_BY: tuple[SplitBy, ...] = get_args(SplitBy)
 PUBLISHED_SIZE = 0.01  # share of the rows in the published test split
-
-K = TypeVar("K")
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ class Groups(NamedTuple):
         of_row: the number of each row's group: (rows,).
     """
 
-    keys: list[tuple[str, ...]]
+    keys: Sequence[tuple[str, ...]]
     of_row: npt.NDArray[np.int64]
 
 
@@ -106,9 +104,9 @@ class Part:
         name: of the component, without the owner of a Hub repository: here and on the Hub the split is the same.
         info: which subjects are which animal, and which sessions belong together; without it, equal names do.
         tokens: of each row: (rows,).
-        sessions: subject and session ids of each session.
+        sessions: subject and session id of each session.
         session: the number of each row's session: (rows,).
-        segments: the segment ids that there are.
+        segments: the segment ids that there are, each a line of one column.
         segment: the number of each row's segment id: (rows,).
         taken_of: the part that these rows were taken of, and the numbers of their sessions there.
     """
@@ -116,23 +114,25 @@ class Part:
     name: str
     info: DataSetInfo | None
     tokens: npt.NDArray[np.int64]
-    sessions: Sequence[tuple[str, str]]
+    sessions: Texts
     session: npt.NDArray[np.int64]
-    segments: Sequence[str]
+    segments: Texts
     segment: npt.NDArray[np.int64]
     taken_of: "tuple[Part, npt.NDArray[np.int64]] | None" = None
 
     @classmethod
     def of(cls, name: str, names: Sequence[Names], tokens: Sequence[int], info: DataSetInfo | None = None) -> "Part":
         """A component whose rows have these names and tokens."""
-        sessions, session = _numbered(row[:2] for row in names)
-        segments, segment = _numbered(row.segment_id for row in names)
+        table = (names if isinstance(names, AllNames) else AllNames.of(names)).table
+        subject_id, session_id, segment_id = (table[column].combine_chunks() for column in Names._fields[:3])
+        sessions, session = Texts(subject_id, session_id).different()
+        segments, segment = Texts(segment_id).different()
         return cls(name, info, np.array(tokens, np.int64), sessions, session, segments, segment)
 
     def only(self, rows: npt.NDArray[np.int64]) -> "Part":
         """The same component with these rows only."""
         found, session = np.unique(self.session[rows], return_inverse=True)
-        sessions = [self.sessions[i] for i in found.tolist()]
+        sessions = self.sessions.take(found)
         tokens, segment = self.tokens[rows], self.segment[rows]
         taken_of = self, found
         return replace(self, tokens=tokens, sessions=sessions, session=session, segment=segment, taken_of=taken_of)
@@ -150,21 +150,23 @@ class Part:
         if split_by == "row":
             places = self.session * len(self.segments) + self.segment
             found, of_row = np.unique(places, return_inverse=True)
-            pairs = (divmod(place, len(self.segments)) for place in found.tolist())
-            return Groups([(*self.sessions[session], self.segments[segment]) for session, segment in pairs], of_row)
+            session, segment = np.divmod(found, len(self.segments))
+            keys = Texts(*self.sessions.take(session).columns, *self.segments.take(segment).columns)
+            return Groups(keys, of_row)
         of_session = self.animals() if split_by == "animal" else self.session_groups()
-        keys, number = _numbered(of_session)
-        return Groups(keys, number[self.session])
+        numbers: dict[tuple[str, ...], int] = {}
+        number = np.fromiter((numbers.setdefault(key, len(numbers)) for key in of_session), np.int64)
+        return Groups([*numbers], number[self.session])
 
     def animals(self) -> list[tuple[str]]:
         """The animal of each session, by one name across components if the data set states one."""
         animal = cache(self.info.animal if self.info else lambda subject_id: f"{self.name}/{subject_id}")
         return [(animal(subject_id),) for subject_id, _ in self.sessions]
 
-    def session_groups(self) -> list[tuple[str, str]]:
+    def session_groups(self) -> Sequence[tuple[str, ...]]:
         """The group of each session: recordings of one group are of one session, as the data set states it."""
         if not self.info:
-            return [*self.sessions]
+            return self.sessions
         subject, session = cache(self.info.subject_group), self.info.session_group
         return [(subject(subject_id), session(session_id)) for subject_id, session_id in self.sessions]
 
@@ -179,16 +181,17 @@ class Part:
             return {benchmark: its[sessions] for benchmark, its in whole.evaluated().items()}
         data_set = self.info.name if self.info else self.name
         found: dict[str, npt.NDArray[np.bool_]] = {}
-        repeated: dict[str, set[tuple[str, str]]] = {}
-        groups = self.session_groups()
-        for i, ids in enumerate(self.sessions):
-            for benchmark, its in evaluation.parts_of(data_set, *ids):
+        repeating: dict[str, list[int]] = {}
+        for i, (subject_id, session_id) in enumerate(self.sessions):
+            for benchmark, its in evaluation.parts_of(data_set, subject_id, session_id):
                 if its.role in evaluation.EVALUATED:
-                    found.setdefault(benchmark, np.zeros(len(groups), bool))[i] = True
+                    found.setdefault(benchmark, np.zeros(len(self.sessions), bool))[i] = True
                     if its.repeats:
-                        repeated.setdefault(benchmark, set()).add(groups[i])
-        for benchmark, those in repeated.items():
-            found[benchmark] |= np.array([group in those for group in groups], bool)
+                        repeating.setdefault(benchmark, []).append(i)
+        groups = self.session_groups() if repeating else ()
+        for benchmark, those in repeating.items():
+            repeated = {groups[i] for i in those}
+            found[benchmark] |= np.array([group in repeated for group in groups], bool)
         return found
 
     def evaluated_by(self, benchmarks: Iterable[str]) -> npt.NDArray[np.bool_]:
@@ -209,13 +212,6 @@ class Part:
             {split: int(self.tokens[rows].sum()) for split, rows in chosen.items()},
             {split: len(np.unique(group[rows])) for split, rows in chosen.items()},
         )
-
-
-def _numbered(keys: Iterable[K]) -> tuple[list[K], npt.NDArray[np.int64]]:
-    """The different keys in the order of their first appearance, and the number of each: (keys,)."""
-    numbers: dict[K, int] = {}
-    found = np.fromiter((numbers.setdefault(key, len(numbers)) for key in keys), np.int64)
-    return [*numbers], found
 
 
 def place(*key: Any) -> bytes:

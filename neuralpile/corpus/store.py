@@ -39,6 +39,7 @@ from neuralpile.corpus.rows import (
 from neuralpile.errors import BadInput, Mismatch
 
 MAPPED = 64_000_000  # bytes that are read before they are dropped from this process's memory
+AROUND = 65_536  # bytes around a page that the system maps with it (`fault_around_bytes` of Linux)
 OPEN = 128  # files that are open at a time; systems let a process open 256 or more
 KEPT = 4_096  # views of rows that are kept, of about 1 kB each
 
@@ -110,6 +111,7 @@ class _File:
     stated: int | None  # its number of rows by `state.json`
     kept: _Index | None = None  # the outlines of its split, where its folder keeps them
     first: int = 0  # the number of its first row in the split
+    modified: int | None = None  # when it was opened, in nanoseconds: rows of two builds are never mixed
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -198,11 +200,6 @@ class _Map:
         for page, n_pages in zip(firsts.tolist(), (lasts - firsts + 1).tolist(), strict=True):
             _will_need(self.pages, page * mmap.PAGESIZE, n_pages * mmap.PAGESIZE)
 
-    def release(self) -> None:
-        """Drop what was read from this process's memory. The page cache keeps it, and views stay valid."""
-        if hasattr(self.pages, "madvise"):
-            self.pages.madvise(mmap.MADV_DONTNEED)
-
 
 def _will_need(pages: mmap.mmap, begin: int, size: int) -> None:
     """Ask the system to read bytes of a map, from a page's first one on; those after the end do not count."""
@@ -232,7 +229,7 @@ class _Maps:
         with self._lock:
             if self._read > MAPPED:
                 self._release()
-            mapped = self._open.pop(file.path, None) or _opened(file.path, self._in_order)
+            mapped = self._open.pop(file.path, None) or _opened(file, self._in_order)
             self._open[file.path] = mapped
             if len(self._open) > OPEN:
                 self._kept -= len(self._open.popitem(last=False)[1].rows)
@@ -240,7 +237,7 @@ class _Maps:
             if row is None:
                 row = mapped.row(file, i)._replace(split=split)
                 self._keep(mapped, i, row)
-            self._read += row.counts.size + mmap.PAGESIZE if self._in_order else 0
+            self._read += row.counts.size + AROUND if self._in_order else 0
         return row
 
     def prefetch(self, file: _File, i: int, split: str, units: npt.NDArray[np.int64], start: int, stop: int) -> None:
@@ -258,7 +255,7 @@ class _Maps:
 
     def _release(self) -> None:
         for mapped in self._open.values():
-            mapped.release()
+            arrow.release(mapped.pages)
         self._read = 0
 
     def _keep(self, mapped: _Map, i: int, row: Row) -> None:
@@ -276,11 +273,15 @@ class _Maps:
         self.__init__(**state)  # type: ignore[misc]
 
 
-def _opened(path: Path, in_order: bool) -> _Map:
+def _opened(file: _File, in_order: bool) -> _Map:
     try:
-        return _Map(path, in_order)
+        found, modified = _Map(file.path, in_order), file.path.stat().st_mtime_ns
     except (OSError, ValueError) as error:  # of an empty file
-        raise BadInput(path, "a whole Arrow file", str(error), AGAIN) from None
+        raise BadInput(file.path, "a whole Arrow file", str(error), AGAIN) from None
+    if file.modified not in (None, modified):
+        do = "open the data set again, or start the program again"
+        raise BadInput(file.path, "the file as it was when its data set was opened", "one that was written since", do)
+    return found
 
 
 @dataclass(frozen=True)
@@ -488,12 +489,12 @@ def _found(folder: Path, stated: _DataFile) -> _File:
     if Path(stated.filename).is_absolute() or ".." in Path(stated.filename).parts or "\0" in stated.filename:
         raise BadInput(folder / STATE, "files in this folder", repr(stated.filename), AGAIN)
     try:
-        n_bytes = path.stat().st_size
+        stat = path.stat()
     except OSError as error:
         raise BadInput(path, "an Arrow file", error.strerror or str(error), AGAIN) from None
-    if stated.bytes not in (None, n_bytes):
-        raise BadInput(path, f"{stated.bytes:,} bytes, as {STATE} says", f"{n_bytes:,}", AGAIN)
-    return _File(path, stated.rows)
+    if stated.bytes not in (None, stat.st_size):
+        raise BadInput(path, f"{stated.bytes:,} bytes, as {STATE} says", f"{stat.st_size:,}", AGAIN)
+    return _File(path, stated.rows, modified=stat.st_mtime_ns)
 
 
 def arrow_file(path: Path) -> _File:

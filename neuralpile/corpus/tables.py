@@ -5,8 +5,10 @@ What a recording does not say is null. `source_dataset`, `subject_id` and `sessi
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 SESSIONS_FILE, UNITS_FILE = "sessions.parquet", "units.parquet"
 LEVEL = 9  # of zstd: two thirds of the bytes of level 1; higher levels add nothing
 SEPARATOR = "\0"  # between parts of names: in no name
+LINES = 65_536  # of a table, which are in memory at a time
 
 KEYS = ("source_dataset", "subject_id", "session_id")  # what joins the tables and the rows
 SESSIONS = pa.schema(
@@ -72,6 +75,8 @@ UNITS = pa.schema(
     ]
 )
 
+SCHEMAS = {SESSIONS_FILE: SESSIONS, UNITS_FILE: UNITS}
+
 
 class Tables(NamedTuple):
     """The tables of a data set or a corpus.
@@ -85,6 +90,13 @@ class Tables(NamedTuple):
     units: pa.Table
 
 
+class Parts(NamedTuple):
+    """The tables of a data set or a corpus in parts, of which one is in memory; see `Tables`."""
+
+    sessions: Iterable[pa.Table]
+    units: Iterable[pa.Table]
+
+
 def write(folder: Path, sessions: pa.Table, units: pa.Table) -> None:
     """Write both tables into a folder, each file whole or not at all. The same tables give the same bytes.
 
@@ -93,11 +105,11 @@ def write(folder: Path, sessions: pa.Table, units: pa.Table) -> None:
         sessions: a table of the schema `SESSIONS`.
         units: a table of the schema `UNITS`.
     """
-    write_parts(folder, [Tables(sessions, units)])
+    write_parts(folder, [Parts([sessions], [units])])
 
 
-def write_parts(folder: Path, parts: Iterable[Tables]) -> None:
-    """Write tables that come in parts, one of them in memory, as `write` does."""
+def write_parts(folder: Path, tables: Iterable[Parts]) -> None:
+    """Write tables one after another, a part of them in memory, as `write` does."""
     with (
         whole_file(folder / SESSIONS_FILE) as sessions,
         whole_file(folder / UNITS_FILE) as units,
@@ -106,9 +118,11 @@ def write_parts(folder: Path, parts: Iterable[Tables]) -> None:
         parquet.ParquetWriter(sessions_out, SESSIONS, compression="zstd", compression_level=LEVEL) as sessions_writer,
         parquet.ParquetWriter(units_out, UNITS, compression="zstd", compression_level=LEVEL) as units_writer,
     ):
-        for part in parts:
-            sessions_writer.write_table(part.sessions.combine_chunks())
-            units_writer.write_table(part.units.combine_chunks())
+        for its in tables:
+            for part in its.sessions:
+                sessions_writer.write_table(part.combine_chunks())
+            for part in its.units:
+                units_writer.write_table(part.combine_chunks())
 
 
 def delete(folder: Path) -> None:
@@ -162,12 +176,52 @@ def parse(content: bytes, schema: pa.Schema, where: str) -> pa.Table:
     Raises:
         BadInput: the file is damaged, or another table.
     """
+    with _damage(where, schema):
+        return _checked(parquet.ParquetFile(pa.BufferReader(content)).read(), schema)
+
+
+@contextmanager
+def _damage(where: str, schema: pa.Schema) -> Iterator[None]:
+    """Raise BadInput if what is read from the file of a table is none."""
     try:
-        found = parquet.ParquetFile(pa.BufferReader(content)).read().select(schema.names)
-        return found if found.schema.equals(schema) else found.cast(schema)  # a cast loads pyarrow.compute
+        yield
     except (pa.ArrowException, OSError, KeyError) as error:
         expected = f"a table of {', '.join(schema.names)}"
         raise BadInput(where, expected, str(error), "build or merge again") from None
+
+
+def _checked(found: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The columns of a schema, of its types."""
+    found = found.select(schema.names)
+    return found if found.schema.equals(schema) else found.cast(schema)  # a cast loads pyarrow.compute
+
+
+def in_parts(source: RowSource, file: str) -> Iterator[pa.Table]:
+    """A table of a data set, as it was written, in parts; of one that was built without units, there is no part.
+
+    Parameters:
+        source: the data set; of one of which only some rows were chosen, the tables have all lines.
+        file: SESSIONS_FILE or UNITS_FILE.
+
+    Raises:
+        BadInput: the file is damaged, or another table.
+    """
+    path = source.folder and source.folder / file
+    schema = SCHEMAS[file]
+    if path is None:
+        whole = source.sessions() if file == SESSIONS_FILE else source.units()
+        yield from () if whole is None else (whole,)
+    elif not path.is_file():
+        yield from _parts_of_rows(source) if file == SESSIONS_FILE else ()
+    else:
+        with _damage(str(path), schema):
+            yield from _read_in_parts(path, schema)
+
+
+def _read_in_parts(path: Path, schema: pa.Schema) -> Iterator[pa.Table]:
+    file = parquet.ParquetFile(pa.BufferReader(path.read_bytes()))
+    for batch in file.iter_batches(LINES, use_threads=False):
+        yield _checked(pa.Table.from_batches([batch]), schema)
 
 
 def where(sessions: pa.Table, expression: str) -> npt.NDArray[np.bool_]:
@@ -204,10 +258,22 @@ def where(sessions: pa.Table, expression: str) -> npt.NDArray[np.bool_]:
         except duckdb.Error as error:
             columns = ", ".join(["area", *sessions.column_names])
             found = f"{expression!r} ({str(error).splitlines()[0]})"
-            do = "for example: area = 'M1' and n_units >= 64"
+            do = _remedy(expression, str(error), sessions.column_names)
             raise BadInput("--where", f"an expression over the columns {columns}", found, do) from None
     chosen[rows] = True
     return chosen
+
+
+def _remedy(expression: str, error: str, columns: Sequence[str]) -> str:
+    """What to do about an expression that DuckDB refuses."""
+    if re.search(r"\b(areas|evaluation|unobserved)\b", expression, re.IGNORECASE):
+        return "areas and evaluation are lists: write area = 'M1', or list_contains(evaluation, 'nlb:test')"
+    if unknown := re.search(r'Referenced column "(.*?)" not found', error):
+        name = unknown[1]
+        begin_so = [column for column in columns if column.startswith(name.lower())]
+        near = get_close_matches(name.lower(), ["area", *columns], 1) or begin_so
+        return f"write {f'{near[0]}, or ' if near else ''}{name} as text in single quotes: '{name}'"
+    return "for example: area = 'M1' and n_units >= 64"
 
 
 @contextmanager
@@ -262,6 +328,11 @@ def of_rows(source: RowSource) -> pa.Table:
     Of the counts, one row of each session is looked at, and only where the rows are on disk; elsewhere the numbers of
     units and bins are null.
     """
+    return pa.concat_tables([pa.Table.from_batches([], SESSIONS), *_parts_of_rows(source)])
+
+
+def _parts_of_rows(source: RowSource) -> Iterator[pa.Table]:
+    """The table of sessions as `of_rows` gives it, in parts."""
     names = source.names()
     of_row = values_of(joined(names.table, KEYS).dictionary_encode().indices)
     n_rows = np.bincount(of_row)
@@ -282,11 +353,9 @@ def of_rows(source: RowSource) -> pa.Table:
         }
 
     firsts = np.unique(of_row, return_index=True)[1]  # the first row of each session
-    parts = [SESSIONS.empty_table()]
     for start in range(0, len(firsts), TOGETHER):
         lines = [line(start + i, row) for i, row in enumerate(firsts[start : start + TOGETHER].tolist())]
-        parts.append(pa.Table.from_pylist(lines, SESSIONS))
-    return pa.concat_tables(parts)
+        yield pa.Table.from_pylist(lines, SESSIONS)
 
 
 def stored(source: RowSource) -> Tables | None:
@@ -323,16 +392,13 @@ def of(source: RowSource) -> Tables:
     return stored(source) or Tables(source.sessions(), UNITS.empty_table())
 
 
-def of_component(
-    name: str, own: Tables, names: AllNames, assigned: npt.NDArray[np.uint8], splits: Sequence[str]
-) -> Tables:
+def of_component(source: RowSource, names: AllNames, assigned: npt.NDArray[np.uint8], splits: Sequence[str]) -> Parts:
     """The tables of a component as they are in a corpus: with its name there, and the splits of its sessions.
 
     Sessions of which the corpus has no rows are left out.
 
     Parameters:
-        name: the component's name in the rows of the corpus.
-        own: its tables.
+        source: the component; its name is the one in the rows of the corpus.
         names: of its rows.
         assigned: the split of each row, as an index into `splits`; another number if the corpus does not have it.
         splits: of the corpus.
@@ -344,14 +410,19 @@ def of_component(
     held = np.zeros(len(known.dictionary) + 1, np.int64)  # the splits of each session, as bits; at the end, of no one
     for i in range(len(splits)):
         held[of_row[assigned == i]] |= 1 << i
-    nowhere = array_of(np.full(len(own.sessions), len(known.dictionary), np.int32))
-    of_line = held[values_of(pc.coalesce(pc.index_in(joined(own.sessions, KEYS[1:]), known.dictionary), nowhere))]
-    chosen = own.sessions.take(array_of(np.flatnonzero(of_line)))
-    units = own.units if of_line.all() else own.units.take(lines_of(own.units, chosen))
     text = ["+".join(sorted(its for i, its in enumerate(splits) if bits >> i & 1)) for bits in range(1 << len(splits))]
-    split = strings(text).take(array_of(of_line[of_line > 0]))
-    chosen = chosen.set_column(SESSIONS.get_field_index("split"), SESSIONS.field("split"), split)
-    return Tables(_named(chosen, name), _named(units, name))
+
+    def of_parts(file: str) -> Iterator[pa.Table]:
+        for part in in_parts(source, file):
+            nowhere = array_of(np.full(len(part), len(known.dictionary), np.int32))
+            of_line = held[values_of(pc.coalesce(pc.index_in(joined(part, KEYS[1:]), known.dictionary), nowhere))]
+            chosen = part if of_line.all() else part.take(array_of(np.flatnonzero(of_line)))
+            if file == SESSIONS_FILE:
+                split = strings(text).take(array_of(of_line[of_line > 0]))
+                chosen = chosen.set_column(SESSIONS.get_field_index("split"), SESSIONS.field("split"), split)
+            yield _named(chosen, source.name)
+
+    return Parts(of_parts(SESSIONS_FILE), of_parts(UNITS_FILE))
 
 
 def lines_of(table: pa.Table, sessions: pa.Table, keys: Sequence[str] = KEYS) -> pa.Array:
@@ -400,19 +471,37 @@ def differences(corpus: RowSource, components: Iterable[RowSource]) -> list[str]
     """
     import pyarrow.compute as pc
 
-    there = stored(corpus)
-    if there is None:
+    if not _has_units(corpus):
         return [f"no tables {SESSIONS_FILE} and {UNITS_FILE}"]
     found = []
     names = corpus.names().table
     assigned = np.repeat(np.arange(len(corpus.splits), dtype=np.uint8), [len(its) for its in corpus.splits.values()])
     for component in components:
-        if component.folder is None and stored(component) is None:  # of the Hub: merged from a copy on disk
+        if component.folder is None and not _has_units(component):  # of the Hub: merged from a copy on disk
             continue
         its = pc.indices_nonzero(pc.equal(names["source_dataset"], component.name))
         held = AllNames(names.take(its)), assigned[values_of(its)]
-        expected = of_component(component.name, of(component), *held, [*corpus.splits])
-        for title, table, own in zip((SESSIONS_FILE, UNITS_FILE), there, expected, strict=True):
-            if not table.filter(pc.equal(table["source_dataset"], component.name)).equals(own):
-                found.append(f"{title}: the lines of {component.name} are not those of the component")
+        for file, own in zip(SCHEMAS, of_component(component, *held, [*corpus.splits]), strict=True):
+            there = (part.filter(pc.equal(part["source_dataset"], component.name)) for part in in_parts(corpus, file))
+            if not _same(own, there, SCHEMAS[file]):
+                found.append(f"{file}: the lines of {component.name} are not those of the component")
     return found
+
+
+def _has_units(source: RowSource) -> bool:
+    """Whether a data set has a table of units."""
+    return (source.folder / UNITS_FILE).is_file() if source.folder else source.units() is not None
+
+
+def _same(ours: Iterable[pa.Table], theirs: Iterator[pa.Table], schema: pa.Schema) -> bool:
+    """Whether two tables of a schema are equal that come in parts, whatever their parts are."""
+    ahead = pa.Table.from_batches([], schema)
+    for part in ours:
+        while len(ahead) < len(part):
+            if (more := next(theirs, None)) is None:
+                return False
+            ahead = pa.concat_tables([ahead, more])
+        if not ahead.slice(0, len(part)).equals(part):
+            return False
+        ahead = ahead.slice(len(part))
+    return not len(ahead) and not any(map(len, theirs))

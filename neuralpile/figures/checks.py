@@ -1,10 +1,10 @@
 """Check the rates, counts and silences of a data set's rows, and say what looks wrong.
 
-Rows are drawn at random, at most `ROWS` of them, and one is in memory at a time.
+Rows are drawn at random, at most `ROWS` of them but at least one of each component, and one is in memory at a time.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import chain
 from typing import NamedTuple
@@ -78,7 +78,19 @@ class Checked:
     @property
     def silent(self) -> float:
         """Share of units without a spike in their row."""
-        return float(np.mean(self.rates == 0)) if len(self.rates) else 0.0
+        return _silent(self.rates)
+
+    @property
+    def where(self) -> str:
+        """Which rows were checked: "these 60 of 1,200 rows"."""
+        if self.checked == self.rows:
+            return "the only row" if self.rows == 1 else f"all {plural(self.rows, 'row')}"
+        return f"these {self.checked:,} of {plural(self.rows, 'row')}"
+
+
+def _silent(rates: NDArray[np.float64]) -> float:
+    """Share of units without a spike."""
+    return float(np.mean(rates == 0)) if len(rates) else 0.0
 
 
 def check(data_set: RowSource, seed: int = 0) -> Checked:
@@ -91,11 +103,12 @@ def check(data_set: RowSource, seed: int = 0) -> Checked:
     Raises:
         BadInput: a row cannot be read.
     """
-    n = min(ROWS, len(data_set))
-    chosen = np.sort(np.random.default_rng(seed).choice(len(data_set), n, replace=False))
+    chosen = _draw(data_set, seed)
+    n = len(chosen)
     width = bin_width(data_set, data_set.row(int(chosen[0]))) if n else None
     made, found, starts = Checked(data_set.name, len(data_set), n, width), _Found(), SegmentStarts(data_set)
-    rates, curves = [], {}
+    rates: dict[str | None, list[NDArray[np.float64]]] = {}  # of each component
+    curves = {}
     drawn = tqdm(data_set.read(chosen.tolist()), "check " + data_set.name, n, unit="row", disable=None, leave=False)
     for number, row in enumerate(drawn):
         if not row.counts.size:
@@ -103,18 +116,31 @@ def check(data_set: RowSource, seed: int = 0) -> Checked:
         # a merged corpus can have rows of several widths
         step = (bin_width(data_set, row) or width) if width else 1.0
         totals = _totals(row.counts)
-        rates.append(totals.units / (row.counts.shape[1] * step))
+        rates.setdefault(row.source_dataset, []).append(totals.units / (row.counts.shape[1] * step))
         made.counts += totals.counts
         curves[number] = _curve(_name(row), totals.bins / len(row.counts), step)
         _search(number, row, totals, step, found)
         if width:
             _search_length(number, row, step, starts, found)
-    made.rates = np.concatenate(rates) if rates else made.rates
+    of_component = {name: np.concatenate(its) for name, its in rates.items()}
+    made.rates = np.concatenate(list(of_component.values())) if rates else made.rates
     for silence in (*found.empty, *found.lead_in, *found.gaps):
         curves[silence.row].silences.append((silence.start, silence.start + silence.amount))
     made.curves = [curves[number] for number in dict.fromkeys([*found.rows(), *curves])][:CURVES]
-    made.flags = _flags(made, found, "s" if width else "bins")
+    made.flags = _flags(made, found, of_component, "s" if width else "bins")
     return made
+
+
+def _draw(data_set: RowSource, seed: int) -> NDArray[np.int64]:
+    """Draw the numbers of `ROWS` rows, ascending; of a corpus, one of each component and then any others."""
+    rng = np.random.default_rng(seed)
+    if not data_set.is_merged:
+        return np.sort(rng.choice(len(data_set), min(ROWS, len(data_set)), replace=False))
+    sources = data_set.names().table["source_dataset"].to_numpy()
+    drawn = rng.permutation(len(sources))
+    firsts = np.sort(np.unique(sources[drawn].astype(str), return_index=True)[1])
+    others = np.delete(drawn, firsts)[: max(0, ROWS - len(firsts))]
+    return np.sort(np.concatenate([drawn[firsts], others]))
 
 
 def _name(row: Row) -> str:
@@ -234,8 +260,8 @@ def _worst(items: Sequence[_Finding]) -> _Finding:
     return max(items, key=lambda item: item.amount)
 
 
-def _flags(made: Checked, found: _Found, unit: str) -> list[str]:
-    """Say what looks wrong, each with its threshold."""
+def _flags(made: Checked, found: _Found, rates: Mapping[str | None, NDArray[np.float64]], unit: str) -> list[str]:
+    """Say what looks wrong, each with its threshold; of rates, by component."""
     flags = []
 
     def rows(findings: Sequence[_Finding]) -> str:
@@ -262,14 +288,16 @@ def _flags(made: Checked, found: _Found, unit: str) -> list[str]:
             f"from {worst.start:,.1f} {unit} in {worst.name}): was nothing recorded there?"
         )
     if made.bin_width:
-        flags += _clock_flags(made, found)
+        flags += _length_flags(made, found)
+        flags += [f"{name}: {flag}" if name else flag for name, its in rates.items() for flag in _rate_flags(its)]
     if saturated := int(made.counts[255]):
         flags.append(f"{plural(saturated, 'bin')} with 255 spikes, the most that a byte can hold; there may be more")
-    if made.silent > SILENT:
-        flags.append(
-            f"{percent(made.silent)} of the units without a spike in their row (more than {percent(SILENT)}): "
-            "dead channels?"
-        )
+    for name, its in rates.items():
+        if (silent := _silent(its)) > SILENT:
+            flags.append(
+                f"{f'{name}: ' if name else ''}{percent(silent)} of the units without a spike in their row "
+                f"(more than {percent(SILENT)}): dead channels?"
+            )
     if found.together:
         worst = _worst(found.together)
         flags.append(
@@ -286,8 +314,8 @@ def _flags(made: Checked, found: _Found, unit: str) -> list[str]:
     return flags
 
 
-def _clock_flags(made: Checked, found: _Found) -> list[str]:
-    """Say which lengths and rates are implausible in seconds: a sign of times in another unit."""
+def _length_flags(made: Checked, found: _Found) -> list[str]:
+    """Say which lengths are implausible in seconds: a sign of times in another unit."""
     flags = []
     if found.long:
         worst = _worst(found.long)
@@ -301,7 +329,13 @@ def _clock_flags(made: Checked, found: _Found) -> list[str]:
             f"{len(found.short)} of {plural(made.checked, 'row')} from sessions of less than {SHORT:g} s "
             f"(down to {-worst.amount:,.3g} s): are the times in seconds?"
         )
-    spiking = made.rates[made.rates > 0]
+    return flags
+
+
+def _rate_flags(rates: NDArray[np.float64]) -> list[str]:
+    """Say whether rates are implausible in Hz: a sign of times in another unit."""
+    flags = []
+    spiking = rates[rates > 0]
     median = float(np.median(spiking)) if len(spiking) else SLOW
     if median > FAST:
         flags.append(

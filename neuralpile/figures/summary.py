@@ -38,7 +38,7 @@ def draw(checked: Checked, about: Mapping[str, str] | None = None) -> Figure:
     """
     rate_unit, time_unit = ("Hz", "seconds") if checked.bin_width else ("spikes per bin", "bins")
     strips = [f"curve {i}" for i in range(len(checked.curves))]
-    words, known = _words(checked.flags), _lines([f"{title}: {text}" for title, text in (about or {}).items()])
+    words, known = _words(checked), _lines([f"{title}: {text}" for title, text in (about or {}).items()])
     above = TITLE + STRIP * len(strips) + DISTRIBUTIONS
     height = above + LINE * (len(known) + len(words) + 1)
     with matplotlib.style.context(["default", STYLE]):
@@ -61,11 +61,11 @@ def draw(checked: Checked, about: Mapping[str, str] | None = None) -> Figure:
     return figure
 
 
-def _words(flags: Sequence[str]) -> list[str]:
+def _words(checked: Checked) -> list[str]:
     """Say what looks wrong, in lines."""
-    if not flags:
-        return ["Nothing looks wrong by the thresholds of neuralpile/figures/checks.py."]
-    return _lines([f"⚠ {flag}" for flag in flags])
+    if not checked.flags:
+        return [f"Nothing looks wrong in {checked.where}, by the thresholds of neuralpile/figures/checks.py."]
+    return _lines([f"⚠ {flag}" for flag in checked.flags])
 
 
 def _lines(sentences: Sequence[str]) -> list[str]:

@@ -19,7 +19,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import validate_repo_id
 
 from neuralpile.errors import BadInput
-from neuralpile.http_client import TemporaryFailure
+from neuralpile.http_client import TemporaryFailure, plain
 from neuralpile.hub import client
 
 T = TypeVar("T")
@@ -197,7 +197,7 @@ class Repository:
 
     def _page(self) -> str:
         branch = "" if self.target.revision == "main" else f"/tree/{self.target.revision}"
-        return f"{self._api.endpoint}/datasets/{self.target.name}{branch}"
+        return f"{plain(self._api.endpoint)}/datasets/{self.target.name}{branch}"
 
     def _call(self, attempt: Callable[[], T], *expected: type[Exception]) -> T:
         return client.call(self.target.name, attempt, client.WRITABLE, expected)

@@ -3,12 +3,35 @@
 import errno
 from pathlib import Path
 
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, Mismatch
 
 HEAD = 1024  # bytes that are looked at: MATLAB 7.3 puts the HDF5 signature behind 512 bytes of its own
 HDF5 = b"\x89HDF\r\n\x1a\n"
 LFS = b"version https://git-lfs"
 DOWNLOAD = "delete it, and download or copy it again; if that does not help, report it to its authors"
+SERVER = "delete it and download it again; the archive may require a login"
+WRONG = "take it out of the folder, or read it with the module for its format"
+SAVE_NEW, SAVE_OLD = "save it again with -v7.3", "save it again without -v7.3"
+# First bytes of other kinds of files (the program `file` 5.45, magic/Magdir): the bytes, their place, what the file is,
+# what to do, and a word in the description of files that may begin so.
+KINDS = (
+    (b"\x1f\x8b", 0, "a file compressed with gzip", "unpack it: mv {0} {0}.gz; gunzip {0}.gz", "gzip"),
+    (b"BZh", 0, "a file compressed with bzip2", "unpack it: bunzip2", "bzip2"),
+    (b"\xfd7zXZ\0", 0, "a file compressed with xz", "unpack it: mv {0} {0}.xz; unxz {0}.xz", "xz"),
+    (b"\x28\xb5\x2f\xfd", 0, "a file compressed with zstd", "unpack it: mv {0} {0}.zst; unzstd {0}.zst", "zstd"),
+    (b"7z\xbc\xaf\x27\x1c", 0, "a 7z archive", "unpack it: 7z x {0}", "7z"),
+    (b"Rar!", 0, "a RAR archive", "unpack it: unrar x {0}", "RAR"),
+    (b"ustar", 257, "a tar archive", "unpack it: tar -xf {0}", "tar "),
+    (b"PK\x03\x04", 0, "a zip archive", "unpack it: unzip {0}", "npz"),
+    (b"PK\x05\x06", 0, "an empty zip archive", SERVER, "npz"),
+    (b"\x93NUMPY", 0, "a NumPy file (.npy)", WRONG, "npy"),
+    (b"PAR1", 0, "a Parquet file", WRONG, "Parquet"),
+    (b"ARROW1", 0, "an Arrow file", WRONG, "Arrow"),
+    (b"%PDF", 0, "a PDF document", WRONG, "PDF"),
+    (b"MATLAB 5.0", 0, "a MATLAB file of version 7 or earlier", WRONG, "version 7 or earlier"),
+    (HDF5, 0, "an HDF5 file", WRONG, "HDF5"),
+    (HDF5, 512, "a MATLAB 7.3 file", WRONG, "HDF5"),
+)
 
 
 def head(path: Path) -> bytes:
@@ -48,11 +71,9 @@ def explain(path: Path, kind: str, error: Exception) -> BadInput:
     if "plugin" in text.casefold() or ("filter" in text and "register" in text):
         do = "pip install hdf5plugin and run again"
         return BadInput(path, f"a {kind} in a known compression", "a compression filter that is not installed", do)
-    if "HDF5" in kind and start.startswith(b"MATLAB 5.0"):
-        return BadInput(path, expected, "a MATLAB file of version 7 or earlier", "save it again with -v7.3")
-    if "HDF5" not in kind and is_hdf5(start):
-        found = "a MATLAB 7.3 file" if start.startswith(b"MATLAB 7.3") else "an HDF5 file"
-        return BadInput(path, expected, found, "save it again without -v7.3")
+    other = _another_kind(path, kind, start)
+    if other:
+        return BadInput(path, expected, *other)
     return BadInput(path, expected, _plain(error), DOWNLOAD)
 
 
@@ -64,9 +85,36 @@ def _placeholder(path: Path, start: bytes) -> tuple[str, str] | None:
         return "a pointer of Git LFS", "run git lfs pull in its folder"
     if start.lstrip().startswith((b"/annex/objects/", b".git/annex/objects/", b"../.git/annex/objects/")):
         return "a pointer of git-annex", f"run git annex get {path.name} in its folder"
-    if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<!doctype html", b"<html")):
         return "a web page", "open the address in a browser; the archive may require a login"
+    if text.startswith((b"<?xml", b"<error")):
+        return f"an XML message: {_excerpt(start)}", SERVER
+    if text.startswith((b"{", b"[")) and start.isascii():
+        return f"a JSON message: {_excerpt(start)}", SERVER
     return None
+
+
+def _another_kind(path: Path, kind: str, start: bytes) -> tuple[str, str] | None:
+    """Which other kind of file it is, and what to do; None if its first bytes are of no known kind."""
+    if path.is_dir():
+        return "a folder", "save it as one HDF5 file if it is Zarr; else take it out of the folder"
+    if not start:
+        found = "an empty file (0 bytes)" if path.is_file() and not path.stat().st_size else "nothing that can be read"
+        return found, DOWNLOAD
+    if not start.strip(b"\0"):
+        return "zeros where the file begins", f"its download did not end: {DOWNLOAD}"
+    for magic, place, what, do, word in KINDS:
+        if start.startswith(magic, place) and word not in kind:
+            if "MATLAB" in kind and magic in (HDF5, b"MATLAB 5.0"):
+                do = SAVE_NEW if "HDF5" in kind else SAVE_OLD
+            return what, do.format(path.name)
+    return None
+
+
+def _excerpt(start: bytes) -> str:
+    """The first words of a message."""
+    return " ".join(start.decode(errors="replace").split())[:80]
 
 
 def _dangling(path: Path) -> tuple[str, str]:
@@ -85,5 +133,6 @@ def missing(path: Path) -> BadInput:
 
 def _plain(error: Exception) -> str:
     """A library's message without the names of Python's classes and without repeated quotes."""
-    text = " ".join(str(error).strip("'\"").split())
+    message = error.found if isinstance(error, Mismatch) else str(error)
+    text = " ".join(message.strip("'\"").split())
     return text or "content that makes no sense"

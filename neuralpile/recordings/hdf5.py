@@ -26,6 +26,7 @@ Recording: TypeAlias = "Path | RemoteRecording"
 Read = Callable[[Recording, Options], Session]  # what `build.main` takes: it reads one recording
 
 LARGEST_HEAP = 1 << 24  # bytes of a heap of strings that are looked at; HDF5 writes 4 kB, or one long string
+SHOWN, LONGEST_SHOWN = 3, 60  # values, and characters, that a message shows of a wrong attribute
 IN_HEAP = 16  # bytes of an entry that refers to a heap: length, address, index
 BOMB, DENSEST = 1 << 28, 100  # bytes; how much larger numbers of more bytes may be than what is stored of them
 GAP = 1 << 16  # bytes: ranges with less between them are fetched in one request
@@ -117,6 +118,60 @@ def read(path: Recording, dataset: h5py.Dataset) -> np.ndarray:
     if isinstance(path, Path) and _in_heap(dataset) and not dataset.compression:
         _check_heaps(dataset)
     return part(dataset)
+
+
+def number(of: h5py.Dataset | h5py.Group, name: str) -> float | None:
+    """The number that an attribute states; None if there is no such attribute.
+
+    Writers store one number in many ways: as a number, as text, or as a list in which all values are the same.
+
+    Raises:
+        Mismatch: the attribute is not one number.
+    """
+    if name not in of.attrs:
+        return None
+    try:
+        value = np.asarray(of.attrs[name])
+    except (OSError, RuntimeError, TypeError, ValueError):  # of a type that numpy does not have
+        value = np.empty(0)
+    return one_number(value, f"{name} of {of.name}")
+
+
+def one_number(value: np.ndarray, what: str) -> float:
+    """The number that an attribute or a dataset of one value states; it may be NaN or infinite.
+
+    Raises:
+        Mismatch: it is not one number.
+
+    Example:
+        >>> one_number(np.array(["60.0"], object), "rate"), one_number(np.array([60, 60]), "rate")
+        (60.0, 60.0)
+    """
+    try:
+        values = np.unique([float(v) for v in value.ravel().tolist()]) if value.dtype.kind in "fiuSUO" else np.empty(0)
+    except (TypeError, ValueError, OverflowError):
+        values = np.empty(0)
+    if len(values) != 1:
+        raise Mismatch(f"{what}, a number", _shown(value))
+    return float(values[0])
+
+
+def text(of: h5py.Dataset | h5py.Group, name: str) -> str:
+    """The text of an attribute, in lower case without blanks around it; "" if there is none, or one that is no text."""
+    try:
+        value = np.ravel(of.attrs.get(name, ""))
+    except (OSError, RuntimeError, TypeError, ValueError):  # of a type that numpy does not have
+        return ""
+    words = [v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in value.tolist()]
+    return words[0].strip().casefold() if len(words) == 1 else ""
+
+
+def _shown(value: np.ndarray) -> str:
+    """A value that is not what it must be, for messages."""
+    words = [v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in value.ravel()[:SHOWN].tolist()]
+    if not words or value.dtype.kind not in "fiubcSUO" or any(isinstance(v, h5py.Empty) for v in value.ravel()[:1]):
+        return "none"
+    return ", ".join(words)[:LONGEST_SHOWN] + " …" * (value.size > SHOWN)
 
 
 def part(dataset: h5py.Dataset, *selection: slice) -> np.ndarray:

@@ -1,7 +1,8 @@
 """MATLAB files: variables of version 7 and earlier with scipy, cell arrays of version 7.3 (HDF5) with h5py."""
 
-import struct
+import os
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import h5py
 import numpy as np
 
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.recordings import damage, hdf5, names, unit_table
+from neuralpile.recordings import damage, hdf5, mat5, names, unit_table
 from neuralpile.recordings.hdf5 import Read, Recording, local, open_hdf5
 from neuralpile.spikes import trains
 from neuralpile.spikes.session import Options, Session
@@ -69,11 +70,12 @@ def read_spike_trains(path: Path, variable: str, seconds_per: float = 1.0) -> Sp
         cells = list(read_cells(path, variable.replace(".", "/")).ravel())
     else:
         cells = _old_cells(path, variable)
-    return SpikeTrains.from_list([cell * seconds_per for cell in cells])
+    found = SpikeTrains.from_list(cells)
+    return replace(found, times=found.times * seconds_per, step=found.step * seconds_per)
 
 
 def _old_cells(path: Path, variable: str) -> list[np.ndarray]:
-    """The cells of a cell array of a file of version 7 or earlier, as float64."""
+    """The cells of a cell array of a file of version 7 or earlier, as they are stored."""
     first, *fields = variable.split(".")
     value = read_variables(path, [first]).get(first)
     for name in fields:
@@ -88,7 +90,15 @@ def _old_cells(path: Path, variable: str) -> list[np.ndarray]:
     for number, cell in enumerate(cells):
         if cell.dtype.kind not in "fiu":
             raise BadInput(f"{path}, {variable}{{{number + 1}}}", "numbers", str(cell.dtype), NOT_CELLS)
-    return [cell.ravel().astype(np.float64) for cell in cells]
+        _check_list(path, f"{variable}{{{number + 1}}}", cell)
+    return [cell.ravel() for cell in cells]
+
+
+def _check_list(path: Recording, name: str, cell: np.ndarray | h5py.Dataset) -> None:
+    """Raises BadInput for a matrix: its second row or column may be no spike times."""
+    if cell.size and max(cell.shape, default=1) != cell.size:
+        found = f"a matrix of shape {cell.shape}"
+        raise BadInput(f"{path}, {name}", "one row or column of numbers", found, "keep the spike times only")
 
 
 def read_variables(path: Path, names: list[str]) -> dict[str, np.ndarray]:
@@ -100,38 +110,25 @@ def read_variables(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     import scipy.io  # a third of a second, which `--help` need not wait for
 
     try:
+        if not damage.is_hdf5(damage.head(path)):
+            mat5.check(path, names)
         content = scipy.io.loadmat(path, variable_names=names)
     except FileNotFoundError:
         raise damage.missing(path) from None
+    except Mismatch as error:
+        raise damage.explain(path, KIND, error) from None
     except PermissionError:
         raise  # nothing is wrong with the content
     except Exception as error:  # scipy raises errors of many kinds where the bytes make no sense
         raise damage.explain(path, KIND, error) from None
-    if cut_off(path):
-        raise BadInput(path, "a whole MATLAB file", "one that is cut off", damage.DOWNLOAD)
     variables = {name: content[name] for name in names if name in content}
     for name, value in variables.items():
+        if hasattr(value, "todense"):
+            raise BadInput(f"{path}, {name}", "a full array", "a sparse one", f"save full({name}) instead in MATLAB")
         if not isinstance(value, np.ndarray):  # scipy returns a text for what it cannot read
             found = value if isinstance(value, str) else type(value).__name__
             raise BadInput(f"{path}, {name}", "an array", found, damage.DOWNLOAD)
     return variables
-
-
-def cut_off(path: Path) -> bool:
-    """Whether a file of version 5 to 7 ends within a variable: scipy does not report it for one not asked for.
-
-    After a header of 128 bytes, each variable begins with its type and its length in bytes, 4 bytes each.
-    """
-    with path.open("rb") as file:
-        header = file.read(128)
-        if len(header) < 128 or 0 in header[:4]:  # version 4 has no such header
-            return False
-        order = "<" if header.endswith(b"IM") else ">"
-        size, place = file.seek(0, 2), 128
-        while place + 8 <= size:
-            file.seek(place + 4)
-            place += 8 + struct.unpack(f"{order}I", file.read(4))[0]
-    return place > size
 
 
 def open_73(path: Recording) -> AbstractContextManager[h5py.File]:
@@ -140,7 +137,7 @@ def open_73(path: Recording) -> AbstractContextManager[h5py.File]:
 
 
 def read_cells(path: Recording, name: str) -> np.ndarray:
-    """A cell array of numbers of a MATLAB 7.3 file: an object array of 1-D arrays, float64, in the file's order.
+    """A cell array of numbers of a MATLAB 7.3 file: an object array of 1-D arrays of the stored type, in file order.
 
     HDF5 reverses MATLAB's dimensions. An empty cell comes back empty: MATLAB stores its dimensions instead, marked with
     the attribute MATLAB_empty.
@@ -151,9 +148,9 @@ def read_cells(path: Recording, name: str) -> np.ndarray:
     with open_73(path) as file:
         cells = hdf5.find(file, name)
         if not isinstance(cells, h5py.Dataset) or h5py.check_ref_dtype(cells.dtype) is not h5py.Reference:
-            found = (
-                f"only {', '.join(file)}" if cells is None and len(file) else "none" if cells is None else "no cells"
-            )
+            found = "none" if cells is None else "no cells"
+            if cells is None and len(file):
+                found = f"only {', '.join(map(os.fsdecode, file))}"
             raise BadInput(path, f"a cell array {name}", found, "check that this is a recording's file")
         references = hdf5.read(path, cells)
         content, stored = np.empty(cells.shape, object), {}
@@ -163,6 +160,8 @@ def read_cells(path: Recording, name: str) -> np.ndarray:
             if not isinstance(cell, h5py.Dataset) or cell.dtype.kind not in "fiu" or kind in NO_NUMBERS:
                 found = "nothing" if cell is None else kind or f"{getattr(cell, 'dtype', 'a struct')}"
                 raise BadInput(f"{path}, {name}{list(place)}", "numbers", found, damage.DOWNLOAD)
+            if cell.shape is not None:
+                _check_list(path, f"{name}{list(place)}", cell)
             content[place] = _cell(path, cell)
             if cell.name in stored and content[place].size:  # MATLAB has one empty cell for all
                 found = "the content of another cell"
@@ -177,6 +176,4 @@ def _cell(path: Recording, cell: h5py.Dataset) -> np.ndarray:
     """The numbers of a cell as a list; none if it is empty."""
     values = hdf5.read(path, cell).ravel() if cell.shape is not None else np.empty(0)
     dimensions = values.dtype.kind == "u" and cell.ndim < 2 and 0 in values  # of an empty cell without its mark
-    if cell.attrs.get("MATLAB_empty") or dimensions:
-        return np.empty(0)
-    return values.astype(np.float64)
+    return np.empty(0) if hdf5.number(cell, "MATLAB_empty") or dimensions else values

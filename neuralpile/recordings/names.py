@@ -33,7 +33,7 @@ _PROGRAM = _words("""
     combinato yass spikeinterface spikesorting spikesorter sortingview""")  # a folder with one of these is a sorter's
 _SORTER = _PROGRAM | _words("""
     sorter sorters sorting sorted spike spikes sort output outputs result results curated manual merged folder interface
-    export exported final""")
+    export exported final in container analyzer analyser waveforms postprocessed offline""")
 _PROBE = _words("""
     probe probea probeb probec probed imec shank array port tetrode channel block node record recording experiment
     continuous alf""")
@@ -48,6 +48,8 @@ _OTHER = _words("""
 _KINDS = _words("""
     sub subject subjects animal animals participant participants patient patients monkey monkeys macaque macaques human
     humans mouse mice rat rats ferret ferrets marmoset marmosets""")  # `rat` is no subject, `rat1` is one
+# Such a word with a name: monkeyB, Monkey_Ada, rat12
+_ANIMAL = re.compile(f"(?i:{'|'.join(_KINDS)})([-_ ]?([A-Z][a-z]*|[0-9]{{1,4}}[a-z]?)|[-_ ][a-z]+)")
 
 
 def subject(recording: "Recording | PurePath") -> str:
@@ -82,11 +84,17 @@ def session_of_folder(folder: PurePath) -> str:
         ('2024-01-01_probe0', 'day1')
     """
     names = [folder.name, *_folders(folder)]
-    while len(names) > 1 and _is_sorters(names[0]):
+    while len(names) > 1 and (_is_sorters(names[0]) or _probes(names[0]) & _probes(names[1])):
         del names[0]
-    of_probe = (_consists_of(name, _PROBE | _SORTER) and not _DATE.search(name) for name in names)
-    last = next((i for i, goes_on in enumerate(of_probe) if not goes_on), 0)
+    numbered = bool(_NUMBER.fullmatch(names[0])) and _is_sorters(names[1] if len(names) > 1 else "")  # kilosort4/0
+    of_probe = (_consists_of(name, _PROBE | _SORTER) and not _DATE.search(name) for name in names[numbered:])
+    last = next((i for i, goes_on in enumerate(of_probe) if not goes_on), 0) + numbered
     return "_".join(reversed(names[: last + 1]))
+
+
+def is_generic(name: str) -> bool:
+    """Whether a folder's name tells nothing of a session: `data`, `results`."""
+    return name.casefold() in _SORTER | _PROBE | _OTHER
 
 
 def subject_of_folders(path: str, session_id: str) -> str:
@@ -94,19 +102,25 @@ def subject_of_folders(path: str, session_id: str) -> str:
 
     Parameters:
         path: of the recording, below the folder of all recordings.
-        session_id: its session. A folder that is the session is not the subject.
+        session_id: its session. A folder that is the session is the subject only if it is named like an animal
+            (`monkeyB`) and no folder above can be one. The same holds for a file.
 
     Example:
         >>> subject_of_folders("Subjects/NYU-11/2020-01-21/001/alf/spikes.csv", "spikes")
         'NYU-11'
         >>> subject_of_folders("raw/session1/x.nwb", "x"), subject_of_folders("rat1/day1/spike_clusters.npy", "day1")
         ('', 'rat1')
+        >>> subject_of_folders("monkeyB/kilosort4/spike_clusters.npy", "monkeyB")
+        'monkeyB'
     """
     folders = list(PurePosixPath(path).parent.parts)
-    if not session_id.endswith(PurePosixPath(path).stem):
-        own = next((i for i in reversed(range(len(folders))) if session_id.startswith(folders[i])), len(folders))
-        del folders[own:]
-    return next((name for name in reversed(folders) if not _is_generic(name)), "")
+    own = PurePosixPath(path).stem
+    if not session_id.endswith(own):
+        at = next((i for i in reversed(range(len(folders))) if session_id.startswith(folders[i])), len(folders))
+        own = folders[at] if at < len(folders) else ""
+        del folders[at:]
+    found = next((name for name in reversed(folders) if not _is_generic(name)), "")
+    return found or (own if _ANIMAL.fullmatch(own) and not _tokens(own) & _OTHER else "")
 
 
 def _folders(path: "Recording | PurePath") -> Iterator[str]:
@@ -125,9 +139,21 @@ def _is_sorters(name: str) -> bool:
 
     One with a date is not: the date may be all that tells sessions apart.
     """
-    tokens = {token.rstrip("0123456789") for token in re.findall(r"[^\W_]+", name.casefold())}
-    is_sorters = _consists_of(name, _SORTER) or (bool(_PROGRAM & tokens) and not _PROBE & tokens)
+    tokens = _tokens(name)
+    of_words = _consists_of(name, _SORTER | {"data"}) and bool(tokens & _SORTER)  # sorted_data
+    is_sorters = of_words or (bool(_PROGRAM & tokens) and not _PROBE & tokens)
     return is_sorters and not _DATE.search(name)
+
+
+def _tokens(name: str) -> set[str]:
+    """The words of a name, without numbers behind them."""
+    return {token.rstrip("0123456789") for token in re.findall(r"[^\W_]+", name.casefold())}
+
+
+def _probes(name: str) -> set[str]:
+    """The probes that a name names, with their numbers: imec0."""
+    tokens = re.findall(r"[^\W_]+", name.casefold())
+    return {token for token in tokens if token.rstrip("0123456789") in _PROBE and token[-1].isdigit()}
 
 
 def _consists_of(name: str, words: frozenset[str]) -> bool:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings import damage, hdf5
 
 KIND = "NumPy file (.npy)"
@@ -34,6 +34,8 @@ def read(path: Path, mapped: bool = False) -> np.ndarray:
     except Exception as error:  # numpy parses the header as Python and raises errors of many kinds
         if damage.head(path).startswith(MAGIC) and "allow_pickle" in str(error):
             raise BadInput(path, f"a {KIND} of numbers", "Python objects", "save it as numbers") from None
+        if "pickle" in str(error):  # numpy takes whatever it does not know for pickle
+            error = Mismatch(f"a {KIND}", "content that is not NumPy's")
         raise damage.explain(path, KIND, error) from None
 
 
@@ -67,8 +69,9 @@ def read_npz(path: Path, names: set[str]) -> dict[str, np.ndarray]:
         with archive:
             for name in names & set(archive.files):
                 member = archive.zip.getinfo(f"{name}.npy")
-                if hdf5.is_bomb(member.file_size, member.compress_size):
-                    found = f"{member.compress_size:,} bytes that unpack to {member.file_size:,}"
+                stored = min(member.compress_size, path.stat().st_size)  # an archive can claim to hold more than it is
+                if hdf5.is_bomb(member.file_size, stored):
+                    found = f"{stored:,} bytes that unpack to {member.file_size:,}"
                     raise BadInput(f"{path}, {name}", "numbers", found, damage.DOWNLOAD)
                 try:
                     arrays[name] = archive[name]
@@ -80,5 +83,7 @@ def read_npz(path: Path, names: set[str]) -> dict[str, np.ndarray]:
     except (BadInput, PermissionError):
         raise
     except Exception as error:  # numpy and zipfile raise errors of many kinds
+        if "pickle" in str(error):
+            error = Mismatch(f"a {kind}", "content that is not NumPy's")
         raise damage.explain(path, kind, error) from None
     return arrays

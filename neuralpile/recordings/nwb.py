@@ -5,6 +5,7 @@ schema 2, `Units`: `spike_times`, all units one after another in seconds, and `s
 train ends); only these are read here.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -16,9 +17,9 @@ import numpy as np
 
 from neuralpile.cli import plural
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.recordings import damage, hdf5, names, unit_table
+from neuralpile.recordings import damage, hdf5, names, time_series, unit_table
 from neuralpile.recordings.hdf5 import Read, Recording, open_hdf5, prefetch
-from neuralpile.spikes import binning, trains
+from neuralpile.spikes import binning, clock, trains
 from neuralpile.spikes.session import Options, Session
 from neuralpile.spikes.trains import SpikeTrains
 
@@ -27,6 +28,7 @@ LOWEST_RATE, HIGHEST_RATE = 0.1, 100_000.0  # Hz: rates of bins of 10 s, and abo
 UNITS_TABLES = ("units", "processing/ecephys/units")  # where the published data sets have them
 UNSTATED = ("", "unknown", "none", "n/a", "na", "null", "nan", "subject", "subject_id")  # what stands for no name
 DAMAGED = f"it is damaged or not NWB: {damage.DOWNLOAD}"
+CONTRADICTS = "correct the values or what the file states of them; report it to its authors"
 NOT_A_RECORDING = "check that this is a recording's file"
 NO_OPTION = "build without this option"
 
@@ -62,6 +64,11 @@ def read_spike_trains(path: Recording, quality: str | None = None, required: boo
         table = _units_table(path, file)
         where = table.name.strip("/")
         try:
+            stated = time_series.check_times(table["spike_times"])
+        except Mismatch as error:
+            raise error.at(path, CONTRADICTS) from None
+        stated += time_series.resolution(table["spike_times"], Options.bin_size)
+        try:
             times = _vector(hdf5.read(path, table["spike_times"]), f"{where}/spike_times to be a list of seconds")
             ends = _whole(hdf5.read(path, table["spike_times_index"]), f"{where}/spike_times_index")
             ids = _ids(path, table, len(ends))
@@ -69,6 +76,8 @@ def read_spike_trains(path: Recording, quality: str | None = None, required: boo
         except Mismatch as error:
             raise error.at(path, DAMAGED) from None
         about = unit_table.about(path, file, table, table, len(ends))
+        others = [place for place in UNITS_TABLES if place != where and f"{place}/spike_times" in file]
+        about.notes.extend(f"{other} has spike times, too; they are not read" for other in others)
     try:
         # In the file's own type: an unsigned index of 2**63 and more would turn negative.
         assigned = int(ends.max(initial=0))
@@ -78,7 +87,9 @@ def read_spike_trains(path: Recording, quality: str | None = None, required: boo
         names = ids if ids is not None else [str(unit) for unit in range(len(ends))]
         seconds = times[:assigned].astype(np.float64, copy=False)
         ends = ends.astype(np.int64)
-        return SpikeTrains(seconds, ends, names, labels, times.size - assigned, *about)
+        unassigned, step = times.size - assigned, clock.step(times[:assigned])
+        columns, start, notes = about
+        return SpikeTrains(seconds, ends, names, labels, unassigned, columns, start, [*stated, *notes], step)
     except Mismatch as error:
         raise error.at(path, DAMAGED) from None
 
@@ -90,12 +101,14 @@ def _units_table(path: Recording, file: h5py.File) -> h5py.Group:
         if all(isinstance(hdf5.find(table, name), h5py.Dataset) for name in ("spike_times", "spike_times_index")):
             return table
     if not tables:
-        found = f"only {', '.join(file)}" if len(file) else "an empty file"
+        found = f"only {', '.join(map(os.fsdecode, file))}" if len(file) else "an empty file"
+        if isinstance(path, Path) and damage.head(path).startswith(b"MATLAB 7.3"):
+            found = "a MATLAB 7.3 file"
         expected = f"a units table at {' or '.join(UNITS_TABLES)}"
         raise BadInput(path, expected, found, "use a file with sorted spikes")
     names = ("spike_times", "spike_times_index")
     lacking = next(name for name in names if not isinstance(hdf5.find(tables[0], name), h5py.Dataset))
-    found = f"a table of {', '.join(tables[0])}" if len(tables[0]) else "an empty table"
+    found = f"a table of {', '.join(map(os.fsdecode, tables[0]))}" if len(tables[0]) else "an empty table"
     raise BadInput(path, f"{tables[0].name}/{lacking}", found, "use a file with spike times")
 
 
@@ -120,7 +133,10 @@ def _whole(values: np.ndarray, name: str) -> np.ndarray:
 
 def _ids(path: Recording, table: h5py.Group, n_units: int) -> list[str] | None:
     """The units' ids as text; None if the file does not say. Raises Mismatch: there is not one for each unit."""
-    column = table.get("id")
+    try:
+        column = table.get("id")
+    except (OSError, RuntimeError, KeyError):  # ids are not needed for counts
+        return None
     if not isinstance(column, h5py.Dataset) or column.ndim != 1:
         return None
     if len(column) != n_units:
@@ -128,7 +144,7 @@ def _ids(path: Recording, table: h5py.Group, n_units: int) -> list[str] | None:
         raise Mismatch(expected, f"{n_units:,}")
     try:
         return unit_table.texts(hdf5.read(path, column))
-    except (Mismatch, OSError, ValueError):  # ids are not needed for counts
+    except (Mismatch, OSError, ValueError):
         return None
 
 
@@ -207,7 +223,8 @@ def read_column(path: Recording, name: str) -> np.ndarray:
         table = _units_table(path, file)
         column = _column(path, table, name)
         values = hdf5.read(path, column)
-        return column.asstr()[()] if h5py.check_string_dtype(column.dtype) else values
+        is_text = h5py.check_string_dtype(column.dtype) is not None
+        return np.asarray(column.asstr(errors="replace")[()]) if is_text else values
 
 
 def read_observed(path: Recording) -> np.ndarray:
@@ -361,17 +378,20 @@ def count_raster(path: Recording, options: Options, places: Sequence[str], own_b
         place = next((place for place, here in found.items() if here is not None), places[0])
         data = found[place]
         if not isinstance(data, h5py.Dataset) or data.ndim != 2:
-            what = "nothing" if data is None else "something else" if isinstance(data, h5py.Group) else _shape(data)
+            what = "nothing" if data is None else _shape(data)
             raise BadInput(path, f"a raster (bins, units) at {' or '.join(places)}", what, NOT_A_RECORDING)
         prefetch(path, data)
         try:
             hdf5.check_stored(data)
+            conversion, offset = (1.0, 0.0) if options.as_published else time_series.scale(data)
             transposed = _is_transposed(data)
-            binned = _rebin_in_slabs(data, factor, options.as_published, transposed)
+            notes = time_series.check_clock(path, data, own_bin) + time_series.about_counts(data, conversion, offset)
+            binned = _rebin_in_slabs(data, factor, options.as_published, transposed, conversion, offset)
         except Mismatch as error:
             raise error.at(f"{path}, {place}", NOT_A_RECORDING) from None
-        notes = _note_rate(data, own_bin)
-        lists = [table for table in _unit_tables(data) if len(table["id"]) == len(binned.counts)]
+        others = [other for other, here in found.items() if other != place and here is not None]
+        notes += [f"{other} exists, too; it is not read" for other in others]
+        lists = [table for table in _unit_tables(data) if table["id"].size == len(binned.counts)]
         about = unit_table.about(path, file, next(iter(lists), None), data.parent, len(binned.counts))
     if max(binned.counts.shape[0], 1) > data.shape[1 if transposed else 0]:
         units, bins = len(binned.counts), data.shape[1 if transposed else 0]
@@ -383,7 +403,9 @@ def count_raster(path: Recording, options: Options, places: Sequence[str], own_b
     return Session(subject_id, session_id, binned.counts, notes, units=about.columns, start_time=about.start_time)
 
 
-def _rebin_in_slabs(data: h5py.Dataset, factor: int, as_published: bool, transposed: bool) -> binning.Binned:
+def _rebin_in_slabs(
+    data: h5py.Dataset, factor: int, as_published: bool, transposed: bool, conversion: float, offset: float
+) -> binning.Binned:
     """Sum a raster of a file to coarser bins, a slab at a time."""
     length, n_units = data.shape[::-1] if transposed else data.shape
     n_bins = length // factor
@@ -394,7 +416,8 @@ def _rebin_in_slabs(data: h5py.Dataset, factor: int, as_published: bool, transpo
         stop = min(start + bins_in_slab, n_bins)
         fine = slice(start * factor, stop * factor if stop < n_bins else length)
         values = hdf5.part(data, slice(0, n_units), fine).T if transposed else hdf5.part(data, fine, slice(0, n_units))
-        slab = binning.rebin(binning.whole_numbers(values), factor, as_published)
+        fine_counts = binning.whole_numbers(time_series.scaled(values, conversion, offset))
+        slab = binning.rebin(fine_counts, factor, as_published)
         counts[:, start:stop] = slab.counts
         above += slab.above_largest
         in_tail += slab.in_tail
@@ -426,11 +449,11 @@ def _is_transposed(data: h5py.Dataset) -> bool:
 def _lengths(data: h5py.Dataset) -> dict[str, int | None]:
     """How many timestamps, electrodes and units the file states beside a raster; None where it does not."""
     series = data.parent
-    units = [len(table["id"]) for table in _unit_tables(data)]
+    units = [table["id"].size for table in _unit_tables(data)]
     timestamps, electrodes = series.get("timestamps"), series.get("electrodes")
     return {
-        "timestamps": len(timestamps) if _is_list(timestamps) else None,
-        "electrodes": len(electrodes) if _is_list(electrodes) else None,
+        "timestamps": timestamps.size if _is_list(timestamps) else None,
+        "electrodes": electrodes.size if _is_list(electrodes) else None,
         "units": units[0] if len(units) == 1 and units[0] in data.shape else None,
     }
 
@@ -444,23 +467,11 @@ def _unit_tables(data: h5py.Dataset) -> list[h5py.Group]:
 
 
 def _is_list(value: object) -> bool:
-    return isinstance(value, h5py.Dataset) and value.ndim == 1
+    return isinstance(value, h5py.Dataset) and value.ndim > 0 and max(value.shape) == value.size
 
 
-def _note_rate(data: h5py.Dataset, own_bin: float) -> list[str]:
-    """A note if the rate that the file states is not that of bins of `own_bin` seconds."""
-    start = data.parent.get("starting_time")
-    rate = start.attrs.get("rate") if isinstance(start, h5py.Dataset) else None
-    if not isinstance(rate, int | float | np.number) or not np.isfinite(rate) or rate <= 0:
-        return []
-    # FALCON files give the bins' width where NWB wants the rate.
-    if np.isclose(rate * own_bin, 1, rtol=0.01) or np.isclose(rate, own_bin, rtol=0.01):
-        return []
-    return [f"the file states {rate:g} bins a second, and {1 / own_bin:g} were expected: are the bins {own_bin:g} s?"]
-
-
-def _shape(data: h5py.Dataset) -> str:
-    return f"{data.dtype} of shape {data.shape}"
+def _shape(data: object) -> str:
+    return f"{data.dtype} of shape {data.shape}" if isinstance(data, h5py.Dataset) else "something else"
 
 
 def read_rate(path: Recording, series: str) -> float:
@@ -469,18 +480,22 @@ def read_rate(path: Recording, series: str) -> float:
     Raises:
         BadInput: it has neither, or one that is not above 0.
     """
+    expected = f"a rate of {series} from {LOWEST_RATE:g} to {HIGHEST_RATE:g} Hz"
     with open_nwb(path) as file:
         start, stamps = (hdf5.find(file, f"{series}/{name}") for name in ("starting_time", "timestamps"))
-        if isinstance(start, h5py.Dataset) and "rate" in start.attrs:
-            stated = np.asarray(start.attrs["rate"])
-            rate = float(stated.item()) if stated.size == 1 and stated.dtype.kind in "fiu" else np.nan
-        elif isinstance(stamps, h5py.Dataset) and stamps.ndim == 1 and stamps.size > 1 and stamps.dtype.kind in "fiu":
-            hdf5.check_stored(stamps)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                rate = float(1 / np.median(np.diff(stamps[:10_000].astype(np.float64))))
-        else:
-            raise BadInput(path, f"a rate or timestamps of {series}", "none", NOT_A_RECORDING)
+        try:
+            if isinstance(start, h5py.Dataset) and "rate" in start.attrs:
+                rate = hdf5.number(start, "rate") or 0.0
+            elif isinstance(stamps, h5py.Dataset) and stamps.ndim == 1 and stamps.dtype.kind in "fiu":
+                time_series.check_times(stamps)
+                hdf5.check_stored(stamps)
+                steps = np.diff(hdf5.part(stamps, slice(0, 10_000)).astype(np.float64))
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    rate = float(1 / np.median(steps)) if steps.size else np.nan
+            else:
+                raise BadInput(path, f"a rate or timestamps of {series}", "none", NOT_A_RECORDING)
+        except Mismatch as error:
+            raise BadInput(path, expected, error.found, NOT_A_RECORDING) from None
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        expected = f"a rate of {series} from {LOWEST_RATE:g} to {HIGHEST_RATE:g} Hz"
         raise BadInput(path, expected, f"{rate:g}", NOT_A_RECORDING)
     return rate

@@ -3,41 +3,39 @@
 Files that are read: `spike_times.npy` (samples), `spike_clusters.npy` (a cluster for each spike; `spike_templates.npy`
 if phy never saved one), `params.py` (for `sample_rate`), and for the labels `cluster_group.tsv`, `cluster_group.csv` or
 `cluster_groups.csv` (set by hand in phy), else `cluster_info.tsv` (what phy showed), else `cluster_KSLabel.tsv` (set by
-Kilosort). `cluster_info.tsv` also names channels and shanks.
+Kilosort). `phy_channels` reads where clusters were recorded.
 `params.py` is parsed and never executed; no pickle is loaded.
 """
 
 import ast
-import csv
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.recordings import names, npy
+from neuralpile.recordings import names, npy, phy_channels, phy_tables
 from neuralpile.recordings.hdf5 import Recording, local
-from neuralpile.spikes import binning, trains
+from neuralpile.recordings.phy_tables import NOT_A_FOLDER
+from neuralpile.spikes import binning, clock, trains
 from neuralpile.spikes.session import Options, Session
 from neuralpile.spikes.trains import QUALITY, SpikeTrains
 
 SESSION_FILE = "spike_clusters.npy"  # in every folder that phy saved, and new whenever it saves again
 UNSAVED = "spike_templates.npy"  # what Kilosort found, in every folder
 TIMES = "spike_times.npy"  # the session file where phy saved only some folders
-INFO = "cluster_info.tsv"
 # Tables of labels, and their columns ("": the second one), those that win last. phy writes what is set by hand to the
 # first, and what it shows, of all tables, to cluster_info.tsv, which it never reads again (phylib, `_load_metadata`).
 LABELS = {
     "cluster_group.tsv": ("",),
     "cluster_group.csv": ("",),
     "cluster_groups.csv": ("",),  # of phy 1
-    INFO: ("KSLabel", "group"),
+    phy_channels.INFO: ("KSLabel", "group"),
     "cluster_KSLabel.tsv": ("",),
 }
 BY_HAND = ("cluster_group.tsv", "cluster_group.csv", "cluster_groups.csv")
 UNLABELLED = ("", "unsorted", "nan")
-CLUSTER = ("cluster_id", "id")  # the second in tables of phy 2.0 beta
-NOT_A_FOLDER = "check that this is an output folder of Kilosort or phy"
 
 
 def count_units(recording: Recording, options: Options) -> Session:
@@ -59,7 +57,7 @@ def count_units(recording: Recording, options: Options) -> Session:
     path = local(recording)
     folder = path if path.is_dir() else path.parent
     try:
-        found, session = read_spike_trains(folder), names.session_of_folder(folder)
+        found, session = read_spike_trains(folder), _session(folder)
         return trains.count(found, options, names.subject(folder), session, QUALITY)
     except Mismatch as error:
         raise error.at(folder, "check sample_rate in params.py, and the labels") from None
@@ -72,32 +70,37 @@ def read_spike_trains(folder: Path) -> SpikeTrains:
         BadInput: a file is missing or does not fit the others.
     """
     rate = read_sample_rate(folder / "params.py")
-    samples = npy.read(folder / "spike_times.npy")
+    samples = npy.read(folder / TIMES)
     clusters_file = _clusters_file(folder)
     clusters = npy.read(clusters_file)
-    for name, values in (("spike_times.npy", samples), (clusters_file.name, clusters)):
+    notes = []
+    for name, values in ((TIMES, samples), (clusters_file.name, clusters)):
         if values.dtype.kind not in "fiu" or max(values.shape, default=0) != values.size:
             found = f"{values.dtype} of shape {values.shape}"
             raise BadInput(folder / name, "a number for each spike", found, NOT_A_FOLDER)
-        try:  # samples and clusters are whole numbers; NaN among samples is left out later
-            whole = binning.whole_numbers(values if values is clusters else values[np.isfinite(values)])
-        except Mismatch as error:
-            raise BadInput(folder / name, "whole numbers", error.found, NOT_A_FOLDER) from None
-        clusters = whole if values is clusters else clusters
+    try:
+        clusters = binning.whole_numbers(clusters)
+    except Mismatch as error:
+        do = "give each cluster a whole number, then save it again"
+        raise BadInput(clusters_file, "whole numbers", error.found, do) from None
+    try:  # NaN is left out later
+        binning.whole_numbers(samples[np.isfinite(samples)])
+    except Mismatch as error:
+        if np.isinf(samples).any() or np.nanmax(samples) > clock.LONGEST:
+            raise BadInput(folder / TIMES, "whole numbers", error.found, NOT_A_FOLDER) from None
+        notes.append(f"{TIMES} holds fractions ({error.found}): they are taken for seconds, not samples")
+        rate = 1.0
     labels, from_files = read_labels(folder), label_files(folder)
     try:
         sorted_by_unit = SpikeTrains.from_labels(samples.ravel() / rate, clusters.ravel())
     except Mismatch as error:
         raise error.at(folder, NOT_A_FOLDER) from None
     quality = [labels.get(unit, "") for unit in sorted_by_unit.ids] if from_files else None
-    about: dict[str, list[str | None]] = {}
-    notes = []
     if from_files and from_files[0] not in BY_HAND:
         notes.append(f"quality labels are those of {' and '.join(from_files)}")
+    about: Mapping[str, Sequence[object]] = {}
     try:
-        for column, name in (("electrode", "ch"), ("group", "sh")):
-            if its := _column(folder / INFO, name):
-                about[column] = [its.get(unit) or None for unit in sorted_by_unit.ids]
+        about = phy_channels.of_clusters(folder, sorted_by_unit.ids)
     except (BadInput, OSError) as error:  # not needed for counts
         notes.append(f"channels of clusters cannot be read: {error}")
     return replace(sorted_by_unit, quality=quality, about=about, notes=notes)
@@ -121,24 +124,43 @@ def read_sample_rate(path: Path) -> float:
     Raises:
         BadInput: there is no such file, it is not Python, or it gives no number above 0.
     """
+    rate = _value(path, "sample_rate")
+    if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 < rate < float("inf"):
+        found = "none" if rate is None else repr(rate)
+        raise BadInput(path, "sample_rate, a number of samples a second", found, "correct it")
+    return float(rate)
+
+
+def _value(path: Path, name: str) -> object:
+    """What a params.py assigns to a name; None if it is nothing that can be read without execution.
+
+    Raises:
+        BadInput: there is no such file, or it is not Python.
+    """
     try:
         tree = ast.parse(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise BadInput(path, "a params.py with sample_rate", "none", NOT_A_FOLDER) from None
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise BadInput(path, "Python with a line like sample_rate = 30000.", "something else", NOT_A_FOLDER) from None
-    rate: object = None
+    value: object = None
     for line in tree.body:
         targets = line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)]
-        if any(isinstance(target, ast.Name) and target.id == "sample_rate" for target in targets):
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
             try:
-                rate = ast.literal_eval(line.value)  # type: ignore[attr-defined]  # an Assign
+                value = ast.literal_eval(line.value)  # type: ignore[attr-defined]  # an Assign
             except (ValueError, TypeError, RecursionError, MemoryError):  # `sample_rate: float`, or `+=`
-                rate = None
-    if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 < rate < float("inf"):
-        found = "none" if rate is None else repr(rate)
-        raise BadInput(path, "sample_rate, a number of samples a second", found, "correct it")
-    return float(rate)
+                value = None
+    return value
+
+
+def _session(folder: Path) -> str:
+    """The session of a folder: its name, or where that says nothing, that of the raw data in params.py."""
+    name = names.session_of_folder(folder)
+    raw = _value(folder / "params.py", "dat_path") if names.is_generic(name) else None
+    raw = raw[0] if isinstance(raw, list | tuple) and raw else raw
+    stem = PureWindowsPath(raw).stem if isinstance(raw, str) else ""  # which takes both kinds of slashes
+    return name if not stem or names.is_generic(stem) else stem
 
 
 def read_labels(folder: Path) -> dict[str, str]:
@@ -170,45 +192,8 @@ def has_labels(folder: Path) -> bool:
 def _labels(path: Path, title: str) -> dict[str, str]:
     """A column of labels; nothing if a damaged cluster_info.tsv, which no one needs, would have it."""
     try:
-        return _column(path, title)
+        return phy_tables.column(path, title)
     except BadInput:
-        if path.name == INFO:
+        if path.name == phy_channels.INFO:
             return {}
         raise
-
-
-def _column(path: Path, title: str) -> dict[str, str]:
-    """A column of a table by the clusters' numbers; nothing if there is no such table or column.
-
-    Parameters:
-        path: of the table.
-        title: of the column; "" for the second one.
-
-    Raises:
-        BadInput: it is no table of clusters, or states a cluster twice.
-    """
-    lines = [line for line in _lines(path) if line] if path.is_file() else []
-    head = [name.strip() for name in lines[0]] if lines else []
-    of_cluster = next((head.index(name) for name in CLUSTER if name in head), None)
-    if path.is_file() and (of_cluster is None or len(head) < 2):
-        raise BadInput(path, "columns cluster_id and a label", ", ".join(head)[:40] or "an empty file", NOT_A_FOLDER)
-    if of_cluster is None or (title and title not in head):
-        return {}
-    column = head.index(title) if title else 1
-    values: dict[str, str] = {}
-    for line in lines[1:]:
-        if len(line) <= max(of_cluster, column):
-            raise BadInput(path, "a label in each line", " ".join(line)[:40], NOT_A_FOLDER)
-        unit, value = line[of_cluster].strip(), line[column].strip()
-        if values.setdefault(unit, value) != value:
-            raise BadInput(f"{path}, cluster {unit}", "one value", f"{values[unit]} and {value}", NOT_A_FOLDER)
-    return values
-
-
-def _lines(path: Path) -> list[list[str]]:
-    """The lines of a table. Raises BadInput: it is no text."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        return list(csv.reader(text.splitlines(), delimiter="\t" if "\t" in text else ","))
-    except (UnicodeDecodeError, csv.Error):
-        raise BadInput(path, "a table of text", "other content", NOT_A_FOLDER) from None

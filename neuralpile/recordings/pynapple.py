@@ -61,7 +61,7 @@ def read_spike_trains(path: Path) -> SpikeTrains:
     try:
         order = None if keys is None else np.argsort(keys, kind="stable")
         units = None if keys is None or order is None else keys[order]
-        found = SpikeTrains.from_labels(times.astype(np.float64, copy=False), index, units)
+        found = SpikeTrains.from_labels(times, index, units)
         if order is None:
             return found
         stated = {name: arrays[name] for name in ("quality", "location") if name in arrays}

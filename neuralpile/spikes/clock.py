@@ -11,6 +11,8 @@ unlikely ones noted. The thresholds:
   Cortical rates span about 0.01 to 100 Hz with a median near 1 Hz (Buzsáki & Mizuseki 2014, Nat Rev Neurosci
   15:264-278), and a refractory period of 1 ms allows at most 1,000 Hz. Milliseconds taken for seconds divide a rate by
   1,000.
+- `COARSE`: times of a number type whose steps at the latest time are longer than a bin are refused, and noted if they
+  are longer than this share of a bin. float16 has steps of 1/32 s after 32 s, float32 after three days.
 - `LEAD_IN`: a clock that began long before the recording gives mostly empty bins.
 """
 
@@ -18,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neuralpile.cli import plural
 from neuralpile.compile import compiled
 from neuralpile.errors import Mismatch
 
@@ -27,6 +30,7 @@ MOST_AT_ONCE = 2  # spikes of a unit at one whole number, on average: more are n
 JUDGED = 100  # spikes: rates are judged from this number on
 SLOWEST, SLOW = 0.01, 0.05  # Hz: a median rate below is refused, noted
 FAST, FASTEST = 300.0, 1_000.0  # Hz: a median rate above is noted, refused
+COARSE = 0.1  # bins
 LEAD_IN = 10  # a lead-in of this many times the time between the first and last spike is noted
 
 
@@ -118,7 +122,21 @@ def _survey(times, ends, spikes, goes_back):  # type: ignore[no-untyped-def]
     return first, last, finite, whole, tenths
 
 
-def check(times: np.ndarray, ends: np.ndarray, bin_size: float, trim: bool = False) -> list[str]:
+def step(times: np.ndarray) -> float:
+    """The distance between neighbouring numbers of an array's own type at its largest finite value; 0 for integers.
+
+    Example:
+        >>> step(np.array([0.5, 40.0], np.float16))
+        0.03125
+    """
+    if times.dtype.kind != "f":
+        return 0.0
+    finite = np.isfinite(times)
+    largest = max(times.max(initial=0, where=finite), -times.min(initial=0, where=finite))
+    return float(np.spacing(times.dtype.type(largest)))
+
+
+def check(times: np.ndarray, ends: np.ndarray, bin_size: float, trim: bool = False, step: float = 0.0) -> list[str]:
     """Refuse spike times that cannot be seconds of one recording; note what is unlikely.
 
     Parameters:
@@ -126,13 +144,14 @@ def check(times: np.ndarray, ends: np.ndarray, bin_size: float, trim: bool = Fal
         ends: (units,), int64: where each unit's train ends in `times`.
         bin_size: width of a bin in seconds.
         trim: the bins before the first spike are dropped: a late first spike is not noted.
+        step: seconds: `step` of the times in the type that the recording stores.
 
     Returns:
         Notes, one sentence each; none for an ordinary recording.
 
     Raises:
-        Mismatch: all times are whole numbers, the last is after 7 days, all are within a bin, or the rates are not
-            those of neurons.
+        Mismatch: all times are whole numbers, the last is after 7 days, all are within a bin, their type is too coarse
+            for the bins, or the rates are not those of neurons.
 
     Example:
         >>> check(np.array([0.1, 0.7, 1.2, 0.3]), np.array([3, 4]), 0.02)
@@ -155,6 +174,11 @@ def check(times: np.ndarray, ends: np.ndarray, bin_size: float, trim: bool = Fal
     if seen.finite > max(JUDGED, most) and (extent := seen.last - seen.first) < bin_size:
         raise Mismatch("spike times in seconds", f"{seen.finite:,} spikes within {extent:.2g} s, less than a bin")
     notes = []
+    if step > COARSE * bin_size:
+        found = f"numbers of a type with steps of {step:.2g} s at {shown(seen.last)} s"
+        if step > bin_size:
+            raise Mismatch(f"spike times finer than a bin of {bin_size:g} s", found)
+        notes.append(f"spike times are {found}: spikes may be in a neighbouring bin")
     rates = _rates(seen)
     if rates.size:
         median = float(np.median(rates))
@@ -177,8 +201,25 @@ def check(times: np.ndarray, ends: np.ndarray, bin_size: float, trim: bool = Fal
         often = {1: "once", 2: "twice"}.get(int(np.median(back)), f"{int(np.median(back)):,} times")
         many = _spiking(ends)
         question = "does the clock restart, so that parts are counted on top of one another?"
-        notes.append(f"times go back in {back.size:,} of {many:,} units, {often}: {question}")
+        notes.append(f"times go back in {back.size:,} of {plural(many, 'unit')}, {often}: {question}")
     return notes
+
+
+def check_counts(spikes: np.ndarray, seconds: float) -> list[str]:
+    """A note if the counts of a session are unlikely to be those of neurons, such as rates taken for counts.
+
+    Parameters:
+        spikes: (units,), integers: spikes of each unit in the whole session.
+        seconds: its length.
+
+    Example:
+        >>> check_counts(np.array([200, 0, 900]), 60.0)
+        []
+    """
+    if spikes.sum() < JUDGED:
+        return []
+    median = float(np.median(spikes[spikes > 0])) / max(seconds, 1.0)
+    return [f"a median rate of {median:,.0f} Hz (above {FASTEST:,.0f} Hz): are these counts?"] * (median > FASTEST)
 
 
 def shown(time: float) -> str:

@@ -32,6 +32,7 @@ class SpikeTrains:
         about: what else the file says of each unit: columns of `session.UNIT_COLUMNS`, (units,) each.
         start_time: when the session began; None where the file does not say.
         notes: what a user should know of the file.
+        step: seconds: `clock.step` of the times in the type that the file stores.
 
     Raises:
         Mismatch: the ends do not fit the times, or a name or label is missing.
@@ -50,6 +51,7 @@ class SpikeTrains:
     about: Mapping[str, Sequence[object]] = field(default_factory=dict)
     start_time: datetime | None = None
     notes: Sequence[str] = ()
+    step: float = 0.0
 
     def __post_init__(self) -> None:
         clock.check_ends(self.ends, self.times.size)
@@ -67,10 +69,12 @@ class SpikeTrains:
         cls, trains: Sequence[ArrayLike], ids: Sequence[str] | None = None, quality: Sequence[str] | None = None
     ) -> "SpikeTrains":
         """Join one array of spike times in seconds for each unit. Units are called 0, 1, … by default."""
+        step = max((clock.step(np.asarray(train)) for train in trains), default=0.0)
         arrays = [np.asarray(train, np.float64).ravel() for train in trains]
         ends = np.cumsum([len(train) for train in arrays], dtype=np.int64)
         times = np.concatenate([np.empty(0), *arrays])
-        return cls(times, ends, ids if ids is not None else [str(unit) for unit in range(len(arrays))], quality)
+        names = ids if ids is not None else [str(unit) for unit in range(len(arrays))]
+        return cls(times, ends, names, quality, step=step)
 
     @classmethod
     def from_labels(cls, times: np.ndarray, labels: np.ndarray, units: np.ndarray | None = None) -> "SpikeTrains":
@@ -99,7 +103,8 @@ class SpikeTrains:
         which = np.searchsorted(units, present)[which]
         order = np.argsort(which, kind="stable")
         ends = np.cumsum(np.bincount(which, minlength=len(units)), dtype=np.int64)
-        return cls(times[order].astype(np.float64, copy=False), ends, [str(unit) for unit in units])
+        names = [str(unit) for unit in units]
+        return cls(times[order].astype(np.float64, copy=False), ends, names, step=clock.step(times))
 
 
 def seconds_per(unit: str | float) -> float:
@@ -180,7 +185,7 @@ def count(
     """
     if not isinstance(trains, SpikeTrains):
         trains = SpikeTrains.from_list(trains)
-    notes = clock.check(trains.times, trains.ends, options.bin_size, options.trim)
+    notes = clock.check(trains.times, trains.ends, options.bin_size, options.trim, trains.step)
     binned = binning.bin_spikes(trains.times, trains.ends, options.bin_size, options.as_published)
     notes += binned.notes(options.as_published)
     if trains.unassigned:

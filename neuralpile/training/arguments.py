@@ -60,12 +60,19 @@ def whole_numbers(name: str, values: Sequence[int] | Integers, most: int = FARTH
 
 def number(name: str, value: object, least: float, of: str = "") -> float:
     """A number that is not too small, infinite or NaN. `of` names it more closely. Raises BadInput."""
-    found = f"{of} {value}".strip()[:80]
+    found = f"{of} {repr(value) if isinstance(value, str) else value}".strip()[:80]
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         raise BadInput(name, f"numbers of at least {least:g}", found, "give another")
     if not (least <= value <= sys.float_info.max) or not math.isfinite(value):
         raise BadInput(name, f"numbers of at least {least:g}", found, "give another")
     return float(value)
+
+
+def flag(name: str, value: object) -> bool:
+    """Whether something is wanted. Raises BadInput for what is neither True nor False: "no" would count as yes."""
+    if not isinstance(value, bool | np.bool_):
+        raise BadInput(name, "True or False", repr(value)[:80], "give one of these")
+    return bool(value)
 
 
 def check_word(name: str, word: str, known: Sequence[str]) -> None:

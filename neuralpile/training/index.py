@@ -5,6 +5,7 @@ components are weighted. A slot has a place in time, which jitters from epoch to
 Nothing is drawn one after another, so any process can compute any window, and a run resumes from a number.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neuralpile.errors import BadInput
-from neuralpile.training.arguments import check_word, whole
+from neuralpile.training.arguments import check_word, flag, whole
 from neuralpile.training.permutation import Integers, below, hashes, key_of, permute
 
 Units = Literal["random", "block", "all"]
@@ -40,10 +41,11 @@ class Rules(NamedTuple):
         cls, n_bins: int, n_units: int | None, units: Units | None, seed: int, shuffle: bool, jitter: bool
     ) -> "Rules":
         """The rules that a user gave. Raises BadInput if one has no meaning."""
-        chosen: Units = units or ("random" if jitter else "all")
+        chosen: Units = ("random" if jitter else "all") if units is None else units
         check_word("units", chosen, get_args(Units))
         most = None if n_units is None else whole("n_units", n_units, 1)
-        return cls(whole("n_bins", n_bins, 1), most, chosen, whole("seed", seed, None, None), shuffle, jitter)
+        bins, number = whole("n_bins", n_bins, 1), whole("seed", seed, None, None)
+        return cls(bins, most, chosen, number, flag("shuffle", shuffle), flag("jitter", jitter))
 
 
 class Rows(NamedTuple):
@@ -143,6 +145,15 @@ class Index:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "epoch"}
+
+    @cached_property
+    def digest(self) -> str:
+        """A string that changes with the place of any window."""
+        sha = hashlib.sha256(repr((self.rules, self._locality, self.packed is not None)).encode())
+        packed = () if self.packed is None else (self.packed.units, self.packed.each)
+        for values in (*self.rows, self._slots, self._cell, self._quota, *packed):
+            sha.update(values.tobytes())
+        return sha.hexdigest()
 
     def shares(self) -> dict[str, float]:
         """The share of each group in the windows of an epoch."""

@@ -87,7 +87,7 @@ def run(data_set: RowSource, job: Job, out_dir: Path, orders_only: bool = False)
         files.remove_replaced(out_dir)
         return Made(done, out_dir)
     ours = (out_dir / FILE).is_file() and not (orders_only and arrow.is_finished(out_dir))
-    if out_dir.exists() and not ours and (not out_dir.is_dir() or any(out_dir.iterdir())):
+    if out_dir.exists() and not ours and (not out_dir.is_dir() or any(map(files.is_finished, out_dir.iterdir()))):
         expected = (
             "a new folder, or one with orders to replace" if orders_only else "a new folder, or a result to replace"
         )

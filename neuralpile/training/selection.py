@@ -1,7 +1,9 @@
 """Which rows of a data set windows are taken from, what of them was observed, and how large they are."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -11,10 +13,12 @@ from neuralpile import evaluation
 from neuralpile.cli import plural
 from neuralpile.corpus import chosen, ordered, tables
 from neuralpile.corpus.manifest import info_named, info_of
+from neuralpile.corpus.ordered import OrderedRows
 from neuralpile.corpus.rows import LocalSource, Names, RowSource, check_split, segment_number
 from neuralpile.corpus.split import Part
 from neuralpile.errors import BadInput
 from neuralpile.spikes import binning
+from neuralpile.training.arguments import number
 from neuralpile.training.index import Rows
 from neuralpile.training.permutation import Integers
 
@@ -37,6 +41,9 @@ def select(
     Raises:
         BadInput: there is no such split or benchmark, the expression is none, or no row is left.
     """
+    for option, value in (("split", split), ("where", where)):
+        if not isinstance(value, str | None):
+            raise BadInput(option, "a string", repr(value)[:80], "give one, or None for all rows")
     if split is None:
         numbers = np.arange(len(data_set))
     else:
@@ -47,11 +54,13 @@ def select(
         keep &= np.isin(numbers, chosen.where(data_set, where).numbers)
     if isinstance(exclude_evaluation, str):
         exclude_evaluation = [exclude_evaluation]
+    if not isinstance(exclude_evaluation, Collection | None):
+        raise BadInput("exclude_evaluation", "names of benchmarks", repr(exclude_evaluation)[:80], "give a list")
     if exclude_evaluation:
         known = evaluation.benchmarks()
         for benchmark in exclude_evaluation:
             if benchmark not in known:
-                raise BadInput("exclude_evaluation", f"some of {', '.join(known)}", benchmark, "name one of these")
+                raise BadInput("exclude_evaluation", f"some of {', '.join(known)}", str(benchmark), "name one of these")
         keep &= ~_evaluated(data_set, names, exclude_evaluation)[numbers]
     if not keep.any():
         found = "none" if split is None else f"none in the split {split}"
@@ -165,6 +174,7 @@ def bins_summed(data_set: RowSource, names: Sequence[Names], bin_size: float | N
     """
     if bin_size is None:
         return np.ones(len(names), np.int64)
+    number("bin_size", bin_size, 0)
     sizes = np.array([own or BIN_SIZE for own in of_sessions(data_set, names, "bin_size")])
     summed = np.rint(bin_size / sizes).astype(np.int64)
     odd = np.flatnonzero((summed < 1) | ~np.isclose(summed * sizes, bin_size, rtol=1e-6))
@@ -174,10 +184,24 @@ def bins_summed(data_set: RowSource, names: Sequence[Names], bin_size: float | N
     return summed
 
 
-def check_some(rows: Rows, data_set: RowSource) -> None:
-    """Raise BadInput if no row has units and bins."""
+def check_rows(rows: Rows, data_set: RowSource, n_bins: int) -> None:
+    """Raise BadInput if no row has units and bins; print a warning if none is as long as a window."""
     if not len(rows.number):
         raise BadInput(data_set.name, "rows with units and bins", "none", "choose other rows")
+    if (longest := int(rows.n_bins.max())) < n_bins:
+        line = f"warning: every window is padded to {n_bins:,} bins: the longest row has {longest:,}; give n_bins="
+        print(f"{line}{longest}, or fewer", file=sys.stderr)
+
+
+def in_order(source: RowSource, order: str | PathLike[str]) -> OrderedRows:
+    """The rows of a data set with their units in an order, as `ordered.rows`, whatever order they are in now.
+
+    Raises:
+        BadInput: it is no order, or a session has none.
+    """
+    if not isinstance(order, str | PathLike):
+        raise BadInput("order", "the name of a measure or a folder", repr(order)[:80], "give order='similarity'")
+    return ordered.rows(ordered.unordered(source), Path(order) if isinstance(order, PathLike) else order)
 
 
 def shapes(data_set: RowSource) -> Integers:

@@ -4,17 +4,17 @@ import copy
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from os import PathLike
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from neuralpile.corpus import ordered
 from neuralpile.corpus.rows import Row, RowSource
 from neuralpile.errors import BadInput
-from neuralpile.open import open_data_set
+from neuralpile.open import opened
 from neuralpile.training import selection
-from neuralpile.training.arguments import whole
+from neuralpile.training.arguments import flag, whole
 from neuralpile.training.batches import Batch, Cut, Form, Layout, Window
 from neuralpile.training.index import N_UNITS, Index, Rules, Units, runs
 from neuralpile.training.mixture import MixBy, Mixture
@@ -34,7 +34,7 @@ class StreamedWindows:
     `batches` never ends. In a worker of PyTorch's `DataLoader`, iterating gives the worker's part of the rows.
 
     Parameters:
-        data_set: a reference, as `open_data_set` takes it, or an opened data set.
+        data_set: a reference, as `open_data_set` takes it, or what that returns.
         pool: rows in memory, whose windows are shuffled together.
         split, n_bins, n_units, seed, shuffle, jitter, units, weights, temperature, cap, mix_by, where,
             exclude_evaluation, layout, dtype, order, bin_size, observed: as `Windows` takes them. A mixture needs the
@@ -56,7 +56,7 @@ class StreamedWindows:
 
     def __init__(
         self,
-        data_set: str | RowSource,
+        data_set: str | PathLike[str] | RowSource,
         split: str | None = "train",
         *,
         pool: int = POOL,
@@ -74,13 +74,13 @@ class StreamedWindows:
         exclude_evaluation: Sequence[str] = (),
         layout: Layout = "units",
         dtype: npt.DTypeLike | None = None,
-        order: str | None = None,
+        order: str | PathLike[str] | None = None,
         bin_size: float | None = None,
         observed: bool = False,
     ) -> None:
-        self.data_set = open_data_set(data_set) if isinstance(data_set, str) else data_set
+        self.data_set = opened(data_set)
         if order is not None:
-            self.data_set = ordered.rows(ordered.unordered(self.data_set), order)
+            self.data_set = selection.in_order(self.data_set, order)
         self._pool = whole("pool", pool, 1)
         self._rules = Rules.of(n_bins, n_units, units, seed, shuffle, jitter)
         self._form = Form.of(self._rules, layout, dtype, bin_size is not None)
@@ -89,14 +89,14 @@ class StreamedWindows:
         numbers = selection.select(self.data_set, self._names, split, where, exclude_evaluation)
         names = [self._names[i] for i in numbers.tolist()]
         summed = selection.bins_summed(self.data_set, names, bin_size)
-        self._gaps = selection.Gaps(self.data_set) if observed else None
+        self._gaps = selection.Gaps(self.data_set) if flag("observed", observed) else None
         if self._gaps is not None:
             self._gaps.warn(names)
         self._plan: Index | None = None  # of the windows of all rows, where a mixture decides how many each row has
         if not mixture.is_plain:
             shapes = selection.shapes(self.data_set)[numbers]
             rows = selection.shaped(numbers, names, shapes, summed, self._gaps)
-            selection.check_some(rows, self.data_set)
+            selection.check_rows(rows, self.data_set, self._rules.n_bins)
             self._plan = Index(rows, self._rules, mixture.groups(self.data_set, self._names, rows, self._rules))
             possible = np.isin(numbers, rows.number[self._plan.groups.quota[self._plan.groups.of_row] > 0])
             numbers, summed = numbers[possible], summed[possible]
@@ -107,6 +107,8 @@ class StreamedWindows:
         self._content = f"{key_of(self.data_set.fingerprint, numbers.tolist(), self._pool, options):x}"
         self._rank, self._world = 0, 1
         self.epoch, self._row, self._taken = 0, 0, 0
+        if loader := sys.modules.get("torch.utils.data"):
+            loader.IterableDataset.register(StreamedWindows)  # so that PyTorch iterates
 
     @property
     def n_bins(self) -> int:
@@ -167,6 +169,9 @@ class StreamedWindows:
         """Windows in one `Batch`, padded to `n_units` or the largest: for PyTorch's `DataLoader` as `collate_fn`."""
         counts = [window.counts if self.layout == "units" else window.counts.T for window in windows]
         n_units, n_bins = np.array([its.shape for its in counts], np.int64).reshape(-1, 2).T
+        if (n_bins > self.n_bins).any() or (self.n_units is not None and (n_units > self.n_units).any()):
+            of = f"{n_units.max()} units and {n_bins.max()} bins"
+            raise BadInput("collate", "windows of this object", of, "give those that it gave")
         starts, rows = (np.array([getattr(window, name) for window in windows], np.int64) for name in ("start", "row"))
         cuts = (Cut(its, window.units) for its, window in zip(counts, windows, strict=True))
         return self._form.batch(cuts, n_units, n_bins, starts, rows)

@@ -3,24 +3,24 @@
 import copy
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
 from resource import RUSAGE_SELF, getrusage
 from typing import Any, Self, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from neuralpile.corpus import ordered
 from neuralpile.corpus.chosen import ChosenRows
 from neuralpile.corpus.ordered import OrderedRows
 from neuralpile.corpus.rows import LocalSource, RowSource
 from neuralpile.errors import BadInput
-from neuralpile.open import is_repository, open_data_set
+from neuralpile.open import is_repository, open_data_set, opened
 from neuralpile.training import selection
-from neuralpile.training.arguments import FARTHEST, MOST, whole, whole_numbers
+from neuralpile.training.arguments import FARTHEST, MOST, flag, whole, whole_numbers
 from neuralpile.training.batches import Batch, Cut, Form, Layout, Window
 from neuralpile.training.index import N_UNITS, Index, Places, Rules, Span, Units, runs
 from neuralpile.training.mixture import MixBy, Mixture
-from neuralpile.training.permutation import Integers
+from neuralpile.training.permutation import Integers, key_of
 
 VIEWED = 512  # files whose rows are kept as views at most: each is a file handle, of which systems give 1,024
 
@@ -32,7 +32,7 @@ class Windows:
     window once, in an order that depends on `seed` and the number of the epoch (`windows.epoch(k)`).
 
     Parameters:
-        data_set: a reference, as `open_data_set` takes it, or an opened data set. A Hub repository is downloaded once.
+        data_set: a reference, as `open_data_set` takes it, or what that returns. A Hub repository is downloaded once.
         split: the windows are of this split; None for all rows.
         n_bins: bins in a window.
         n_units: units in a window at most; None for all of a row.
@@ -78,7 +78,7 @@ class Windows:
 
     def __init__(
         self,
-        data_set: str | RowSource,
+        data_set: str | PathLike[str] | RowSource,
         split: str | None = "train",
         *,
         n_bins: int = 100,
@@ -96,7 +96,7 @@ class Windows:
         exclude_evaluation: Sequence[str] = (),
         layout: Layout = "units",
         dtype: npt.DTypeLike | None = None,
-        order: str | None = None,
+        order: str | PathLike[str] | None = None,
         bin_size: float | None = None,
         observed: bool = False,
         locality: int | None = None,
@@ -104,7 +104,7 @@ class Windows:
         self._source = _local(data_set.source if isinstance(data_set, OrderedRows) else data_set)
         self._in_order: OrderedRows | None = None
         if order is not None:
-            self._in_order = ordered.rows(self._source, order)
+            self._in_order = selection.in_order(self._source, order)
         elif isinstance(data_set, OrderedRows):
             self._in_order = OrderedRows(self._source, data_set.orders)
         self.data_set: RowSource = self._in_order or self._source
@@ -126,11 +126,11 @@ class Windows:
         numbers = selection.select(self.data_set, self._names, split, where, exclude_evaluation)
         names = [self._names[i] for i in numbers.tolist()]
         summed = selection.bins_summed(self.data_set, names, bin_size)
-        gaps = selection.Gaps(self.data_set) if observed else None
+        gaps = selection.Gaps(self.data_set) if flag("observed", observed) else None
         if gaps is not None:
             gaps.warn(names)
         rows = selection.shaped(numbers, names, self._source.shapes()[numbers], summed, gaps)
-        selection.check_some(rows, self.data_set)
+        selection.check_rows(rows, self.data_set, rules.n_bins)
         if self._in_order is not None:  # a row without an order is reported now, not in a later window
             for number, its in zip(rows.number.tolist(), rows.n_units.tolist(), strict=True):
                 self._in_order.order(self._names[number], its)
@@ -176,7 +176,7 @@ class Windows:
 
     def iterate(self, first: int = 0) -> Iterator[Window]:
         """The windows of the epoch in their order, from one number on; faster than one by one."""
-        for numbers in runs(first, len(self)):
+        for numbers in runs(whole("window", first), len(self)):
             yield from self._windows(numbers)
 
     def __getitems__(self, numbers: Sequence[int]) -> Batch:
@@ -236,6 +236,11 @@ class Windows:
         other = copy.copy(self)
         other._rank, other._world = self._rank + rank * self._world, self._world * world
         return other
+
+    @property
+    def fingerprint(self) -> str:
+        """A string that changes with the counts or the place of any window, in any epoch."""
+        return f"{key_of(self.data_set.fingerprint, self._index.digest, str(self._form)):x}"
 
     def shares(self) -> dict[str, float]:
         """The share of each group in the windows of an epoch."""
@@ -304,15 +309,16 @@ def _blocks_read() -> int:
     return getrusage(RUSAGE_SELF).ru_inblock
 
 
-def _local(data_set: str | RowSource) -> LocalSource:
+def _local(data_set: str | PathLike[str] | RowSource) -> LocalSource:
     """A data set on this machine; one on the Hub is downloaded."""
-    if not isinstance(data_set, str) and data_set.folder is not None:
-        return cast(LocalSource, data_set)
-    if isinstance(data_set, ChosenRows):
+    source = data_set if isinstance(data_set, str) else opened(data_set)
+    if isinstance(source, ChosenRows) and source.folder is None:
         do = "give its name, and where= to Windows"
-        raise BadInput(data_set.name, "a data set", "chosen rows of one on the Hub", do)
-    if isinstance(data_set, str) and not is_repository(data_set):
-        return cast(LocalSource, open_data_set(data_set))
+        raise BadInput(source.name, "a data set", "chosen rows of one on the Hub", do)
+    if isinstance(source, str) and not is_repository(source):
+        source = open_data_set(source)
+    if not isinstance(source, str) and source.folder is not None:
+        return cast(LocalSource, source)
     from neuralpile.hub import cache  # imports the Hub's clients, which takes two seconds
 
-    return cache.downloaded(data_set if isinstance(data_set, str) else data_set.name)
+    return cache.downloaded(source if isinstance(source, str) else source.name)

@@ -214,7 +214,7 @@ def test_check_proves_a_corpus_or_names_what_is_wrong(components, script, tmp_pa
     done = script(SCRIPT, "--check")
     assert done.returncode == 1
     assert done.stdout.count("not in the component, or twice") == 2
-    assert "2 rows of dmfc-rsg are missing" in done.stdout
+    assert "missing: 2 rows of dmfc-rsg" in done.stdout
     done = script(SCRIPT, "--check", "--out_dir", tmp_path / "build" / "m1-a")
     assert done.returncode == 2
     assert "expected a merged corpus" in done.stderr
@@ -577,7 +577,7 @@ def test_names_of_test_rows_that_nothing_has_are_refused(components, script, tmp
     for option in ("--test_subjects", "--test_sessions", "--test_datasets"):
         done = script(SCRIPT, option, "nope")
         assert done.returncode == 2
-        assert f"error: {option}: expected names that rows have, found nope" in done.stderr
+        assert f"error: {option}: expected names that the data sets have, found nope" in done.stderr
         assert {path.name for path in (tmp_path / "build").iterdir()} == set(components)
     done = script(SCRIPT, "--test_subjects", "sub-1", "--test_size", "0.5")
     assert "--test_size: not allowed with --test_subjects" in done.stderr

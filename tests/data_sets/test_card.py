@@ -24,7 +24,7 @@ def session_file(folder, n_trials=4):
     return counts, scored, folder / "t15.2023.08.11" / "data_train.hdf5"
 
 
-@pytest.mark.parametrize("value", [None, np.nan, "two", [1, 2]])
+@pytest.mark.parametrize("value", [None, np.nan, "two", [1, 2], 1.5, np.inf])
 def test_a_trial_without_a_block_number_is_refused_in_one_line(tmp_path, value):
     _, scored, path = session_file(tmp_path)
     write_trials(path, scored, [1] * 4)

@@ -203,3 +203,25 @@ def test_tiny_rows_are_drawn(shape, tmp_path):
     seen = checks.check(write(tmp_path / "x", [np.zeros(shape, np.uint8)]))
     summary.draw(seen)
     assert seen.counts.sum() == shape[0] * shape[1]
+
+
+def test_each_component_of_a_corpus_is_checked_and_flagged_by_its_own_rates(tmp_path, monkeypatch):
+    monkeypatch.setattr(checks, "ROWS", 10)
+    many = population(seconds=10, n_units=9)
+    few = population(seconds=10, n_units=9, rate=150)
+    made = [Row(many, "sub", f"ses-{i}", "segment_0", "big") for i in range(300)]
+    made[123:123] = [Row(few, "sub", "ses-0", "segment_0", "small")]
+    arrow.write_rows(tmp_path / "x" / "a.arrow", made, rows.MERGED_SCHEMA)
+    arrow.finish(tmp_path / "x", [tmp_path / "x" / "a.arrow"], rows.MERGED_SCHEMA, "0" * 64)
+    write_report(tmp_path / "x")
+    for seed in range(5):
+        seen = checks.check(open_data_set(str(tmp_path / "x")), seed)
+        assert (seen.checked, seen.rows, seen.where) == (10, 301, "these 10 of 301 rows")
+        (flag,) = seen.flags
+        assert re.match(r"small: half of the units spike faster than 1\d\d Hz \(more than 100\)", flag)
+
+
+def test_a_figure_says_in_which_rows_nothing_looks_wrong(tmp_path):
+    seen = checks.check(write(tmp_path / "x", [population(seed=i) for i in range(2)]))
+    drawn = summary.draw(seen)
+    assert any("Nothing looks wrong in all 2 rows, by" in text.get_text() for text in drawn.texts)

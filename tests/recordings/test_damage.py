@@ -1,9 +1,15 @@
 """Files that cannot be read, each with the line that says why."""
 
+import bz2
 import errno
 import fcntl
+import gzip
+import io
+import lzma
 import subprocess
 import sys
+import tarfile
+import zipfile
 
 import h5py
 import numpy as np
@@ -13,7 +19,7 @@ from helpers.data_files import save_73
 from helpers.recordings import write_units, write_units_bare
 
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.recordings import damage, hdf5, matlab, npy, nwb
+from neuralpile.recordings import damage, hdf5, matlab, npy, nwb, pynapple
 from neuralpile.spikes.session import Options
 
 TRAINS = [[0.5, 1.25], [0.75]]
@@ -224,3 +230,78 @@ def test_a_chunk_that_the_tree_no_longer_finds_is_not_read_as_zeros(tmp_path, at
     with h5py.File(path) as file, pytest.raises(Mismatch) as error:
         hdf5.read(path, file["x"])
     assert message in str(error.value.found)
+
+
+def archive(path, pack):
+    """A whole NWB file, packed."""
+    return pack(write_units(path.parent / "whole" / "x.nwb", TRAINS).read_bytes())
+
+
+def tarred(content):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        member = tarfile.TarInfo("x.nwb")
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def zipped(content):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("x.nwb", content)
+    return buffer.getvalue()
+
+
+def saved(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+OTHERS = [
+    (gzip.compress, "a file compressed with gzip; unpack it: mv x.nwb x.nwb.gz; gunzip x.nwb.gz"),
+    (bz2.compress, "a file compressed with bzip2; unpack it"),
+    (lzma.compress, "a file compressed with xz; unpack it"),
+    (tarred, "a tar archive; unpack it: tar -xf x.nwb"),
+    (zipped, "a zip archive; unpack it: unzip x.nwb"),
+    (lambda _: b"", "an empty file (0 bytes); delete it, and download or copy it again"),
+    (lambda content: bytes(len(content)), "zeros where the file begins; its download did not end"),
+    (lambda _: b'{"error": "Forbidden", "status": 403}', 'a JSON message: {"error": "Forbidden", "status": 403}'),
+    (lambda _: b"\n<?xml version='1.0'?><Code>AccessDenied</Code>", "an XML message: <?xml version="),
+    (lambda _: b"\xef\xbb\xbf<!DOCTYPE html><title>Just a moment</title>", "a web page; open the address"),
+    (lambda _: saved(np.arange(3)), "a NumPy file (.npy); take it out of the folder"),
+    (lambda _: b"%PDF-1.7\n", "a PDF document; take it out of the folder"),
+]
+
+
+@pytest.mark.parametrize(("pack", "remedy"), OTHERS, ids=[remedy[:20] for _, remedy in OTHERS])
+def test_files_of_other_kinds_are_named_with_what_to_do(tmp_path, pack, remedy):
+    (tmp_path / "x.nwb").write_bytes(archive(tmp_path / "x.nwb", pack))
+    readers = [count, lambda p: matlab.read_variables(p, ["x"]), lambda p: pynapple.read_spike_trains(p)]
+    for read in readers if "NumPy" not in remedy and "zip archive" not in remedy else readers[:2]:
+        assert remedy in error_of(read, tmp_path / "x.nwb")
+
+
+def test_matlab_files_under_other_names_are_named(tmp_path):
+    scipy.io.savemat(tmp_path / "five.nwb", {"spikes": np.ones(3)}, appendmat=False)
+    save_73(tmp_path / "seven.nwb", [[[1.0]]])
+    five = error_of(count, tmp_path / "five.nwb")
+    assert "found a MATLAB file of version 7 or earlier; take it out of the folder, or read it with" in five
+    assert "found a MATLAB 7.3 file" in error_of(count, tmp_path / "seven.nwb")
+    write_units(tmp_path / "x.npy", TRAINS)
+    assert "found an HDF5 file; take it out of the folder" in error_of(npy.read, tmp_path / "x.npy")
+
+
+def test_a_folder_in_a_files_place_is_named(tmp_path):
+    (tmp_path / "x.nwb" / "units").mkdir(parents=True)
+    assert "found a folder; save it as one HDF5 file if it is Zarr" in error_of(count, tmp_path / "x.nwb")
+
+
+def test_a_damaged_file_of_the_right_kind_is_not_named_another(tmp_path):
+    path = write_units(tmp_path / "x.nwb", TRAINS)
+    path.write_bytes(path.read_bytes()[:3000])
+    assert "download or copy it again" in error_of(count, path)
+    np.save(tmp_path / "y.npy", np.arange(100))
+    (tmp_path / "y.npy").write_bytes((tmp_path / "y.npy").read_bytes()[:300])
+    assert "download or copy it again" in error_of(npy.read, tmp_path / "y.npy")

@@ -1,5 +1,7 @@
 """MATLAB files of every version: what is read of them, and which are refused."""
 
+import struct
+
 import h5py
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from helpers.data_files import save_73, save_mat
 from helpers.data_sets import one_line
 
 from neuralpile.errors import BadInput
-from neuralpile.recordings import matlab
+from neuralpile.recordings import hdf5, matlab
 from neuralpile.spikes.session import Options
 
 STEM = "mat/Peter_MS22_180629_110319_concat_stubbed"
@@ -100,12 +102,59 @@ def test_a_file_cut_off_in_a_variable_that_is_not_read_is_refused(tmp_path, comp
 def test_version_4_and_big_endian_files_are_whole(tmp_path):
     scipy.io.savemat(tmp_path / "4.mat", {"tx1": np.arange(6.0).reshape(2, 3)}, format="4")
     assert matlab.read_variables(tmp_path / "4.mat", ["tx1"])["tx1"].tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert not matlab.cut_off(tmp_path / "4.mat")
-    big = b"MATLAB 5.0".ljust(124) + b"\x01\x00MI" + (14).to_bytes(4, "big") + (16).to_bytes(4, "big") + bytes(16)
+    flags, dimensions = struct.pack(">4I", 6, 8, 6, 0), struct.pack(">2I2i", 5, 8, 1, 2)
+    name, values = struct.pack(">2H4s", 3, 1, b"tx1"), struct.pack(">2I2d", 9, 16, 0.5, 7.0)
+    content = flags + dimensions + name + values
+    big = b"MATLAB 5.0".ljust(124) + b"\x01\x00MI" + struct.pack(">2I", 14, len(content)) + content
     (tmp_path / "big.mat").write_bytes(big)
-    assert not matlab.cut_off(tmp_path / "big.mat")
+    assert matlab.read_variables(tmp_path / "big.mat", ["tx1"])["tx1"].tolist() == [[0.5, 7.0]]
     (tmp_path / "big.mat").write_bytes(big[:-1])
-    assert matlab.cut_off(tmp_path / "big.mat")
+    with pytest.raises(BadInput, match="found one that is cut off"):
+        matlab.read_variables(tmp_path / "big.mat", ["tx1"])
+
+
+def structure(path, find, put):
+    """A file with two cells, in which bytes are replaced."""
+    cells = np.empty((1, 2), object)
+    cells[0] = [np.arange(40.0) + 0.5, np.arange(7.0) + 0.25]
+    content = save_mat(path, {"spikes": cells}, compressed=False).read_bytes()
+    assert find in content
+    path.write_bytes(content.replace(find, put, 1))
+    return path
+
+
+VALUES = struct.pack("<2I", 9, 320)  # the tag of the first cell's 40 values
+
+
+@pytest.mark.parametrize(
+    ("find", "put"),
+    [
+        (VALUES, bytes(8)),
+        (VALUES, struct.pack("<2I", 9, 312)),
+        (VALUES, struct.pack("<2I", 99, 320)),
+        (VALUES, struct.pack("<2I", 9, 2**31)),
+        (struct.pack("<2i", 1, 40), struct.pack("<2i", 2**30, 2**30)),  # the first cell's dimensions
+        (struct.pack("<2i", 1, 40), struct.pack("<2i", 1, -40)),
+        (struct.pack("<2i", 1, 2), struct.pack("<2i", 1, 3)),  # those of the cell array
+        (struct.pack("<2i", 1, 2), struct.pack("<2i", 2**15, 2**16)),
+        (struct.pack("<2i", 1, 2), struct.pack("<2i", 1, 1)),
+    ],
+)
+def test_cells_whose_parts_do_not_fit_are_refused_before_they_are_read(tmp_path, find, put):
+    """scipy crashes where some of these are damaged, and allocates by the dimensions."""
+    with pytest.raises(BadInput, match="whole MATLAB file") as error:
+        matlab.read_spike_trains(structure(tmp_path / "a.mat", find, put), "spikes")
+    one_line(error)
+    assert len(matlab.read_spike_trains(structure(tmp_path / "b.mat", find, find), "spikes").ends) == 2
+
+
+def test_variables_that_unpack_to_far_more_are_refused_unread(tmp_path, monkeypatch):
+    monkeypatch.setattr(hdf5, "BOMB", 1 << 18)
+    path = save_mat(tmp_path / "a.mat", {"x": np.zeros(10**6), "y": np.ones(3)}, True)
+    with pytest.raises(BadInput, match="bytes that unpack to 8,000,0"):
+        matlab.read_variables(path, ["x"])
+    path = save_mat(tmp_path / "b.mat", {"y": np.random.default_rng(0).random(10**5)}, True)
+    assert matlab.read_variables(path, ["y"])["y"].shape == (1, 10**5)
 
 
 def test_a_file_of_another_matlab_version_is_refused(tmp_path):

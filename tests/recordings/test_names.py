@@ -42,8 +42,22 @@ LAYOUTS = [
     ("sub-01/ses-02/kilosort4", None, ("sub-01", "ses-02")),
     *[(f"rat1/day1/{sorter}", None, ("rat1", "day1")) for sorter in (
         "ks", "ks2.5", "KS25_run2", "kilosort2_5", "kilosort4_try", "phy_export", "spikesorting", "sorter_output",
-        "spike_interface_output", "mountainsort5_output", "kilosort4/sorter_output", "final",
+        "spike_interface_output", "mountainsort5_output", "kilosort4/sorter_output", "final", "sorted_data", "results",
+        "kilosort2_5_output/in_container_sorting", "analyzer/phy", "sorting_analyzer", "waveforms/phy",
+        "offline_sorting/ks",
     )],
+    *[(f"{animal}/{sorter}", None, (animal, animal)) for animal, sorter in (
+        ("monkeyB", "ks"), ("monkeyB", "kilosort4/sorter_output"), ("Monkey_N", "phy"), ("rat12", "analyzer/phy"),
+    )],
+    *[(f"{session}/{sorter}", None, ("lab", session)) for session, sorter in (
+        ("monkey_data", "ks"), ("ratings", "ks"), ("rat1_day2", "ks"), ("expt42", "output"), ("M01", "kilosort4"),
+    )],
+    ("rat1/day1_sorted", None, ("rat1", "day1_sorted")),
+    ("rat1/session2_sorted", None, ("rat1", "session2_sorted")),
+    ("rat1/day1/kilosort4/0", None, ("rat1", "day1_kilosort4_0")),
+    ("rat1/run_g0/run_g0_imec0/imec0_ks25", None, ("rat1", "run_g0_imec0")),
+    ("monkeyB.csv", None, ("monkeyB", "monkeyB")),
+    ("rat1/monkeyB.csv", None, ("rat1", "monkeyB")),
     ("rat1/day1/ks4_probeA", None, ("rat1", "day1_ks4_probeA")),
     ("phy_2024-01-31", None, ("lab", "phy_2024-01-31")),
     *[(f"{place}.{suffix}", None, expected) for suffix in ("mat", "npz", "nev") for place, expected in (

@@ -246,7 +246,7 @@ def test_numbers_that_are_no_counts_are_refused(tmp_path, raster):
 
 
 def test_a_rate_that_the_file_states_otherwise_is_noted(tmp_path):
-    for rate, notes in ((50.0, 0), (0.02, 0), (30.0, 1), (float("nan"), 0), (0.0, 0)):
+    for rate, notes in ((50.0, 0), (0.02, 0), (30.0, 1), (float("nan"), 1), (0.0, 1), (-50.0, 1)):
         path = write_series(tmp_path / f"{rate}.nwb", RASTER, starting_time=0.0)
         with h5py.File(path, "a") as file:
             file["processing/ecephys/rasters/starting_time"].attrs["rate"] = rate

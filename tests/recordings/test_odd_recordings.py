@@ -123,7 +123,7 @@ def test_trials_that_are_no_intervals_are_refused(tmp_path, starts, stops):
 # phy
 
 
-WHOLE = [([0.25, 3.0], [1, 2], "0.25"), ([1, 2], [1.5, 2.0], "1.5"), ([1, 2], [np.nan, 2], "nan")]
+WHOLE = [([0.25, 3e6], [1, 2], "0.25"), ([1, 2], [1.5, 2.0], "1.5"), ([1, 2], [np.nan, 2], "nan")]
 
 
 @pytest.mark.parametrize(("samples", "clusters", "found"), WHOLE)

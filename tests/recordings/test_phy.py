@@ -125,3 +125,75 @@ def test_a_damaged_cluster_info_is_a_note(tmp_path):
     session = phy.count_units(folder / phy.SESSION_FILE, Options())
     assert session.units == {"id": ["2", "4", "9"]}
     assert "channels of clusters cannot be read" in session.notes[0]
+
+
+POSITIONS = np.array([[0, 0], [32, 0], [0, 20], [32, 20], [0, 40.5]])
+
+
+def with_channels(folder, channel_map=(7, 17, 3, 5, 9), **tables):
+    write_phy(folder, SAMPLES, CLUSTERS, **tables)
+    np.save(folder / "channel_positions.npy", POSITIONS)
+    np.save(folder / "channel_map.npy", np.array(channel_map, np.int32).reshape(-1, 1))
+    return folder
+
+
+def places(folder):
+    about = phy.read_spike_trains(folder).about
+    return {name: [None if value != value else value for value in its] for name, its in about.items()}
+
+
+def test_positions_are_those_of_the_channels_that_cluster_info_names_in_the_raw_data(tmp_path):
+    info = "cluster_id\tch\tdepth\tsh\n2\t17\t0.0\t0\n4\t9\t40.5\t0\n9\t4\t20.0\t1\n"
+    assert places(with_channels(tmp_path, cluster_info=info)) == {
+        "electrode": ["17", "9", "4"],
+        "group": ["0", "0", "1"],
+        "x": [32, 0, None],  # no channel is number 4
+        "y": [0, 40.5, 20],
+    }
+
+
+def test_a_stated_depth_shows_that_channels_are_counted_from_0(tmp_path):
+    info = "cluster_id\tch\tdepth\n2\t3\t20\n4\t4\t40.5\n9\t1\t0\n"  # channel 3 is the third line by the map
+    assert places(with_channels(tmp_path, (4, 3, 2, 1, 0), cluster_info=info))["x"] == [32, 0, 32]
+    without = places(with_channels(tmp_path / "b", (4, 3, 2, 1, 0), cluster_info="cluster_id\tch\n2\t3\n"))
+    assert (without["x"], without["y"]) == ([32, None, None], [0, None, None])
+
+
+def test_without_cluster_info_the_largest_channel_of_a_template_is_a_cluster_s(tmp_path):
+    templates = np.zeros((5, 6, 5), np.float32)
+    templates[2, :, 1], templates[4, 3, 4], templates[4, :, 0] = [0, -5, 2, 0, 0, 0], -3, 1
+    folder = with_channels(tmp_path)
+    np.save(folder / "templates.npy", templates)
+    assert places(folder) == {"electrode": ["17", "9", None], "x": [32, 0, None], "y": [0, 40.5, None]}  # 9 is merged
+
+
+def test_depth_alone_is_a_position_and_a_damaged_file_a_note(tmp_path):
+    folder = write_phy(tmp_path, SAMPLES, CLUSTERS, cluster_info="cluster_id\tdepth\n2\t20\n9\tdeep\n")
+    assert places(folder) == {"y": [20, None, None]}
+    (folder / "channel_positions.npy").write_bytes(b"no array")
+    trains = phy.read_spike_trains(folder)
+    assert "channels of clusters cannot be read" in trains.notes[0]
+
+
+def test_times_with_fractions_are_seconds_with_a_note(tmp_path):
+    folder = write_phy(tmp_path, SAMPLES, CLUSTERS)
+    np.save(folder / "spike_times.npy", np.array(SAMPLES) / 30_000)
+    trains = phy.read_spike_trains(folder)
+    assert np.sort(trains.times).tolist() == (np.array(SAMPLES) / 30_000).tolist()
+    assert trains.notes == ["spike_times.npy holds fractions (0.01): they are taken for seconds, not samples"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "folder", "session"),
+    [
+        ("[r'D:\\lab\\rat1_g0_t0.imec0.ap.bin']", "data/kilosort4", "rat1_g0_t0.imec0.ap"),
+        ("'../rat1_day2.dat'", "sorted/ks", "rat1_day2"),
+        ("'recording.dat'", "data/ks", "data"),
+        ("open('x')", "data/ks", "data"),
+        ("'../rat1_day2.dat'", "rat1/ks", "rat1"),
+    ],
+)
+def test_a_folder_whose_name_says_nothing_is_called_after_the_raw_data(tmp_path, raw, folder, session):
+    path = write_phy(tmp_path / "data" / folder, SAMPLES, CLUSTERS)
+    (path / "params.py").write_text(f"sample_rate = 30000.\ndat_path = {raw}\n")
+    assert phy.count_units(path, Options()).session_id == session

@@ -1,6 +1,7 @@
 """Dryad (https://datadryad.org). Listings are open; files are given only to clients with a token."""
 
 import os
+import re
 from collections.abc import Iterator
 from itertools import islice
 from urllib.parse import quote, urljoin
@@ -21,6 +22,7 @@ from neuralpile.http_client import (
     check_token,
     lost,
     malformed,
+    plain,
     status_text,
 )
 
@@ -123,7 +125,7 @@ def _new_token(client: str, secret: str) -> str:
         found = lost(error).reason
     except ValueError:
         found = "an answer without one"
-    raise BadInput(url, "a token for DRYAD_CLIENT_ID and DRYAD_CLIENT_SECRET", found, HOW)
+    raise BadInput(plain(url), "a token for DRYAD_CLIENT_ID and DRYAD_CLIENT_SECRET", found, HOW)
 
 
 def list_files(data_set: DataSetInfo, web: HttpClient) -> Iterator[RemoteFile]:
@@ -157,9 +159,15 @@ def _version(data_set: DataSetInfo, web: HttpClient) -> _Version:
     else:
         chosen = [number for number, version in versions.items() if (version.published or "").startswith(pinned)]
     if not chosen:
-        there = [f"{number} ({version.published or 'no date'})" for number, version in sorted(versions.items())]
+        there = [f"{number} ({_day(version)})" for number, version in sorted(versions.items())]
         raise Mismatch(f"version {pinned}", ", ".join(there) or "none")
     return versions[max(chosen)]
+
+
+def _day(version: _Version) -> str:
+    """The day on which a version was published, for messages."""
+    day = re.match(r"\d{4}-\d\d-\d\d", version.published or "", re.ASCII)
+    return day[0] if day else "no date"
 
 
 def _following(links: _Next) -> str | None:

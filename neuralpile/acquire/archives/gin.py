@@ -126,10 +126,15 @@ def _head(data_set: DataSetInfo) -> list[tuple[bytes, _Blob]]:
     from dulwich.refs import Ref
 
     url = f"{BASE}/{data_set.id}.git"
-    # dulwich itself waits for ever, and urllib3 retries four times what we retry anyway
-    pool: Any = default_urllib3_manager(
-        StackedConfig.default(), _Bounded, _BoundedProxy, url, http_client.SILENT_SECONDS
-    )
+    try:
+        # dulwich itself waits for ever
+        pool: Any = default_urllib3_manager(
+            StackedConfig.default(), _Bounded, _BoundedProxy, url, http_client.SILENT_SECONDS
+        )
+    except Exception:  # of urllib3 and dulwich: their words can hold the proxy's password
+        do = "correct http_proxy and https_proxy in the environment, or git's configuration"
+        raise BadInput(plain(url), "a proxy that can be used, or none", "another", do) from None
+    # urllib3 would retry four times what we retry anyway
     pool.connection_pool_kw["retries"] = urllib3.Retry(None, connect=0, read=0, redirect=3, other=0)
     pool.headers = {**pool.headers, "User-agent": f"git/dulwich {USER_AGENT}"}
     client = HttpGitClient(BASE, pool_manager=pool)

@@ -11,6 +11,7 @@ from neuralpile.errors import BadInput
 from neuralpile.http_client import HttpClient, check_token
 
 API = os.environ.get("NEURALPILE_OSF_API", "https://api.osf.io/v2").rstrip("/")
+OTHER_KINDS = ("files", "users", "preprints", "collections", "wikis")  # that an identifier can be of
 PAGE = 100  # files, the most that OSF gives at once
 
 
@@ -80,7 +81,14 @@ def connect() -> HttpClient:
         BadInput: the token has characters that none has.
     """
     token = check_token("OSF_TOKEN", os.environ.get("OSF_TOKEN", ""))
-    return HttpClient(token, API, "renew OSF_TOKEN, or unset it" if token else "check that the project is public")
+    if not token:
+        return HttpClient(if_refused="check that the project is public; if it is not, set OSF_TOKEN")
+    return HttpClient(
+        token,
+        API,
+        if_refused="renew OSF_TOKEN, or unset it",
+        if_forbidden="ask the project's contributors for access, or give OSF_TOKEN the scope osf.full_read",
+    )
 
 
 def list_files(data_set: DataSetInfo, web: HttpClient) -> Iterator[RemoteFile]:
@@ -91,7 +99,8 @@ def list_files(data_set: DataSetInfo, web: HttpClient) -> Iterator[RemoteFile]:
     """
     kind = web.get_json(f"{API}/guids/{data_set.id}/", _GuidAnswer).data.type
     if kind not in ("nodes", "registrations"):
-        raise BadInput(f"OSF {data_set.id}", "a project or a registration", kind, f"check {data_set.url}")
+        found = f"one of {kind}" if kind in OTHER_KINDS else "another kind of thing"
+        raise BadInput(f"OSF {data_set.id}", "a project or a registration", found, f"check {data_set.url}")
     folders = [f"{API}/{kind}/{data_set.id}/files/osfstorage/"]
     for url in folders:  # grows as folders are found
         for page in web.pages(url, _Page, lambda page: page.links.next, **{"page[size]": PAGE}):

@@ -1,6 +1,7 @@
 """Zenodo (https://zenodo.org). Open records need no token."""
 
 import os
+import re
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -9,9 +10,11 @@ import msgspec
 from neuralpile.acquire.archives import RemoteFile
 from neuralpile.catalog import DataSetInfo
 from neuralpile.errors import BadInput, Mismatch
-from neuralpile.http_client import HttpClient, malformed
+from neuralpile.http_client import HttpClient, malformed, plain
 
 API = os.environ.get("NEURALPILE_ZENODO_API", "https://zenodo.org/api").rstrip("/")
+
+CLOSED = ("closed", "embargoed", "restricted")  # access rights: https://developers.zenodo.org/#representation
 
 
 class _File(msgspec.Struct):
@@ -47,11 +50,17 @@ def list_files(data_set: DataSetInfo, web: HttpClient) -> Iterator[RemoteFile]:
     url = f"{API}/records/{data_set.id}"
     record = web.get_json(url, _Record)
     if not record.files and record.metadata.access_right != "open":
-        found = f"a record whose files are not open ({record.metadata.access_right})"
-        raise BadInput(url, "open files", found, f"ask for access on {data_set.url}, and put the files there by hand")
+        right = record.metadata.access_right
+        kind = f" ({right})" if right in CLOSED else ""
+        found = f"a record whose files are not open{kind}"
+        raise BadInput(
+            plain(url), "open files", found, f"ask for access on {data_set.url}, and put the files there by hand"
+        )
     if record.files is None:
         raise malformed("no field `files`")
     number = str(record.id) or data_set.id
+    if not re.fullmatch(r"\d{1,19}", number, re.ASCII):
+        raise malformed("no number of a record")
     if data_set.version.isdecimal() and number != data_set.version:  # the number of all versions leads to the newest
         raise Mismatch(f"record {data_set.version}", f"record {number}")
     for file in record.files:
