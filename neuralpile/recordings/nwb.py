@@ -5,6 +5,7 @@ schema 2, `Units`: `spike_times`, all units one after another in seconds, and `s
 train ends); only these are read here.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -100,14 +101,14 @@ def _units_table(path: Recording, file: h5py.File) -> h5py.Group:
         if all(isinstance(hdf5.find(table, name), h5py.Dataset) for name in ("spike_times", "spike_times_index")):
             return table
     if not tables:
-        found = f"only {', '.join(file)}" if len(file) else "an empty file"
+        found = f"only {', '.join(map(os.fsdecode, file))}" if len(file) else "an empty file"
         if isinstance(path, Path) and damage.head(path).startswith(b"MATLAB 7.3"):
             found = "a MATLAB 7.3 file"
         expected = f"a units table at {' or '.join(UNITS_TABLES)}"
         raise BadInput(path, expected, found, "use a file with sorted spikes")
     names = ("spike_times", "spike_times_index")
     lacking = next(name for name in names if not isinstance(hdf5.find(tables[0], name), h5py.Dataset))
-    found = f"a table of {', '.join(tables[0])}" if len(tables[0]) else "an empty table"
+    found = f"a table of {', '.join(map(os.fsdecode, tables[0]))}" if len(tables[0]) else "an empty table"
     raise BadInput(path, f"{tables[0].name}/{lacking}", found, "use a file with spike times")
 
 
