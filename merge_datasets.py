@@ -174,7 +174,12 @@ def merge_and_push(parser: argparse.ArgumentParser, arguments: Sequence[str]) ->
         print(f"warning: {line}", file=sys.stderr)
     merged = merge.merge(components, given.out_dir, split_options)
     print(table(merged, split_options))
-    for line in [*empty_splits(merged, split_options), *evaluation_data(CorpusManifest.read(given.out_dir))]:
+    manifest = CorpusManifest.read(given.out_dir)
+    for line in [
+        *empty_splits(merged, split_options),
+        *evaluation_data(manifest),
+        *nothing_held(components, split_options),
+    ]:
         print(f"warning: {line}", file=sys.stderr)
     if not given.components:
         missing = [name for name in recorded if name not in merged]
@@ -199,7 +204,7 @@ def selected(components: Sequence[RowSource], given: argparse.Namespace) -> Iter
     for component in components:
         info = info_of(component)
         if given.signal and (info is None or info.signal not in given.signal):
-            print(f"left out: {component.name}: {(info and info.signal) or 'its signal is not known'}")
+            print(f"left out: {component.name}: {(info and info.signal) or _signal_unknown(info)}")
         elif given.exclude_restricted and (why := _restricted(info)):
             print(f"left out: {component.name}: {why}")
         elif given.where is None:
@@ -208,6 +213,11 @@ def selected(components: Sequence[RowSource], given: argparse.Namespace) -> Iter
             yield chosen.where(component, given.where)
         else:
             print(f"left out: {component.name}: --where selects none of its sessions")
+
+
+def _signal_unknown(info: DataSetInfo | None) -> str:
+    where = "a dataset.toml" if info is None else catalog.from_root(info.folder / "dataset.toml")
+    return f"its signal is not known; state it as `signal` in {where}"
 
 
 def _restricted(info: DataSetInfo | None) -> str | None:
@@ -276,6 +286,19 @@ def evaluation_data(manifest: CorpusManifest | None) -> Iterator[str]:
             yield f"{tokens:,} tokens of the training split {what} of {name}: {do}"
 
 
+def nothing_held(components: Sequence[RowSource], how: split.SplitOptions) -> Iterator[str]:
+    """The benchmarks that were to be held or left out, of which the data sets have no evaluation data."""
+    there: set[str] = set()
+    for component in components if how.hold_out or how.leave_out else ():
+        for used in component.sessions()["evaluation"].combine_chunks().flatten().unique().to_pylist():
+            benchmark, _, role = used.rstrip("~").partition(":")
+            there |= {benchmark} if role in evaluation.EVALUATED else set()
+    for option, names in (("hold_out", how.hold_out), ("leave_out", how.leave_out)):
+        for name in sorted(set(names) - there):
+            do = "--list_evaluation lists which sessions are"
+            yield f"--{option} {name}: no session of these data sets is evaluation data of it; {do}"
+
+
 def check(folder: Path, references: Sequence[str] | None) -> int:
     """Compare a corpus with its components, by default those that its manifest names. The exit status.
 
@@ -288,18 +311,20 @@ def check(folder: Path, references: Sequence[str] | None) -> int:
     if manifest is None and not references:
         do = "name its components with --components, or merge again"
         raise BadInput(folder, f"a {arrow.MANIFEST} that names its components", "none", do)
-    merged = manifest.components if manifest else {}
+    expressions = {name: component.where for name, component in manifest.components.items()} if manifest else {}
+    left_out = manifest.left_out if manifest else ()
+    del manifest  # it can be large
     components = []
-    for component in map(open_data_set, references or merged):
-        where = merged[component.name].where if component.name in merged else None
+    for component in map(open_data_set, references or expressions):
+        where = expressions.get(component.name)
         components.append(component if where is None else chosen.where(component, where))
-    found = merge.check(corpus, components, manifest.left_out if manifest else ())
+    found = merge.check(corpus, components, left_out)
     for line in found[:DIFFERENCES_SHOWN]:
         print(line)
     if found:
         print(f"{len(found):,} differences: merge again")
         return 1
-    print(f"{len(corpus):,} rows: exactly those of {', '.join(component.name for component in components)}")
+    print(f"{cli.plural(len(corpus), 'row')}: exactly those of {', '.join(component.name for component in components)}")
     return 0
 
 

@@ -13,16 +13,16 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-import torch
+import torch  # if it is missing: pip install -e ".[train]"
 from matplotlib.figure import Figure
 from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from neuralpile import cli
 from neuralpile.corpus.rows import RowSource
-from neuralpile.files import whole_file
 from neuralpile.open import open_data_set
-from neuralpile.training import Stream, Window, Windows, metrics
+from neuralpile.training import Stream, Window, Windows, checkpoint, metrics
 
 PACK, BINS, LONG, SHOWN = 4096, 100, 1000, 400  # units of all windows of a batch; bins in training, test and figure
 RATE, SAVE_EVERY, BIN = 0.01, 50, 0.02  # of learning; steps; seconds
@@ -62,31 +62,26 @@ def number_units(corpus: RowSource) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return np.array([begins[s] for s in sessions]), np.where(bins > 0, mean, np.nanmean(mean)), components
 
 
-def train(model: Model, batches: Stream, first: np.ndarray, steps: int, out_dir: Path) -> None:
+def train(model: Model, batches: Stream, first: np.ndarray, out_dir: Path) -> None:
     """Train from the last checkpoint on. A step depends on its number, and on the model after the last one."""
-    optimizer, path, losses = torch.optim.AdamW(model.parameters()), out_dir / "checkpoint.pt", []
-    if path.exists():
-        saved = torch.load(path, weights_only=True)
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        losses = saved["losses"]
-    for step in (progress := tqdm(range(len(losses), steps), "train", initial=len(losses), total=steps)):
+    optimizer, path = torch.optim.AdamW(model.parameters()), out_dir / "checkpoint.pt"
+    parts = {"batches": batches, "model": model, "optimizer": optimizer}
+    losses = checkpoint.load(path, parts).get("losses", [])  # of this corpus and model, or none
+    for batch in (progress := tqdm(batches, "train", initial=batches.step)):  # epoch after epoch
+        step = batches.step  # counts from 1, and is what a checkpoint needs
         torch.manual_seed(step)
-        batch = batches[step]  # past the end of an epoch, the next one begins
         log_rates = model(batch.counts, np.where(batch.mask, first[batch.rows][:, None] + batch.units, 0))
         seen = torch.from_numpy(batch.mask[..., None] & batch.bin_mask[:, None])
         nll = F.poisson_nll_loss(log_rates, torch.from_numpy(batch.counts).float(), reduction="none")
         loss = (nll * seen).sum() / seen.sum()
-        optimizer.param_groups[0]["lr"] = RATE * min((step + 1) / 20, (60 / (step + 1)) ** 0.5, 1)
+        optimizer.param_groups[0]["lr"] = RATE * min(step / 20, (60 / step) ** 0.5, 1)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
         progress.set_postfix(loss=f"{np.mean(losses[-20:]):.4f}", refresh=False)
-        if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "losses": losses}
-            with whole_file(path) as partial:  # a checkpoint appears whole, or not at all
-                torch.save(state, partial)
+        if step % SAVE_EVERY == 0 or step in (1, batches.steps):
+            checkpoint.save(path, parts, losses=losses)
 
 
 @torch.no_grad()
@@ -103,8 +98,8 @@ def evaluate(model: Model, windows: Windows, first: np.ndarray, mean: np.ndarray
     print("bits per spike on the test split; 0 is each unit's mean rate in these very bins")
     for name, parts in scores.items():
         total = metrics.concatenate(parts).merge(np.concatenate(numbers))
-        groups = total.by(components[: len(total.bins)]).items()
-        each = ", ".join(f"{component} {part.bits_per_spike:.3f}" for component, part in groups)
+        groups = total.by(components[: len(total.bins)])
+        each = ", ".join(f"{component} {part.bits_per_spike:.3f}" for component, part in groups.items())
         print(f"  {total.bits_per_spike:7.3f}  {name} ({each})")
 
 
@@ -127,7 +122,7 @@ def draw(model: Model, window: Window, first: np.ndarray, path: Path) -> None:
     figure.savefig(path)
 
 
-def main() -> None:
+def main() -> int:
     """Train, evaluate, draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repo_name", default="build/simulated-pile", help="the corpus")
@@ -139,11 +134,12 @@ def main() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)  # threads would wait for each other, and sums depend on how many there are
     model = Model(mean)
-    train(model, Stream(Windows(corpus, n_bins=BINS, pack=PACK)), first, given.steps, given.out_dir)
+    train(model, Stream(Windows(corpus, n_bins=BINS, pack=PACK), steps=given.steps), first, given.out_dir)
     test = Windows(corpus, split="test", n_bins=LONG, n_units=None, shuffle=False, jitter=False)
     evaluate(model.eval(), test, first, mean, components)
     draw(model, test[0], first, given.out_dir / "predicted.png")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)  # an error is one line

@@ -14,13 +14,13 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import torch
+import torch  # if it is missing: pip install -e ".[train]"
 from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from neuralpile.files import whole_file
-from neuralpile.training import Stream, Windows, metrics
+from neuralpile import cli
+from neuralpile.training import Stream, Windows, checkpoint, metrics
 from neuralpile.training.tokens import Tokenizer
 from neuralpile.training.vocabulary import FIRST_MOTIF
 
@@ -54,32 +54,27 @@ def encode(tokenizer: Tokenizer, counts: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(ids - FIRST_MOTIF)
 
 
-def train(model: Model, tokenizer: Tokenizer, batches: Stream, steps: int, path: Path) -> None:
+def train(model: Model, tokenizer: Tokenizer, batches: Stream, path: Path) -> None:
     """Train from the last checkpoint on. A step depends on its number, and on the model after the last one."""
-    optimizer, losses = torch.optim.AdamW(model.parameters()), []
-    p_n, p_t = tokenizer.vocabulary.p_n, tokenizer.vocabulary.p_t
-    if path.exists():
-        saved = torch.load(path, weights_only=True)
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        losses = saved["losses"]
-    for step in (progress := tqdm(range(len(losses), steps), "train", initial=len(losses), total=steps)):
-        batch = batches[step]  # past the end of an epoch, the next one begins
+    optimizer = torch.optim.AdamW(model.parameters())
+    p_n, p_t, of = tokenizer.vocabulary.p_n, tokenizer.vocabulary.p_t, tokenizer.vocabulary.sha256
+    parts = {"batches": batches, "model": model, "optimizer": optimizer}
+    losses = checkpoint.load(path, parts, vocabulary=of).get("losses", [])  # of this corpus and model, or none
+    for batch in (progress := tqdm(batches, "train", initial=batches.step)):  # epoch after epoch
+        step = batches.step  # counts from 1, and is what a checkpoint needs
         motifs = encode(tokenizer, batch.counts)
         mask = torch.from_numpy(batch.mask[:, ::p_n])  # of groups of units
         seen = mask[..., None] & torch.from_numpy(batch.bin_mask[:, None, ::p_t])
         nats = F.cross_entropy(model(motifs, mask).movedim(-1, 1), motifs, reduction="none")
         loss = (nats * seen).sum() / seen.sum()
-        optimizer.param_groups[0]["lr"] = RATE * min((step + 1) / 20, (60 / (step + 1)) ** 0.5, 1)
+        optimizer.param_groups[0]["lr"] = RATE * min(step / 20, (60 / step) ** 0.5, 1)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
         progress.set_postfix(bits_per_token=f"{np.mean(losses[-20:]) / np.log(2) / p_n / p_t:.4f}", refresh=False)
-        if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "losses": losses}
-            with whole_file(path) as partial:  # a checkpoint appears whole, or not at all
-                torch.save(state, partial)
+        if step % SAVE_EVERY == 0 or step in (1, batches.steps):
+            checkpoint.save(path, parts, losses=losses, vocabulary=of)
 
 
 @torch.no_grad()
@@ -104,7 +99,7 @@ def evaluate(model: Model, tokenizer: Tokenizer, windows: Windows, frequencies: 
     print(f"  {bits:7.4f}  bits per spike of the expected counts; 0 is each unit's mean rate in these very windows")
 
 
-def main() -> None:
+def main() -> int:
     """Train and evaluate."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokens", required=True, help="the tokenizer: a folder of tokenize_dataset.py, or its name")
@@ -117,11 +112,12 @@ def main() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)  # sums depend on how many threads share them
     model = Model(frequencies)
-    batches = Stream(Windows(given.repo_name, n_bins=PATCHES * p_t, pack=PACK))
-    train(model, tokenizer, batches, given.steps, given.out_dir / "checkpoint.pt")
+    batches = Stream(Windows(given.repo_name, n_bins=PATCHES * p_t, pack=PACK), steps=given.steps)
+    train(model, tokenizer, batches, given.out_dir / "checkpoint.pt")
     test = Windows(given.repo_name, split="test", n_bins=LONG * p_t, n_units=None, shuffle=False, jitter=False)
     evaluate(model.eval(), tokenizer, test, frequencies)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)  # an error is one line

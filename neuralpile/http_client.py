@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from functools import partial
 from http import HTTPStatus
+from itertools import islice
 from time import monotonic
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -178,7 +179,7 @@ class HttpClient:
     ) -> None:
         self.stop = threading.Event()
         self._if = {401: if_refused, 403: if_forbidden or if_refused}
-        self._session = requests.Session()
+        self._session = _Session()
         for prefix in ("http://", "https://"):
             self._session.mount(prefix, _Adapter(pool_maxsize=CONNECTIONS))
         # no compression on the way: sizes and ranges are those of the file
@@ -250,6 +251,8 @@ class HttpClient:
                     do = f"open {host_of(response.url)} in a browser; then run the same command again"
                     raise BadInput(plain(url), "an answer in JSON", page, do)
                 body = self._read(response, url)
+            if not body:  # what a connection leaves that is closed within its headers
+                raise TemporaryFailure("an empty answer")
             try:
                 return msgspec.json.decode(body, type=kind)
             except msgspec.ValidationError as error:
@@ -382,7 +385,7 @@ class _HTTPConnection(urllib3.connection.HTTPConnection):
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
         """Wait for the headers of an answer, as the class that this is one of."""
         with _ended_late(self.sock):
-            return super().getresponse()
+            return _not_drained(super().getresponse())
 
 
 class _HTTPSConnection(urllib3.connection.HTTPSConnection):
@@ -391,28 +394,48 @@ class _HTTPSConnection(urllib3.connection.HTTPSConnection):
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
         """As _HTTPConnection."""
         with _ended_late(self.sock):
-            return super().getresponse()
+            return _not_drained(super().getresponse())
+
+
+def _not_drained(response: urllib3.HTTPResponse) -> urllib3.HTTPResponse:
+    """Close a redirect in place of reading its body to the end, which may never come."""
+    response.drain_conn = response.close  # type: ignore[method-assign]
+    return response
+
+
+class _Session(requests.Session):
+    """A session that reads no more of a redirect than it needs for the next request on the same connection."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """The address that an answer sends to. Raises TooSlow where its body drips."""
+        target: str | None = super().get_redirect_target(resp)
+        if target is not None:
+            for _ in islice(blocks(resp, 1 << 14, False, PATIENCE * SILENT_SECONDS), 4):
+                pass
+            resp.raw.close()
+        return target
 
 
 @contextmanager
 def _ended_late(connection: socket.socket | None) -> Iterator[None]:
-    """End a connection where the block takes too long."""
-    if connection is None:
-        yield
-        return
-    # the shutdown of plain sockets: a TLS socket's own would tell the server first
-    timer = threading.Timer(PATIENCE * SILENT_SECONDS, _shut_down, [connection])
+    """End a connection where the block takes too long, and raise TimeoutError: cut headers can pass for whole ones."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        with suppress(OSError, AttributeError):
+            # that of plain sockets: a TLS socket's own would tell the server first
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)  # type: ignore[arg-type]
+
+    timer = threading.Timer(PATIENCE * SILENT_SECONDS, end)
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
-
-
-def _shut_down(connection: socket.socket) -> None:
-    with suppress(OSError):
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)
+    if late.is_set():
+        raise TimeoutError("headers without end")
 
 
 class _HTTPPool(urllib3.HTTPConnectionPool):
@@ -539,16 +562,22 @@ def asked_wait(headers: Mapping[str, str]) -> float:
     structured = re.search(r";\s*t=(\d{1,9})\b", headers.get("RateLimit", ""), re.ASCII)
     asked = headers.get("Retry-After") or (structured and structured[1])
     asked = asked or headers.get("RateLimit-Reset") or headers.get("X-RateLimit-Reset") or "0"
+    now = _time_of(headers.get("Date", "")) or time.time()  # by the server's clock, which the asked time is by
     try:
         seconds = float(asked)
         if seconds > 1e9:  # a time, in seconds since 1970
-            seconds -= time.time()
+            seconds -= now
     except ValueError:
-        try:
-            seconds = parsedate_to_datetime(asked).timestamp() - time.time()
-        except (ValueError, TypeError, OverflowError):
-            return 0.0
+        seconds = _time_of(asked) - now
     return seconds if 0 < seconds < 1e8 else 0.0
+
+
+def _time_of(date: str) -> float:
+    """A date of HTTP, in seconds since 1970; 0 where it is none."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
 
 
 def _hours(seconds: float) -> str:

@@ -11,6 +11,7 @@ from neuralpile import catalog
 from neuralpile.corpus import chosen, ordered, store
 from neuralpile.corpus.rows import RowSource
 from neuralpile.errors import BadInput, printable
+from neuralpile.hub import check_endpoint
 
 REPORT = "report.json"  # what a build holds, and which files could not be built; written by `build.record`
 
@@ -75,6 +76,7 @@ def _opened(reference: str) -> RowSource:
     if folder := _folder(reference):
         return store.open_folder(folder)
     if is_repository(reference):
+        check_endpoint()
         from neuralpile.hub import reader  # imports the Hub's clients, which takes two seconds
 
         return reader.open_repository(reference)

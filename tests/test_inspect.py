@@ -122,3 +122,9 @@ def test_the_script_offers_what_the_library_has():
     script = runpy.run_path(str(ROOT / "inspect_dataset.py"))
     assert tuple(script["TABLES"]) == overview.TABLES
     assert script["FORMATS"] == overview.FORMATS
+
+
+def test_numbers_are_printed_as_short_as_they_are_read():
+    values = [3.5444444444444, 0.02, 0.000123456, 1_234.5, 23_456.0, 100.0]
+    text = overview.shown(pa.table({"rate": values}), "text").splitlines()[1:]
+    assert [line.strip() for line in text] == ["3.544", "0.02", "0.0001235", "1,234.5", "23,456", "100"]

@@ -27,7 +27,8 @@ def read(path: Path, options: Options) -> Session:
     """Undo the z-score of all trials of a file, in the order of their names."""
     trials, blocks = [], []
     with open_hdf5(path) as file:
-        for name, trial in file.items():
+        for name in sorted(file, key=lambda name: (len(name), name)):  # trial_2 before trial_10
+            trial = file[name]
             features = trial.get(FEATURES) if isinstance(trial, h5py.Group) else None
             if not isinstance(features, h5py.Dataset):
                 raise BadInput(f"{path}, {name}", f"{FEATURES}, z-scores (bins, 512)", "none", NOT_A_SESSION)

@@ -38,9 +38,12 @@ def read(recording: Recording, options: Options) -> Session:
             recording, f"a clock that restarts at most {MOST_EPOCHS - 1} times", found, "build without --epochs"
         )
     epoch = clock_restarts.epoch_of_spikes(times, ends, trials, first)
-    if len(first) > 1 and epoch.max(initial=0) == 0:
-        do = "build without --epochs"
-        raise BadInput(recording, f"spikes in the order of recording, over {len(first)} epochs", "all in the first", do)
+    goes_back = clock.survey(times, ends).goes_back.any()
+    if len(first) > 1 and (epoch.max(initial=0) == 0 or not goes_back):
+        unsorted = "times that never go back: the trials may not be in that order"
+        found = "all in the first" if epoch.max(initial=0) == 0 else unsorted
+        expected = f"spikes in the order of recording, over {len(first)} epochs"
+        raise BadInput(recording, expected, found, "build without --epochs")
     inside = epoch >= 0
     times = times[inside] + clock_restarts.epoch_shifts(trials, first, options.bin_size)[epoch[inside]]
     ends = np.append(0, np.cumsum(inside))[ends]
@@ -50,7 +53,7 @@ def read(recording: Recording, options: Options) -> Session:
         binned = binning.bin_spikes(times, ends, options.bin_size)
     except Mismatch as error:
         raise error.at(recording, "build without --epochs") from None
-    notes = [*trains.notes, *notes, *binned.notes(), f"the clock restarts {len(first) - 1} times"]
+    notes = [*trains.notes, *notes, *binned.notes(), f"the clock restarts {plural(len(first) - 1, 'time')}"]
     if not inside.all():
         notes.append(f"{plural(np.count_nonzero(~inside), 'spike')} in no trial left out")
     ids = nwb.subject_of(recording), names.session(recording)

@@ -17,11 +17,13 @@ from neuralpile.spikes.session import Options, Session
 
 MONKEYS = ("Router", "Wifi")
 CHANNELS = [f"Spk_{channel:03d}a_sh" for channel in range(128)]
+BEYOND = "Spk_128a_sh"  # the last channel, should a file count from 1
 
 
 def read(path: Path, options: Options) -> Session:
     """Count each channel's spikes from 0 s to the last spike of any channel."""
-    content = matlab.read_variables(path, CHANNELS)
+    content = matlab.read_variables(path, [*CHANNELS, BEYOND])
+    beyond = content.pop(BEYOND, None) is not None
     if not content:
         raise BadInput(
             path, "variables Spk_000a_sh to Spk_127a_sh", "none of them", "check that this is a session's file"
@@ -57,13 +59,20 @@ def read(path: Path, options: Options) -> Session:
     notes = unlikely + notes
     missing = [name for name in CHANNELS if name not in content]
     if missing:
-        notes.append(f"no {', '.join(missing[:3])}{' …' * (len(missing) > 3)}: {len(missing)} silent channels")
+        silent = plural(len(missing), "silent channel")
+        notes.append(f"no {', '.join(missing[:3])}{' …' * (len(missing) > 3)}: {silent}")
+    if beyond:
+        notes.append(f"{BEYOND} is not read: do the channels of this file count from 1?")
+    if matrices := [name for name, variable in content.items() if min(variable.shape) > 1]:
+        notes.append(
+            f"{plural(len(matrices), 'variable')} with several rows, such as {matrices[0]}: only the first is read"
+        )
     return Session(subject(path), path.stem, matrix, notes, units={"id": CHANNELS})
 
 
 def subject(path: Path) -> str:
     """The nearest folder that is named after a monkey; "" if there is none."""
-    return next((folder.name for folder in path.parents if folder.name in MONKEYS), "")
+    return next((folder.name.title() for folder in path.parents if folder.name.title() in MONKEYS), "")
 
 
 def as_published(trains: list[np.ndarray], n_bins: int, bin_size: float) -> np.ndarray:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np  # not found? run: . .venv/bin/activate
 
 from neuralpile import build
+from neuralpile.cli import plural
 from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings import matlab
 from neuralpile.spikes import binning, clock, trains
@@ -35,6 +36,11 @@ def read(path: Path, options: Options) -> Session:
     edges = np.zeros(1)
     if np.isfinite(times).any():
         first, last = np.min(times[np.isfinite(times)]), np.max(times[np.isfinite(times)])
+        if before := np.count_nonzero(times < 0):
+            notes.append(f"{plural(before, 'spike')} before 0 s: the bins begin at {first:,.3f} s")
+        if last - first > clock.LONGEST:
+            expected, found = f"spike times within {clock.LONGEST:,.0f} s (7 days)", f"{first:.3g} to {last:.3g} s"
+            raise BadInput(path, expected, found, "check the unit of the spike times")
         edges = np.arange(first, last + options.bin_size, options.bin_size)
         if not options.as_published:
             edges[-1] = max(edges[-1], last)

@@ -34,6 +34,7 @@ def read(path: Path, options: Options) -> Session:
             raise BadInput(path, f"{VARIABLE} (samples, presentations, electrodes)", found, do)
         hdf5.check_stored(mua)
         n_samples, n_presentations, n_electrodes = mua.shape
+        _check_axes(path, file, n_samples, n_presentations)
         n_bins = n_samples // factor
         # Published, the bins are the slow axis: bin 0 of all presentations, then bin 1 of all.
         slow_bins = options.as_published
@@ -50,6 +51,23 @@ def read(path: Path, options: Options) -> Session:
                 matrix[electrodes, presentations] = events.transpose(2, 1, 0)
     notes = [f"{missing:,} presentations of an electrode with missing samples have no events"] if missing else []
     return Session(f"monkey_{letter}", f"{letter}_0", matrix.reshape(n_electrodes, -1), notes)
+
+
+def _check_axes(path: Path, file: h5py.File, n_samples: int, n_presentations: int) -> None:
+    """Raises BadInput if the file's times (`tb`) or presentations (`ALLMAT`) are not those of the envelopes."""
+    times, presentations = file.get("tb"), file.get("ALLMAT")
+    if isinstance(times, h5py.Dataset) and times.size != n_samples:
+        found = f"{n_samples:,} and {times.size:,} times (tb)"
+        raise BadInput(path, f"as many samples of {VARIABLE} as times", found, "check the order of its axes")
+    if isinstance(presentations, h5py.Dataset) and n_presentations not in presentations.shape:
+        found = f"{n_presentations:,} and ALLMAT of shape {presentations.shape}"
+        raise BadInput(path, f"the presentations of {VARIABLE} in ALLMAT", found, "check the order of its axes")
+    if isinstance(times, h5py.Dataset) and times.dtype.kind in "fiu" and times.size > 1:
+        step = float(np.median(np.diff(np.ravel(times[()]))))
+        if not np.isclose(step, [1, 0.001], rtol=0.01).any():  # in ms, or in seconds
+            raise BadInput(
+                path, "samples of 1 ms", f"a step of {step:g} in tb", "check that this is a recording's file"
+            )
 
 
 def threshold_events(mua: np.ndarray, factor: int) -> tuple[np.ndarray, int]:

@@ -15,6 +15,7 @@ from neuralpile.recordings import matlab
 from neuralpile.spikes.session import Options, Session
 
 VARIABLE, MS_PER_BIN = "neural_responses_reliable", 50  # averages are in spikes per ms
+EPOCH = "occ"  # of all trials; `vis` is another epoch, `occ_sh1` and `occ_sh2` are of halves of the trials
 N_CONDITIONS, N_BINS = 79, 100
 NOT_A_FILE = "check that this is a file of MentalPong.zip"
 
@@ -24,7 +25,10 @@ def read(path: Path, options: Options) -> Session:
     struct = matlab.read_variables(path, [VARIABLE]).get(VARIABLE)
     if struct is None or not struct.dtype.names:
         raise BadInput(path, f"a struct {VARIABLE}", "none", NOT_A_FILE)
-    rates = struct[struct.dtype.names[0]].flat[0]  # the first field: all trials, not a half of them
+    if EPOCH not in struct.dtype.names or struct.size != 1:
+        found = f"{struct.size:,} with {', '.join(struct.dtype.names)}"
+        raise BadInput(path, f"one struct {VARIABLE} with the field {EPOCH}", found, NOT_A_FILE)
+    rates = struct[EPOCH].flat[0]
     if rates.shape[1:] != (N_CONDITIONS, N_BINS) or rates.dtype.kind != "f":
         found = f"{rates.dtype} of shape {rates.shape}"
         expected = f"rates (neurons, {N_CONDITIONS} conditions, {N_BINS} bins)"
@@ -33,10 +37,11 @@ def read(path: Path, options: Options) -> Session:
     if N_BINS % factor:
         found = f"{N_BINS} bins in a condition"
         raise BadInput(path, f"a number of bins that {factor} divides", found, "take another --bin_size")
-    spikes = np.nan_to_num(rates, nan=0.0).reshape(len(rates), -1, factor) * MS_PER_BIN
+    spikes = np.where(np.isnan(rates), 0, rates).reshape(len(rates), -1, factor) * MS_PER_BIN
     expected = np.rint(spikes.sum(axis=2))
-    if expected.min(initial=0) < 0:
-        raise BadInput(path, "rates, none negative", f"{rates.min():.3g}", NOT_A_FILE)
+    if expected.min(initial=0) < 0 or np.isinf(rates).any():
+        found = "infinity" if np.isinf(rates).any() else f"{np.nanmin(rates):.3g}"
+        raise BadInput(path, "rates, none negative or infinite", found, NOT_A_FILE)
     matrix = (expected.astype(np.int64) if options.as_published else np.minimum(expected, 255)).astype(np.uint8)
     missing = np.count_nonzero(np.isnan(rates))
     notes = [f"{plural(missing, 'bin')} without a value counted as 0"] if missing else []

@@ -31,6 +31,9 @@ def read(path: Path, options: Options) -> Session:
         raise BadInput(path, "rates (trials, units, samples of 1 ms)", found, "take such files out of the folder")
     subject = monkey(path)
     n_trials, n_units, n_samples = rates.shape
+    if n_trials != n_units and _trials_of_meta(path) == n_units:
+        found = f"shape {rates.shape}, and {n_units} trials in the meta beside it"
+        raise BadInput(path, "rates (trials, units, samples of 1 ms)", found, "swap the first two axes")
     n_bins = n_samples // factor
     matrix = np.empty((n_units, n_trials * n_bins), np.uint8)
     missing = above = 0
@@ -60,9 +63,20 @@ def read(path: Path, options: Options) -> Session:
     return Session(subject, path.stem, matrix, [f"{plural(n, 'bin')} {what}" for n, what in notable if n], facts=facts)
 
 
+def _trials_of_meta(path: Path) -> int | None:
+    """How many trials the file `*_meta.npy` beside the rates is of; None if there is not one that shows it."""
+    metas = sorted(path.parent.glob("*_meta.npy"))
+    if len(metas) > 1:  # of several sessions in a folder
+        metas = [meta for meta in metas if path.name.startswith(meta.name.removesuffix("meta.npy"))]
+    try:
+        return len(npy.read(metas[0], mapped=True)) if len(metas) == 1 else None
+    except (BadInput, TypeError):  # it is not needed for counts
+        return None
+
+
 def _check_rates(samples: np.ndarray, where: str, as_published: bool) -> None:
     """Refuse what is no firing rate. As published, a rate that is missing or negative is not refused."""
-    wrong = np.isfinite(samples) & (np.abs(samples) > HIGHEST_RATE)
+    wrong = np.isfinite(samples) & (np.abs(samples) > np.float64(HIGHEST_RATE))  # float16 does not hold it
     if not as_published:
         wrong |= ~(samples >= 0) | np.isinf(samples)
     if wrong.any():

@@ -3,6 +3,7 @@
 One file a line: path, size in bytes, checksum. What the archive lists now is compared with it, file by file.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -31,11 +32,11 @@ def read(path: Path) -> dict[str, Locked]:
         BadInput: a line is not a path, a size and a checksum.
     """
     locked = {}
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    for number, line in enumerate(lines, 1):
+    content = path.read_bytes().decode("utf-8", "replace") if path.is_file() else ""
+    for number, line in enumerate(filter(None, content.split("\n")), 1):
         name, _, rest = line.partition("\t")
         size, _, checksum = rest.partition("\t")
-        if not size.isascii() or not size.isdigit() or not CHECKSUM.fullmatch(checksum):
+        if not re.fullmatch(r"\d{1,19}", size, re.ASCII) or not CHECKSUM.fullmatch(checksum):
             expected = "path, size and checksum with a tab between"
             raise BadInput(f"{path}, line {number}", expected, line[:80], "restore the file from the repository")
         locked[name] = Locked(int(size), checksum)

@@ -22,6 +22,7 @@ import numpy as np
 import requests
 
 from neuralpile.acquire.archives import RemoteFile
+from neuralpile.acquire.transfer import is_encoded
 from neuralpile.errors import BadInput
 from neuralpile.http_client import HttpClient, TemporaryFailure, blocks, host_of, web_page
 
@@ -111,7 +112,7 @@ class RangeFile(io.RawIOBase):
         self._store = tempfile.TemporaryFile()  # noqa: SIM115  (closed with this file)
         self._lock = threading.Lock()
         self._address: str | None = None  # where the archive sends to, while it is valid
-        self._etag: str | None = None
+        self._etag = ""
 
     def readable(self) -> bool:
         """True."""
@@ -204,7 +205,7 @@ class RangeFile(io.RawIOBase):
                 raise TemporaryFailure("an address that is no longer valid") from None
             self._check(response, at[0], stop)
             self._address = response.url
-            for block in blocks(response, BLOCK):
+            for block in blocks(response, BLOCK, is_encoded(response, self.file)):
                 if len(block) > stop - at[0]:
                     raise TemporaryFailure("more bytes than were requested")
                 os.pwrite(self._store.fileno(), block, at[0])
@@ -219,7 +220,8 @@ class RangeFile(io.RawIOBase):
         status, headers = response.status_code, response.headers
         with self._lock:
             self.requests += len(response.history)
-            self._etag = self._etag or headers.get("ETag")
+            etag = headers.get("ETag", "").removeprefix("W/")
+            self._etag = self._etag or etag
         if page := web_page(response):
             do = "open the data set's page in a browser from this network, or use download.py"
             raise BadInput(self.file.path, "data", f"{page} from {host_of(response.url)}", do)
@@ -227,7 +229,7 @@ class RangeFile(io.RawIOBase):
             do = "fetch it with download.py, and build without --stream"
             raise BadInput(self.file.path, "a server that sends parts of files", "one that sends whole files", do)
         place, _, total = headers.get("Content-Range", f"bytes {start}-{stop - 1}/{self.size}").rpartition("/")
-        if total not in ("*", str(self.size)) or headers.get("ETag", self._etag) != self._etag:
+        if total not in ("*", str(self.size)) or etag not in ("", self._etag):
             found = f"{total} bytes" if re.fullmatch(r"\d{1,19}", total, re.ASCII) else "another version"
             do = "the file has changed: run the same command again"
             raise BadInput(self.file.path, f"the file of {self.size:,} bytes that was listed", found, do)

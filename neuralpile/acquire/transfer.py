@@ -128,6 +128,7 @@ class _Transfer:
     part: Path
     advance: Callable[[int], object]
     ranges: bool = True  # whether to request what is missing only
+    etag: str = ""  # of the version that the first bytes are of
 
     def attempt(self) -> None:
         """Send one request for what is missing. Raises TemporaryFailure where something still is afterwards."""
@@ -138,6 +139,7 @@ class _Transfer:
         try:
             with self.web.open(self.file.url, asked) as response:
                 _check_kind(response, self.file)
+                self._check_version(response, have)
                 start = self._start(response, have)
                 self._check_length(response, have)
                 received = self._receive(response, start, have)
@@ -164,21 +166,30 @@ class _Transfer:
             return 0
         place = re.fullmatch(r"bytes (\d{1,19})-\d{1,19}/(\*|\d{1,19})", _header(response, "Content-Range"), re.ASCII)
         whole = place is not None and (self.file.size is None or place[2] in ("*", str(self.file.size)))
-        encoded = _is_encoded(response, self.file)  # a range of the encoded bytes is none of the file
+        encoded = is_encoded(response, self.file)  # a range of the encoded bytes is none of the file
         if response.status_code == 206 and place and whole and int(place[1]) == have and not encoded:
             return have
         self.ranges = False  # the retry requests the whole file
         raise TemporaryFailure("another part of the file than was requested")
 
+    def _check_version(self, response: requests.Response, have: int) -> None:
+        """Begin anew where the file has become another since its first bytes came, and no checksum would show it."""
+        etag = _header(response, "ETag").removeprefix("W/")
+        if have and not self.file.checksum and self.etag and etag and self.etag != etag:
+            self.etag = ""
+            self._cut(0)
+            raise TemporaryFailure("another version of the file than before")
+        self.etag = self.etag or etag
+
     def _check_length(self, response: requests.Response, have: int) -> None:
         """Raise TemporaryFailure where the whole file that is offered is shorter than what is here."""
-        length = "" if _is_encoded(response, self.file) else _header(response, "Content-Length")
+        length = "" if is_encoded(response, self.file) else _header(response, "Content-Length")
         if response.status_code == 200 and have and length.isascii() and length.isdigit() and int(length[:19]) < have:
             raise TemporaryFailure(f"{int(length[:19]):,} bytes, fewer than are here already")
 
     def _receive(self, response: requests.Response, start: int, have: int) -> int:
         """Append what comes after the first `have` bytes of the file. Returns how many bytes of it are there."""
-        position, there, decode = start, have, _is_encoded(response, self.file)
+        position, there, decode = start, have, is_encoded(response, self.file)
         with self.part.open("ab", buffering=0) as out:
             for block in blocks(response, BLOCK, decode):
                 if self.web.stop.is_set():
@@ -209,7 +220,7 @@ def _header(response: requests.Response, name: str) -> str:
     return response.headers.get(name, "")
 
 
-def _is_encoded(response: requests.Response, file: RemoteFile) -> bool:
+def is_encoded(response: requests.Response, file: RemoteFile) -> bool:
     """Whether a body must be decoded to be the file.
 
     No encoding is asked for, and a server may still send one. Others say of a .tar.gz, as it is, that it is encoded.

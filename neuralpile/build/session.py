@@ -25,7 +25,7 @@ from neuralpile.corpus.rows import Row
 from neuralpile.errors import BadInput, Mismatch, printable
 from neuralpile.recordings import names, phy
 from neuralpile.recordings.hdf5 import Recording
-from neuralpile.spikes import binning
+from neuralpile.spikes import binning, clock
 from neuralpile.spikes.session import Options, Session
 
 # The library's code through which counts pass on their way into rows: whole folders and single modules.
@@ -125,6 +125,7 @@ def build_session(read: Read, task: Task) -> SessionFacts:
         Row(segment, session.subject_id, session.session_id, f"segment_{i}") for i, segment in enumerate(segments)
     ]
     n_spikes = counts.sum(axis=1, dtype=np.int64)
+    session.notes += clock.check_counts(n_spikes, counts.shape[1] * (session.bin_size or task.options.bin_size))
     facts = session_facts(task.path, made_from["bytes"], session, session_rows, n_spikes)
     if isinstance(task.source, RemoteRecording):
         part = task.source.open()

@@ -71,7 +71,8 @@ def find_remote(data_set: DataSetInfo, duplicates: bool = True) -> dict[str, Rem
 def _files(folder: Path) -> Iterator[Path]:
     """All files below a folder, through links to folders too, each folder once. Raises BadInput if one is unreadable.
 
-    macOS puts a small file `._x` beside each x on foreign disks: these are skipped.
+    Hidden files and folders are skipped. They hold second copies: those of git-annex, of notebooks, the trash, and the
+    small file `._x` that macOS puts beside each x on foreign disks.
     """
 
     def unreadable(error: OSError) -> None:
@@ -84,6 +85,7 @@ def _files(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = [name for name in folders if not name.endswith(files.PARTIAL)]  # still being unpacked
-        paths = (Path(place, name) for name in names if not name.startswith("._"))
+        shown = (name for name in folders if not name.startswith("."))
+        folders[:] = [name for name in shown if not name.endswith(files.PARTIAL)]  # still being unpacked
+        paths = (Path(place, name) for name in names if not name.startswith("."))
         yield from (path for path in paths if path.is_file() or not path.exists())  # a broken link fails when built

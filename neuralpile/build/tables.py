@@ -31,6 +31,8 @@ def of_build(
     for facts, path in sessions:
         width = facts.bin_size or bin_size
         lines.append(tables.known_of(info.name, info, facts.subject_id, facts.session_id) | _counted(facts, width))
+        if info.simulated:  # nothing was recorded: NWB requires a time
+            lines[-1]["start_time"] = None
         lines[-1]["checksum"] = checksums.get(facts.file)
         metadata = arrow.read_metadata(path) or {}
         if (gaps := metadata.get("unobserved")) is not None:

@@ -93,4 +93,6 @@ def _cell(value: Any) -> str:
 def _with_commas(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.1f}".removesuffix(".0")
     return f"{value:%Y-%m-%d %H:%M}" if hasattr(value, "strftime") else _cell(value)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from neuralpile.cli import plural
 from neuralpile.errors import BadInput, Mismatch
 
 # Exactly the published schema: spike counts (units, bins) as nested lists, then subject, session and segment.
@@ -360,7 +361,7 @@ def segment_length(n_units: int, n_bins: int, limit: int, as_published: bool = F
         94580
     """
     if n_units > limit:
-        raise Mismatch(f"at most {limit:,} units, the token limit of a row", f"{n_units:,} units")
+        raise Mismatch(f"at most {plural(limit, 'unit')}, the token limit of a row", plural(n_units, "unit"))
     if n_units * n_bins <= limit:
         return n_bins
     # ceil(bins / k) <= longest just where k >= ceil(bins / longest); with that k no segment is empty.

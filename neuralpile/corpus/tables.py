@@ -5,8 +5,10 @@ What a recording does not say is null. `source_dataset`, `subject_id` and `sessi
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -205,14 +207,21 @@ def in_parts(source: RowSource, file: str) -> Iterator[pa.Table]:
         BadInput: the file is damaged, or another table.
     """
     path = source.folder and source.folder / file
-    if path is None or not path.is_file():
+    schema = SCHEMAS[file]
+    if path is None:
         whole = source.sessions() if file == SESSIONS_FILE else source.units()
         yield from () if whole is None else (whole,)
-        return
-    schema = SCHEMAS[file]
-    with _damage(str(path), schema):
-        for batch in parquet.ParquetFile(pa.BufferReader(path.read_bytes())).iter_batches(LINES):
-            yield _checked(pa.Table.from_batches([batch]), schema)
+    elif not path.is_file():
+        yield from _parts_of_rows(source) if file == SESSIONS_FILE else ()
+    else:
+        with _damage(str(path), schema):
+            yield from _read_in_parts(path, schema)
+
+
+def _read_in_parts(path: Path, schema: pa.Schema) -> Iterator[pa.Table]:
+    file = parquet.ParquetFile(pa.BufferReader(path.read_bytes()))
+    for batch in file.iter_batches(LINES, use_threads=False):
+        yield _checked(pa.Table.from_batches([batch]), schema)
 
 
 def where(sessions: pa.Table, expression: str) -> npt.NDArray[np.bool_]:
@@ -249,10 +258,22 @@ def where(sessions: pa.Table, expression: str) -> npt.NDArray[np.bool_]:
         except duckdb.Error as error:
             columns = ", ".join(["area", *sessions.column_names])
             found = f"{expression!r} ({str(error).splitlines()[0]})"
-            do = "for example: area = 'M1' and n_units >= 64"
+            do = _remedy(expression, str(error), sessions.column_names)
             raise BadInput("--where", f"an expression over the columns {columns}", found, do) from None
     chosen[rows] = True
     return chosen
+
+
+def _remedy(expression: str, error: str, columns: Sequence[str]) -> str:
+    """What to do about an expression that DuckDB refuses."""
+    if re.search(r"\b(areas|evaluation|unobserved)\b", expression, re.IGNORECASE):
+        return "areas and evaluation are lists: write area = 'M1', or list_contains(evaluation, 'nlb:test')"
+    if unknown := re.search(r'Referenced column "(.*?)" not found', error):
+        name = unknown[1]
+        begin_so = [column for column in columns if column.startswith(name.lower())]
+        near = get_close_matches(name.lower(), ["area", *columns], 1) or begin_so
+        return f"write {f'{near[0]}, or ' if near else ''}{name} as text in single quotes: '{name}'"
+    return "for example: area = 'M1' and n_units >= 64"
 
 
 @contextmanager
@@ -307,6 +328,11 @@ def of_rows(source: RowSource) -> pa.Table:
     Of the counts, one row of each session is looked at, and only where the rows are on disk; elsewhere the numbers of
     units and bins are null.
     """
+    return pa.concat_tables([pa.Table.from_batches([], SESSIONS), *_parts_of_rows(source)])
+
+
+def _parts_of_rows(source: RowSource) -> Iterator[pa.Table]:
+    """The table of sessions as `of_rows` gives it, in parts."""
     names = source.names()
     of_row = values_of(joined(names.table, KEYS).dictionary_encode().indices)
     n_rows = np.bincount(of_row)
@@ -327,11 +353,9 @@ def of_rows(source: RowSource) -> pa.Table:
         }
 
     firsts = np.unique(of_row, return_index=True)[1]  # the first row of each session
-    parts = [SESSIONS.empty_table()]
     for start in range(0, len(firsts), TOGETHER):
         lines = [line(start + i, row) for i, row in enumerate(firsts[start : start + TOGETHER].tolist())]
-        parts.append(pa.Table.from_pylist(lines, SESSIONS))
-    return pa.concat_tables(parts)
+        yield pa.Table.from_pylist(lines, SESSIONS)
 
 
 def stored(source: RowSource) -> Tables | None:

@@ -4,6 +4,7 @@ By default that client waits without end for a silent server, and logs addresses
 reads or writes a repository goes through `call`.
 """
 
+import base64
 import json
 import logging
 import re
@@ -11,7 +12,8 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
+from urllib.parse import quote
 
 import httpx2
 import huggingface_hub
@@ -19,6 +21,7 @@ from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
+    HFValidationError,
     LocalTokenNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
@@ -26,7 +29,7 @@ from huggingface_hub.errors import (
 
 from neuralpile import http_client
 from neuralpile.errors import BadInput
-from neuralpile.http_client import TemporaryFailure
+from neuralpile.http_client import ANSWERS_CHANGED, MOST_BYTES, Pace, TemporaryFailure
 
 T = TypeVar("T")
 
@@ -36,6 +39,10 @@ CHECK = {
     READABLE: "check the name and, for a private repository, your token (HF_TOKEN)",
     WRITABLE: "check the name and your token (HF_TOKEN, with write access); the local files are unharmed",
 }
+# What to do about a refusal that is neither of the name nor of the token
+REFUSED = "the local files are unharmed: see what the Hub says, and report it with this line if that does not help"
+PIECE = 8  # characters of a token; fewer can be a word
+SHOWN = 300  # characters of what the Hub says
 NOT_THERE = RepositoryNotFoundError, EntryNotFoundError, FileNotFoundError
 
 _answered = threading.Event()  # set once any host has answered in this process
@@ -45,10 +52,33 @@ class Unreachable(ConnectionError):
     """No host has answered in this process, and this one cannot be reached either: the machine seems to be offline."""
 
 
-class _Client(httpx2.Client):
-    """The Hub's HTTP client with our timeouts. Without a network it fails at once; the Hub's client would retry."""
+class _Paced(httpx2.SyncByteStream):
+    """A body that may neither come too slowly to end, nor be larger than JSON is."""
 
-    def send(self, request: httpx2.Request, *arguments: Any, **options: Any) -> httpx2.Response:
+    def __init__(self, response: httpx2.Response) -> None:
+        self._stream = cast(httpx2.SyncByteStream, response.stream)
+        is_json = response.headers.get("Content-Type", "").startswith("application/json")
+        self._most = MOST_BYTES if is_json else None
+        self._pace = Pace(http_client.PATIENCE * http_client.SILENT_SECONDS if is_json else float("inf"))
+
+    def __iter__(self) -> Iterator[bytes]:
+        received = 0
+        for block in self._stream:
+            self._pace.check(len(block))
+            received += len(block)
+            if self._most is not None and received > self._most:
+                raise BadInput("the Hub", f"at most {self._most:,} bytes of JSON", "more", ANSWERS_CHANGED)
+            yield block
+
+    def close(self) -> None:
+        """End the answer."""
+        self._stream.close()
+
+
+class _Client(httpx2.Client):
+    """The Hub's HTTP client with our timeouts and bounds. Without a network it fails at once; the Hub's would retry."""
+
+    def send(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> httpx2.Response:
         """Send a request as `httpx2.Client` does. Raises OfflineModeIsEnabled with HF_HUB_OFFLINE, and Unreachable."""
         if huggingface_hub.is_offline_mode():
             raise OfflineModeIsEnabled("HF_HUB_OFFLINE is set")
@@ -58,12 +88,20 @@ class _Client(httpx2.Client):
         if http_client.USER_AGENT not in (agent := request.headers.get("User-Agent", "")):
             request.headers["User-Agent"] = f"{http_client.USER_AGENT}; {agent}"
         try:
-            response = super().send(request, *arguments, **options)
+            response = super().send(request, stream=True, **options)
         except (httpx2.ConnectError, httpx2.ConnectTimeout):
             if _answered.is_set():
                 raise
             raise Unreachable(f"no connection to {request.url.host}") from None
         _answered.set()
+        if not response.is_closed:  # such as that of a HEAD request
+            response.stream = _Paced(response)
+        try:
+            if not stream:
+                response.read()
+        except BaseException:
+            response.close()
+            raise
         return response
 
 
@@ -121,6 +159,10 @@ def _explain(name: str, wanted: str, error: BaseException) -> TemporaryFailure |
     """What an error of the Hub's client means: a temporary failure, or a line for the user."""
     for cause in _chain(error):
         match cause:
+            case TemporaryFailure() | BadInput():
+                return cause
+            case HFValidationError():
+                return BadInput(name, "a name like someone/name", "one that no repository has", "correct the name")
             case OfflineModeIsEnabled():
                 do = "unset HF_HUB_OFFLINE, or give a local build"
                 return BadInput(name, "access to the Hub", "HF_HUB_OFFLINE=1 in the environment", do)
@@ -163,13 +205,24 @@ def _refusal(name: str, wanted: str, error: HfHubHTTPError, uploading: bool) -> 
         # Links to upload to expire, and a new attempt gets new ones.
         host = response.request.url.host
         return TemporaryFailure(f"{found} for an upload to {host}: wrong clock, or a proxy that blocks uploads?")
-    return BadInput(name, wanted, ": ".join(filter(None, [found, _safe(error.server_message or "")])), CHECK[wanted])
+    do = CHECK[wanted] if response.status_code in (401, 403, 404) else REFUSED
+    return BadInput(name, wanted, ": ".join(filter(None, [found, safe(error.server_message or "")])), do)
 
 
-def _safe(text: str) -> str:
-    """A server's text without the token, and without queries of addresses, which can hold signatures."""
-    token = huggingface_hub.get_token()
-    return re.sub(r"(https?://[^\s?]+)\?\S*", r"\1", text.replace(token, "…") if token else text)
+def safe(text: str) -> str:
+    """What a server says, without queries of addresses, which can hold signatures; nothing where it repeats a token."""
+    text = re.sub(r"(https?://)(?:[^\s/@]*@)?([^\s?]+)\?\S*", r"\1\2", text)
+    token = huggingface_hub.get_token() or ""
+    if re.search(r"bearer|hf_\w{8}|x-amz-|signature", text, re.IGNORECASE) or _repeats(text, token):
+        return ""
+    return text[:SHOWN]
+
+
+def _repeats(text: str, token: str) -> bool:
+    """Whether a text holds a token, or a part of it, in one of the forms in which servers write it."""
+    forms = {token, quote(token, safe=""), json.dumps(token)[1:-1], base64.b64encode(token.encode()).decode()}
+    pieces = (form[at : at + PIECE] for form in forms for at in range(max(1, len(form) - PIECE + 1)))
+    return bool(token) and any(piece.lower() in text.lower() for piece in pieces)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

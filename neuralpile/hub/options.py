@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from neuralpile.catalog import ROOT
 from neuralpile.errors import BadInput
+from neuralpile.hub import check_endpoint
 
 if TYPE_CHECKING:
     from neuralpile.hub.repository import Repository
@@ -33,6 +34,7 @@ def hub(given: argparse.Namespace) -> "Repository | None":
             do = "give --hf_repo_name, or leave them out"
             raise BadInput("--private, --revision, --create_pr", "--hf_repo_name with them", "none", do)
         return None
+    check_endpoint()
     from neuralpile.hub.repository import Repository, Target  # imports the Hub's clients, which takes a second
 
     return Repository(Target(given.hf_repo_name, given.private, given.revision, given.create_pr))
@@ -41,9 +43,16 @@ def hub(given: argparse.Namespace) -> "Repository | None":
 def command() -> str:
     """The command line of this run, for the card, which everybody can read.
 
-    Absolute paths are cut to the names of their files and folders.
+    Absolute paths are cut to the names of their files and folders, addresses to what is before passwords and queries.
     """
     path = Path(sys.argv[0]).resolve()
     script = path.relative_to(ROOT) if path.is_relative_to(ROOT) else Path(path.name)
-    given = [Path(argument).name if argument.startswith(("/", "~")) else argument for argument in sys.argv[1:]]
+    given = map(_shown, sys.argv[1:])
     return shlex.join(["python", script.as_posix(), *given])
+
+
+def _shown(argument: str) -> str:
+    if argument.startswith(("/", "~")):
+        return Path(argument).name
+    before, scheme, rest = argument.partition("://")
+    return f"{before}{scheme}{rest.partition('?')[0].rpartition('@')[2]}"

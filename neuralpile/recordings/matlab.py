@@ -1,5 +1,6 @@
 """MATLAB files: variables of version 7 and earlier with scipy, cell arrays of version 7.3 (HDF5) with h5py."""
 
+import os
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -89,7 +90,15 @@ def _old_cells(path: Path, variable: str) -> list[np.ndarray]:
     for number, cell in enumerate(cells):
         if cell.dtype.kind not in "fiu":
             raise BadInput(f"{path}, {variable}{{{number + 1}}}", "numbers", str(cell.dtype), NOT_CELLS)
+        _check_list(path, f"{variable}{{{number + 1}}}", cell)
     return [cell.ravel() for cell in cells]
+
+
+def _check_list(path: Recording, name: str, cell: np.ndarray | h5py.Dataset) -> None:
+    """Raises BadInput for a matrix: its second row or column may be no spike times."""
+    if cell.size and max(cell.shape, default=1) != cell.size:
+        found = f"a matrix of shape {cell.shape}"
+        raise BadInput(f"{path}, {name}", "one row or column of numbers", found, "keep the spike times only")
 
 
 def read_variables(path: Path, names: list[str]) -> dict[str, np.ndarray]:
@@ -114,6 +123,8 @@ def read_variables(path: Path, names: list[str]) -> dict[str, np.ndarray]:
         raise damage.explain(path, KIND, error) from None
     variables = {name: content[name] for name in names if name in content}
     for name, value in variables.items():
+        if hasattr(value, "todense"):
+            raise BadInput(f"{path}, {name}", "a full array", "a sparse one", f"save full({name}) instead in MATLAB")
         if not isinstance(value, np.ndarray):  # scipy returns a text for what it cannot read
             found = value if isinstance(value, str) else type(value).__name__
             raise BadInput(f"{path}, {name}", "an array", found, damage.DOWNLOAD)
@@ -137,9 +148,9 @@ def read_cells(path: Recording, name: str) -> np.ndarray:
     with open_73(path) as file:
         cells = hdf5.find(file, name)
         if not isinstance(cells, h5py.Dataset) or h5py.check_ref_dtype(cells.dtype) is not h5py.Reference:
-            found = (
-                f"only {', '.join(file)}" if cells is None and len(file) else "none" if cells is None else "no cells"
-            )
+            found = "none" if cells is None else "no cells"
+            if cells is None and len(file):
+                found = f"only {', '.join(map(os.fsdecode, file))}"
             raise BadInput(path, f"a cell array {name}", found, "check that this is a recording's file")
         references = hdf5.read(path, cells)
         content, stored = np.empty(cells.shape, object), {}
@@ -149,6 +160,8 @@ def read_cells(path: Recording, name: str) -> np.ndarray:
             if not isinstance(cell, h5py.Dataset) or cell.dtype.kind not in "fiu" or kind in NO_NUMBERS:
                 found = "nothing" if cell is None else kind or f"{getattr(cell, 'dtype', 'a struct')}"
                 raise BadInput(f"{path}, {name}{list(place)}", "numbers", found, damage.DOWNLOAD)
+            if cell.shape is not None:
+                _check_list(path, f"{name}{list(place)}", cell)
             content[place] = _cell(path, cell)
             if cell.name in stored and content[place].size:  # MATLAB has one empty cell for all
                 found = "the content of another cell"

@@ -5,6 +5,7 @@ schema 2, `Units`: `spike_times`, all units one after another in seconds, and `s
 train ends); only these are read here.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -78,6 +79,8 @@ def read_spike_trains(path: Recording, quality: str | None = None, required: boo
         except Mismatch as error:
             raise error.at(path, DAMAGED) from None
         about = unit_table.about(path, file, table, table, len(ends))
+        others = [place for place in UNITS_TABLES if place != where and f"{place}/spike_times" in file]
+        about.notes.extend(f"{other} has spike times, too; they are not read" for other in others)
     try:
         # In the file's own type: an unsigned index of 2**63 and more would turn negative.
         assigned = int(ends.max(initial=0))
@@ -101,14 +104,14 @@ def _units_table(path: Recording, file: h5py.File) -> h5py.Group:
         if all(isinstance(hdf5.find(table, name), h5py.Dataset) for name in ("spike_times", "spike_times_index")):
             return table
     if not tables:
-        found = f"only {', '.join(file)}" if len(file) else "an empty file"
+        found = f"only {', '.join(map(os.fsdecode, file))}" if len(file) else "an empty file"
         if isinstance(path, Path) and damage.head(path).startswith(b"MATLAB 7.3"):
             found = "a MATLAB 7.3 file"
         expected = f"a units table at {' or '.join(UNITS_TABLES)}"
         raise BadInput(path, expected, found, "use a file with sorted spikes")
     names = ("spike_times", "spike_times_index")
     lacking = next(name for name in names if not isinstance(hdf5.find(tables[0], name), h5py.Dataset))
-    found = f"a table of {', '.join(tables[0])}" if len(tables[0]) else "an empty table"
+    found = f"a table of {', '.join(map(os.fsdecode, tables[0]))}" if len(tables[0]) else "an empty table"
     raise BadInput(path, f"{tables[0].name}/{lacking}", found, "use a file with spike times")
 
 
@@ -133,7 +136,10 @@ def _whole(values: np.ndarray, name: str) -> np.ndarray:
 
 def _ids(path: Recording, table: h5py.Group, n_units: int) -> list[str] | None:
     """The units' ids as text; None if the file does not say. Raises Mismatch: there is not one for each unit."""
-    column = table.get("id")
+    try:
+        column = table.get("id")
+    except (OSError, RuntimeError, KeyError):  # ids are not needed for counts
+        return None
     if not isinstance(column, h5py.Dataset) or column.ndim != 1:
         return None
     if len(column) != n_units:
@@ -141,7 +147,7 @@ def _ids(path: Recording, table: h5py.Group, n_units: int) -> list[str] | None:
         raise Mismatch(expected, f"{n_units:,}")
     try:
         return unit_table.texts(hdf5.read(path, column))
-    except (Mismatch, OSError, ValueError):  # ids are not needed for counts
+    except (Mismatch, OSError, ValueError):
         return None
 
 
@@ -220,7 +226,8 @@ def read_column(path: Recording, name: str) -> np.ndarray:
         table = _units_table(path, file)
         column = _column(path, table, name)
         values = hdf5.read(path, column)
-        return column.asstr()[()] if h5py.check_string_dtype(column.dtype) else values
+        is_text = h5py.check_string_dtype(column.dtype) is not None
+        return np.asarray(column.asstr(errors="replace")[()]) if is_text else values
 
 
 def read_observed(path: Recording) -> np.ndarray:
@@ -385,6 +392,8 @@ def count_raster(path: Recording, options: Options, places: Sequence[str], own_b
             binned = _rebin_in_slabs(data, factor, options.as_published, transposed, conversion, offset)
         except Mismatch as error:
             raise error.at(f"{path}, {place}", NOT_A_RECORDING) from None
+        others = [other for other, here in found.items() if other != place and here is not None]
+        notes += [f"{other} exists, too; it is not read" for other in others]
         lists = [table for table in _unit_tables(data) if table["id"].size == len(binned.counts)]
         about = unit_table.about(path, file, next(iter(lists), None), data.parent, len(binned.counts))
     if max(binned.counts.shape[0], 1) > data.shape[1 if transposed else 0]:

@@ -29,6 +29,8 @@ NOTHING = {"", "unknown", "none", "n/a", "na", "nan", "null"}  # words for "not 
 # of a clock that was never set.
 INVENTED = {1900, 1925, 1970}
 
+LONGEST_NOTE = 200  # characters
+
 Columns = dict[str, Sequence[object]]
 
 
@@ -97,8 +99,13 @@ def _noted(path: Recording, what: str, notes: list[str]) -> Iterator[None]:
     except Exception as error:  # h5py raises errors of many kinds where the bytes make no sense
         if not isinstance(path, Path) and path.open().failure:
             raise
-        found = f"expected {error.expected}, found {error.found}" if isinstance(error, Mismatch) else str(error)
-        notes.append(f"{what} cannot be read: {' '.join(found.split())}")
+        if isinstance(error, Mismatch):
+            found = f"expected {error.expected}, found {error.found}"
+        else:  # what Python says of a value of another kind helps nobody
+            found = (
+                str(error) if isinstance(error, OSError | RuntimeError | KeyError) else "a value of an unexpected kind"
+            )
+        notes.append(f"{what} cannot be read: {' '.join(found.split())[:LONGEST_NOTE]}")
 
 
 class _Table:

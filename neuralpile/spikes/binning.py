@@ -177,6 +177,8 @@ def whole_numbers(values: np.ndarray) -> np.ndarray:
     """
     if values.dtype.kind != "f":
         return values.astype(values.dtype.newbyteorder("="), copy=False)
+    if values.dtype.itemsize == 2:
+        values = values.astype(np.float32)  # float16 holds no number as large as the limit
     wrong = values[~((values == np.rint(values)) & (np.abs(values) <= LARGEST_WHOLE))]
     if wrong.size:
         raise Mismatch("counts, whole numbers", "infinity" if np.isinf(wrong[0]) else f"{wrong[0]:.4g}")

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neuralpile.cli import plural
 from neuralpile.compile import compiled
 from neuralpile.errors import Mismatch
 
@@ -200,8 +201,25 @@ def check(times: np.ndarray, ends: np.ndarray, bin_size: float, trim: bool = Fal
         often = {1: "once", 2: "twice"}.get(int(np.median(back)), f"{int(np.median(back)):,} times")
         many = _spiking(ends)
         question = "does the clock restart, so that parts are counted on top of one another?"
-        notes.append(f"times go back in {back.size:,} of {many:,} units, {often}: {question}")
+        notes.append(f"times go back in {back.size:,} of {plural(many, 'unit')}, {often}: {question}")
     return notes
+
+
+def check_counts(spikes: np.ndarray, seconds: float) -> list[str]:
+    """A note if the counts of a session are unlikely to be those of neurons, such as rates taken for counts.
+
+    Parameters:
+        spikes: (units,), integers: spikes of each unit in the whole session.
+        seconds: its length.
+
+    Example:
+        >>> check_counts(np.array([200, 0, 900]), 60.0)
+        []
+    """
+    if spikes.sum() < JUDGED:
+        return []
+    median = float(np.median(spikes[spikes > 0])) / max(seconds, 1.0)
+    return [f"a median rate of {median:,.0f} Hz (above {FASTEST:,.0f} Hz): are these counts?"] * (median > FASTEST)
 
 
 def shown(time: float) -> str:

@@ -3,10 +3,11 @@
 `windows` gives window i of a corpus as a function of i, and `stream` batches of them; `streamed_windows` reads rows in
 place, one after another. Both know where windows are from `index`, with `permutation`, their shares from `mixture`,
 their rows from `selection`, and cut and pad them with `batches`; `arguments` checks what users give. `metrics` scores
-predictions as the Neural Latents Benchmark does. These need NumPy and Arrow only. `tokens` is a tokenizer:
-`vocabulary` keeps the motifs that have ids, and `lookup` finds the id of every patch of a row, of its own motif or,
-with `nearest`, of the most similar one. `tokenized` does all that tokenize_dataset.py does, and `loss` reports what is
-lost; `reordered` does all that reorder_units.py does, with the orders that `unit_order` computes.
+predictions as the Neural Latents Benchmark does. These need NumPy and Arrow only; `checkpoint` keeps runs in PyTorch.
+
+`tokens` is a tokenizer: `vocabulary` keeps the motifs that have ids, and `lookup` finds the id of every patch of a row,
+of its own motif or, with `nearest`, of the most similar one. `tokenized` does all that tokenize_dataset.py does, and
+`loss` reports what is lost; `reordered` does all that reorder_units.py does, with the orders of `unit_order`.
 
 Imports the hall, corpus, hub, open and motifs. Imported by examples/, the scripts and the programs of users.
 """

@@ -5,6 +5,7 @@ components are weighted. A slot has a place in time, which jitters from epoch to
 Nothing is drawn one after another, so any process can compute any window, and a run resumes from a number.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -144,6 +145,15 @@ class Index:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "epoch"}
+
+    @cached_property
+    def digest(self) -> str:
+        """A string that changes with the place of any window."""
+        sha = hashlib.sha256(repr((self.rules, self._locality, self.packed is not None)).encode())
+        packed = () if self.packed is None else (self.packed.units, self.packed.each)
+        for values in (*self.rows, self._slots, self._cell, self._quota, *packed):
+            sha.update(values.tobytes())
+        return sha.hexdigest()
 
     def shares(self) -> dict[str, float]:
         """The share of each group in the windows of an epoch."""

@@ -57,7 +57,7 @@ class Stream:
     def __len__(self) -> int:
         """Steps to `steps`, from 0. Raises TypeError if there is no end."""
         if self.steps is None:
-            raise TypeError("a stream without `steps` has no length")
+            raise TypeError("a stream without `steps` has no length: give Stream(…, steps=…), as loaders need")
         return self.steps
 
     def positions(self, step: int) -> Integers:
@@ -86,11 +86,27 @@ class Stream:
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        """The step that comes next, for a checkpoint."""
-        return {"step": self.step}
+        """The step that comes next, for a checkpoint, and what the steps are of."""
+        of = {"windows": self.windows.fingerprint, "batch_size": self.batch_size, "world": self.world}
+        return {"step": self.step, "of": of}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on at a checkpoint's step. Raises BadInput if it has none."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on at a checkpoint's step.
+
+        A state with nothing but a step is taken, too: whoever changes the number of processes knows which step it is.
+
+        Raises:
+            BadInput: it has no step, or is of other windows, batches or processes.
+        """
         if not isinstance(state, Mapping) or "step" not in state:
             raise BadInput("state", "a checkpoint of a stream, with its step", repr(state)[:80], "give another")
-        self.step = whole("step", state["step"])
+        step, of = whole("step", state["step"]), self.state_dict()["of"]
+        stated = state.get("of", of)
+        for what, ours in of.items():
+            theirs = stated.get(what) if isinstance(stated, Mapping) else None
+            if theirs != ours:
+                words = "one of other rows or options" if what == "windows" else f"{what} {theirs}"
+                do = "open them as they were, or start at a step: {'step': 0}"
+                expected = "these windows" if what == "windows" else f"{what} {ours}"
+                raise BadInput("state", f"a checkpoint of {expected}", words, do)
+        self.step = step

@@ -107,6 +107,8 @@ class StreamedWindows:
         self._content = f"{key_of(self.data_set.fingerprint, numbers.tolist(), self._pool, options):x}"
         self._rank, self._world = 0, 1
         self.epoch, self._row, self._taken = 0, 0, 0
+        if loader := sys.modules.get("torch.utils.data"):
+            loader.IterableDataset.register(StreamedWindows)  # so that PyTorch iterates
 
     @property
     def n_bins(self) -> int:

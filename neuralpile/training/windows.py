@@ -20,7 +20,7 @@ from neuralpile.training.arguments import FARTHEST, MOST, flag, whole, whole_num
 from neuralpile.training.batches import Batch, Cut, Form, Layout, Window
 from neuralpile.training.index import N_UNITS, Index, Places, Rules, Span, Units, runs
 from neuralpile.training.mixture import MixBy, Mixture
-from neuralpile.training.permutation import Integers
+from neuralpile.training.permutation import Integers, key_of
 
 VIEWED = 512  # files whose rows are kept as views at most: each is a file handle, of which systems give 1,024
 
@@ -236,6 +236,11 @@ class Windows:
         other = copy.copy(self)
         other._rank, other._world = self._rank + rank * self._world, self._world * world
         return other
+
+    @property
+    def fingerprint(self) -> str:
+        """A string that changes with the counts or the place of any window, in any epoch."""
+        return f"{key_of(self.data_set.fingerprint, self._index.digest, str(self._form)):x}"
 
     def shares(self) -> dict[str, float]:
         """The share of each group in the windows of an epoch."""

@@ -68,6 +68,16 @@ def test_a_recording_that_drips_is_given_up(hours, monkeypatch):
             remote.read(10)
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_a_redirect_that_drips_is_given_up(tmp_path, hours, name):
+    """Clients read the body of a redirect, too, before they follow it."""
+    with LoopbackArchives(FILES[name]) as archives:
+        archives.fail("", "drip redirect", 3)
+        done = download(name, tmp_path, archives, "--dry_run", environment={"DRYAD_TOKEN": ""})
+        assert all(rule.left == 0 for rule in archives.faults)
+    assert "Traceback" not in done.stderr
+
+
 def test_headers_that_drip_are_given_up(monkeypatch):
     monkeypatch.setattr(http_client, "RETRY_SECONDS", 0.0)
     monkeypatch.setattr(http_client, "SILENT_SECONDS", 0.1)

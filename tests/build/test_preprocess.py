@@ -149,7 +149,7 @@ def test_epochs_are_laid_one_after_the_other(script, tmp_path):
     expected = np.stack([np.histogram(train, edges)[0] for train in relaid])
     assert (rows[0].counts[:, : expected.shape[1]] == expected).all()
     assert rows[0].counts.sum() == 9
-    assert "the clock restarts 1 times" in said
+    assert "the clock restarts 1 time\n" in said
     overlapping, _ = rows_of(script, tmp_path, "churchland")
     assert overlapping[0].counts.shape[1] == len(np.arange(0, 1.11 + 0.02, 0.02)) - 1
 

@@ -1,5 +1,6 @@
 """Rows of the sessions that an expression selects, of builds and of corpora."""
 
+import pyarrow as pa
 import pytest
 from helpers.builds import write_build, write_tables
 
@@ -94,3 +95,20 @@ def test_a_corpus_is_merged_of_chosen_sessions_and_checked(tmp_path, script):
     check = "merge_datasets.py", "--check", "--out_dir", tmp_path / "pile", "--components", *sources[:2]
     done = script(*check)  # the manifest says what was chosen
     assert (done.returncode, done.stdout) == (0, "12 rows: exactly those of a, b\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("expression", "do"),
+    [
+        ("areas = 'M1'", "areas and evaluation are lists: write area = 'M1', or list_contains(evaluation, 'nlb:test')"),
+        ("evaluation like '%nlb%'", "areas and evaluation are lists"),
+        ("area = M1", "write M1 as text in single quotes: 'M1'"),
+        ("subject = 'x'", "write subject_id, or subject as text in single quotes: 'subject'"),
+        ("n_units >= 64 and", "for example: area = 'M1' and n_units >= 64"),
+    ],
+)
+def test_an_expression_that_is_refused_says_how_to_write_it(expression, do):
+    sessions = pa.Table.from_pylist([{"areas": ["M1"], "evaluation": ["nlb:test"]}], tables.SESSIONS)
+    with pytest.raises(BadInput) as error:
+        tables.where(sessions, expression)
+    assert error.value.do.startswith(do)

@@ -55,6 +55,14 @@ def builds(tmp_path):
         arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, rows.digest(made))
 
 
+def test_a_benchmark_of_which_there_are_no_evaluation_data_is_named(builds, script):
+    done = script(SCRIPT, "--components", "kim", "m1-a", "--hold_out", "falcon", "nlb", "--leave_out", "perich-within")
+    assert done.returncode == 0, done.stderr
+    for option, name in (("hold_out", "nlb"), ("leave_out", "perich-within")):
+        assert f"warning: --{option} {name}: no session of these data sets is evaluation data of it; " in done.stderr
+    assert "falcon" not in done.stderr
+
+
 def sides(folder):
     """The sessions that have rows in each split."""
     return {name: set(part["session_id"]) for name, part in datasets.load_from_disk(str(folder)).items()}

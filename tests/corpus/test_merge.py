@@ -214,7 +214,7 @@ def test_check_proves_a_corpus_or_names_what_is_wrong(components, script, tmp_pa
     done = script(SCRIPT, "--check")
     assert done.returncode == 1
     assert done.stdout.count("not in the component, or twice") == 2
-    assert "2 rows of dmfc-rsg are missing" in done.stdout
+    assert "missing: 2 rows of dmfc-rsg" in done.stdout
     done = script(SCRIPT, "--check", "--out_dir", tmp_path / "build" / "m1-a")
     assert done.returncode == 2
     assert "expected a merged corpus" in done.stderr

@@ -169,7 +169,7 @@ def test_tables_of_simulated_recordings(name, script, raw, tmp_path, in_this_pro
                 spikes = nwb["processing/ecephys/rasters/data"][:13_000].sum(axis=0)  # the rest fills no bin
         units = nwb_units(name, raw / file)
         assert all("x" in unit and "area" in unit for unit in units) == (name == "simulated-motor")
-        expected[raw / file] = Stated(units, datetime(2000, 1, 1, tzinfo=UTC), (spikes, 0))
+        expected[raw / file] = Stated(units, None, (spikes, 0))
     check(name, script, raw, tmp_path / "build", expected)
 
 

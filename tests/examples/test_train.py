@@ -95,3 +95,30 @@ def test_a_killed_run_continues_with_the_same_losses_to_the_last_bit(undisturbed
     for name, weights in whole["model"].items():
         assert torch.equal(continued["model"][name], weights), name
     assert (tmp_path / "predicted.png").read_bytes() == (undisturbed[1] / "predicted.png").read_bytes()
+
+
+@pytest.mark.slow
+def test_checkpoints_of_other_corpora_damaged_ones_and_folders_that_cannot_be_written_are_one_line(
+    undisturbed, corpus, tmp_path
+):
+    _, out = undisturbed
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "checkpoint.pt").write_bytes((out / "checkpoint.pt").read_bytes()[:2000])
+    (tmp_path / "file").write_text("not a folder")
+    cases = [
+        (
+            corpus.parent / "one",
+            out,
+            "expected a checkpoint of these windows, found one of other rows or options; give",
+        ),
+        (corpus, tmp_path / "half", "checkpoint.pt: expected a whole checkpoint, found "),
+        (corpus, tmp_path / "file", "Not a directory"),
+        (corpus.parent / "none", tmp_path, "expected a data set, found none of this name; "),
+    ]
+    for data_set, folder, message in cases:
+        run = subprocess.run(command(data_set, folder), cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
+        assert run.returncode == 2
+        assert "Traceback" not in run.stderr
+        error = run.stderr.splitlines()[-1]
+        assert error.startswith("error: ")
+        assert message in error

@@ -11,6 +11,7 @@ another, at its own port, is the storage that they redirect to::
 Only what is asked for by the project's own code is here. GIN's git is served by dulwich.
 """
 
+import gzip
 import hashlib
 import io
 import json
@@ -85,6 +86,7 @@ class LoopbackArchives:
     minimal_version: str = "0.74.0"  # of the client, that DANDI asks for
     bad_versions: tuple[str, ...] = ()  # of the client, that DANDI refuses
     mutate: Callable[[bytes], bytes] | None = None  # changes the answers of the interfaces
+    etag: str = ""  # of the storage's files, where it is not of their content
     uses: int = 1_000_000  # how often a signed address can be used
 
     def __enter__(self) -> "LoopbackArchives":
@@ -140,10 +142,13 @@ class LoopbackArchives:
 
         `failure` is a status; (status, headers) or (status, headers, body); a fraction of the body, after which the
         connection is closed; "reset" before an answer, "reset headers" or "reset body" within it;
-        "cut" (a body too short), "long" (too long), "wrong" (another byte in it), "whole" (ranges ignored), "html",
-        "stall", "drip" and "drip headers" (a byte, again and again, without end), "hold" (the body stops at its half
-        until the event `released`), "shifted" (another range than was asked
-        for); bytes, which are then the body of a 200; or a dictionary, which is then the answer, as JSON.
+        "gzip" (a body that is encoded, as its header says), "gzip said" (one that is not),
+        "chunked" (of no stated length), "chunked cut" (which breaks off), "cut" (a body too short), "long" (too long),
+        "wrong" (another byte in it), "whole" (ranges ignored), "html",
+        "stall", "drip", "drip headers" and "drip redirect" (a byte, again and again, without end), "cut headers" (the
+        connection is closed within them), "hold" (the body stops at its half until the event `released`), "shifted"
+        (another range than was asked for); bytes, which are then the body of a 200; or a dictionary, which is then the
+        answer, as JSON.
         """
         self.faults.append(Fault(match, failure, times, skip))
 
@@ -203,7 +208,10 @@ class Handler(BaseHTTPRequestHandler):
                 self.reset()
             elif self.failure == "stall":
                 self.archives.stopped.wait(20)
-            elif self.failure in ("drip", "drip headers"):
+            elif self.failure == "cut headers":
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
+                self.close_connection = True
+            elif self.failure in ("drip", "drip headers", "drip redirect"):
                 self.drip()
             elif isinstance(self.failure, int | tuple):
                 status, headers, *body = self.failure if isinstance(self.failure, tuple) else (self.failure, {})
@@ -225,7 +233,9 @@ class Handler(BaseHTTPRequestHandler):
     def drip(self) -> None:
         """Send an answer that never ends, one byte after the other."""
         headers = f"HTTP/1.1 {206 if 'Range' in self.headers else 200} OK\r\n"
-        if self.failure == "drip":
+        if self.failure == "drip redirect":
+            headers = f"HTTP/1.1 302 Found\r\nLocation: {self.path}\r\n"
+        if self.failure != "drip headers":
             headers += "Content-Type: application/x-git-upload-pack-advertisement\r\nContent-Length: 1000000000\r\n\r\n"
         self.wfile.write(headers.encode())
         while not self.archives.stopped.wait(0.001):
@@ -254,6 +264,14 @@ class Handler(BaseHTTPRequestHandler):
             body = body[: len(body) // 2]
         elif isinstance(self.failure, float):
             body = body[: int(len(body) * self.failure)]
+        elif self.failure == "gzip":
+            body = gzip.compress(body)
+            length = len(body)
+        if self.failure in ("gzip", "gzip said"):
+            headers["Content_Encoding"] = "gzip"
+        if self.failure in ("chunked", "chunked cut"):
+            self.chunked(body, status, headers)
+            return
         self.send_response(status)
         for name, value in {"Content_Length": str(length), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
@@ -272,6 +290,19 @@ class Handler(BaseHTTPRequestHandler):
         elif self.failure == "cut" or isinstance(self.failure, float):
             self.close_connection = True
 
+    def chunked(self, body: bytes, status: int, headers: Mapping[str, str]) -> None:
+        """Send a body in pieces, of which only the last says that it is the last."""
+        self.send_response(status)
+        for name, value in {**headers, "Transfer_Encoding": "chunked"}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        half = body[: len(body) // 2]
+        for piece in (half, body[len(half) :]) if self.failure == "chunked" else (half,):
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            self.seen.sent += len(piece)
+        self.wfile.write(b"0\r\n\r\n" if self.failure == "chunked" else b"")
+        self.close_connection = True
+
     def json(self, content: object, status: int = 200, **headers: str) -> None:
         body = json.dumps(content).encode()
         body = self.archives.mutate(body) if self.archives.mutate else body
@@ -280,7 +311,7 @@ class Handler(BaseHTTPRequestHandler):
     def content(self, body: bytes) -> None:
         """A file, or the range of it that is asked for."""
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
-        etag = self.archives.digests_dandi(body)["ETag"]
+        etag = self.archives.etag or self.archives.digests_dandi(body)["ETag"]
         headers = {"Content_Type": "application/octet-stream", "ETag": etag, "Accept_Ranges": "bytes"}
         if not asked or self.failure == "whole":
             self.answer(body, **headers)
@@ -340,13 +371,20 @@ class Api(Handler):
         r"/zenodo/records/(\d+)": "zenodo_record",
         r"/zenodo/records/(\d+)/files/(.+)/content": "zenodo_content",
         r"/v2/guids/([^/]+)/": "osf_guid",
+        r"/v2/nodes/([^/]+)/": "osf_node",
         r"/v2/nodes/([^/]+)/files/osfstorage/(.*)": "osf_files",
         r"/osf/download/(.+)": "osf_download",
+        r"/waterbutler/v1/(.+)": "osf_waterbutler",
         r"/([^/]+/[^/]+)\.git/(.*)": "gin_git",
         r"/[^/]+/[^/]+/raw/master/(.*)": "gin_raw",
     }
 
     @property
+    def page(self) -> int:
+        """The page of a listing that is asked for; the first where a mutated link names none."""
+        asked = self.query.get("page", "")
+        return int(asked) if asked.isascii() and asked.isdigit() else 1
+
     def paths(self) -> list[str]:
         return sorted(self.archives.files)
 
@@ -383,7 +421,7 @@ class Api(Handler):
     def dandi_assets(self, identifier: str, version: str) -> None:
         if self.dandi_refuses(self.archives.embargoed):
             return
-        page = int(self.query.get("page", 1))
+        page = self.page()
         assets = []
         for number, path in enumerate(self.paths):
             body = self.archives.files[path]
@@ -424,7 +462,7 @@ class Api(Handler):
 
     def dryad_versions(self, doi: str) -> None:
         if not self.dryad_refuses(needed=False):
-            page, numbers = int(self.query.get("page", 1)), list(self.archives.versions)  # in no order
+            page, numbers = self.page(), list(self.archives.versions)  # in no order
             versions = [
                 {
                     "_links": {"stash:files": {"href": f"/api/v2/versions/{100 + n}/files"}},
@@ -440,7 +478,7 @@ class Api(Handler):
     def dryad_files(self, version: str) -> None:
         if self.dryad_refuses(needed=False):
             return
-        page = int(self.query.get("page", 1))
+        page = self.page()
         entries = []
         for number, path in enumerate(self.paths):
             body = self.archives.files[path]
@@ -485,10 +523,14 @@ class Api(Handler):
     def osf_guid(self, guid: str) -> None:
         if self.osf_refuses():
             return
-        self.json({"data": {"id": guid, "type": "nodes"}})
+        self.answer(b"", 302, Location=f"{self.archives.url}/v2/nodes/{guid}/")
+
+    def osf_node(self, guid: str) -> None:
+        if not self.osf_refuses():
+            self.json({"data": {"id": guid, "type": "nodes"}})
 
     def osf_files(self, node: str, folder: str) -> None:
-        page, base = int(self.query.get("page", 1)), f"{self.archives.url}/v2/nodes/{node}/files/osfstorage/"
+        page, base = self.page(), f"{self.archives.url}/v2/nodes/{node}/files/osfstorage/"
         entries, folders = [], set()
         for path in self.paths:
             if not path.startswith(folder):
@@ -509,6 +551,10 @@ class Api(Handler):
         self.json({"data": entries[(page - 1) * PAGE : page * PAGE], "links": {"next": following}})
 
     def osf_download(self, path: str) -> None:
+        """Through another service of theirs to the storage."""
+        self.answer(b"", 302, Location=f"{self.archives.url}/waterbutler/v1/{quote(path)}")
+
+    def osf_waterbutler(self, path: str) -> None:
         self.redirect(path)
 
     def gin_raw(self, path: str) -> None:

@@ -308,3 +308,27 @@ def test_a_real_recording_of_a_person_whose_start_is_invented(real):
 def test_a_real_recording_with_empty_metadata(real):
     session = nwb.count_units(real("nwb/A8604-211122.nwb"), Options())
     assert session.units == {"id": ["6", "191", "206"], "group": ["group0_psb"] * 3}
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("units/obs_intervals", "always"),
+        ("units/obs_intervals", np.array([b"\xff", b"\x1b[31m"])),
+        ("units/id", h5py.SoftLink("/units/id")),
+        ("units/electrodes", np.dtype("f8")),
+        ("session_start_time", "x" * 10_000),
+        ("session_start_time", np.empty(0)),
+    ],
+)
+def test_optional_content_of_any_kind_fails_no_session_and_no_note_is_in_the_words_of_python(tmp_path, place, value):
+    path = write_units(tmp_path / "sub-A_ses-1.nwb", [[0.1, 0.5], [0.3]])
+    with h5py.File(path, "a") as file:
+        if place in file:
+            del file[place]
+        file[place] = value
+    session = nwb.count_units(path, Options())
+    assert session.counts.sum() == 3
+    for note in session.notes:
+        assert len(note) < 300
+        assert not any(word in note for word in ("object of type", "index out of range", "codec", "len()"))

@@ -85,7 +85,7 @@ def test_a_clock_that_starts_again_halfway_is_noted_by_units_and_times():
 
 
 def test_unsorted_spikes_that_follow_nan_are_noted():
-    assert "in 1 of 1 units, once" in check([[2.0, np.nan, 1.0]])[0]
+    assert "in 1 of 1 unit, once" in check([[2.0, np.nan, 1.0]])[0]
 
 
 def test_times_coarser_than_bins_are_noted():

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neuralpile.cli import plural
 from neuralpile.errors import Mismatch
 from neuralpile.spikes import clock
 
@@ -51,4 +52,5 @@ def test_a_clock_that_restarts_in_every_unit_is_noted_not_refused(seed, n_units)
     rng = np.random.default_rng(seed)
     trains = [np.concatenate([np.sort(rng.uniform(0, end, 100)) for end in (60, 40)]) for _ in range(n_units)]
     notes = clock.check(np.concatenate(trains), np.arange(1, n_units + 1) * 200, 0.02)
-    assert [note.partition(":")[0] for note in notes] == [f"times go back in {n_units} of {n_units} units, once"]
+    expected = f"times go back in {n_units} of {plural(n_units, 'unit')}, once"
+    assert [note.partition(":")[0] for note in notes] == [expected]

@@ -28,7 +28,7 @@ EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S)
 LOADERS = """
 import hashlib, json, sys
 import torch
-from torch.utils.data import IterableDataset, default_convert
+from torch.utils.data import default_convert
 from torchdata.stateful_dataloader import StatefulDataLoader
 from neuralpile.training import Stream, StreamedWindows, Windows
 
@@ -39,7 +39,6 @@ def loader(kind, folder, workers):
     if kind == "stream":
         stream = Stream(Windows(folder, n_bins=8, n_units=4), 5, steps=20)
         return StatefulDataLoader(stream, batch_size=None, num_workers=workers)
-    IterableDataset.register(StreamedWindows)
     windows = StreamedWindows(folder, n_bins=8, n_units=4, pool=2)
     return StatefulDataLoader(windows, batch_size=5, num_workers=workers, collate_fn=windows.collate)
 
