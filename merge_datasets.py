@@ -311,12 +311,14 @@ def check(folder: Path, references: Sequence[str] | None) -> int:
     if manifest is None and not references:
         do = "name its components with --components, or merge again"
         raise BadInput(folder, f"a {arrow.MANIFEST} that names its components", "none", do)
-    merged = manifest.components if manifest else {}
+    expressions = {name: component.where for name, component in manifest.components.items()} if manifest else {}
+    left_out = manifest.left_out if manifest else ()
+    del manifest  # it can be large
     components = []
-    for component in map(open_data_set, references or merged):
-        where = merged[component.name].where if component.name in merged else None
+    for component in map(open_data_set, references or expressions):
+        where = expressions.get(component.name)
         components.append(component if where is None else chosen.where(component, where))
-    found = merge.check(corpus, components, manifest.left_out if manifest else ())
+    found = merge.check(corpus, components, left_out)
     for line in found[:DIFFERENCES_SHOWN]:
         print(line)
     if found:

@@ -238,7 +238,7 @@ def read_index(folder: Path, fingerprint: str) -> pa.Table | None:
     """The outlines of the files of a data set, one after another; None if it has none that belongs to its rows."""
     try:
         content = pa.BufferReader((folder / INDEX).read_bytes())
-        found = parquet.ParquetFile(content, page_checksum_verification=True).read()
+        found = parquet.ParquetFile(content, page_checksum_verification=True).read(use_threads=False)
         stated = (found.schema.metadata or {}).get(METADATA)
         return found.replace_schema_metadata().cast(OUTLINE) if stated == fingerprint.encode() else None
     except (OSError, pa.ArrowException, ValueError):

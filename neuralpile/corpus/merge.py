@@ -283,21 +283,24 @@ def check(corpus: RowSource, components: Sequence[RowSource], leave_out: Sequenc
         named = (row._replace(source_dataset=source or row.source_dataset) for row in shown(data_set, numbers))
         return np.fromiter((bytes.fromhex(rows.digest([row])) for row in named), "S32", len(numbers))
 
-    expected = [np.empty(0, "S32")]
-    for component in components:
-        numbers: Sequence[int] = range(len(component))
-        if leave_out:
-            numbers = np.flatnonzero(~_part(component, info_of(component)).evaluated_by(leave_out)).tolist()
-        expected.append(digests(component, numbers, component.name))
-    held, names = digests(corpus, range(len(corpus))), corpus.names()
-    found = []
-    for i in _beyond(held, np.concatenate(expected)).tolist():
-        subject_id, session_id, segment_id, source = names[i]
-        found.append(f"row {i}, {source} {subject_id} {session_id} {segment_id}: not in the component, or twice")
-    for component, its in zip(components, expected[1:], strict=True):
-        if lost := len(_beyond(its, held)):
-            found.append(f"missing: {plural(lost, 'row')} of {component.name}")
-    return found + tables.differences(corpus, components)
+    def of_rows() -> Iterator[str]:
+        expected = [np.empty(0, "S32")]
+        for component in components:
+            numbers: Sequence[int] = range(len(component))
+            if leave_out:
+                numbers = np.flatnonzero(~_part(component, info_of(component)).evaluated_by(leave_out)).tolist()
+            expected.append(digests(component, numbers, component.name))
+        held = digests(corpus, range(len(corpus)))
+        beyond = _beyond(held, np.concatenate(expected)).tolist()
+        names = corpus.names() if beyond else ()
+        for i in beyond:
+            subject_id, session_id, segment_id, source = names[i]
+            yield f"row {i}, {source} {subject_id} {session_id} {segment_id}: not in the component, or twice"
+        for component, its in zip(components, expected[1:], strict=True):
+            if lost := len(_beyond(its, held)):
+                yield f"missing: {plural(lost, 'row')} of {component.name}"
+
+    return [*of_rows(), *tables.differences(corpus, components)]
 
 
 def _beyond(ours: npt.NDArray[np.bytes_], theirs: npt.NDArray[np.bytes_]) -> npt.NDArray[np.int64]:

@@ -207,14 +207,21 @@ def in_parts(source: RowSource, file: str) -> Iterator[pa.Table]:
         BadInput: the file is damaged, or another table.
     """
     path = source.folder and source.folder / file
-    if path is None or not path.is_file():
+    schema = SCHEMAS[file]
+    if path is None:
         whole = source.sessions() if file == SESSIONS_FILE else source.units()
         yield from () if whole is None else (whole,)
-        return
-    schema = SCHEMAS[file]
-    with _damage(str(path), schema):
-        for batch in parquet.ParquetFile(pa.BufferReader(path.read_bytes())).iter_batches(LINES):
-            yield _checked(pa.Table.from_batches([batch]), schema)
+    elif not path.is_file():
+        yield from _parts_of_rows(source) if file == SESSIONS_FILE else ()
+    else:
+        with _damage(str(path), schema):
+            yield from _read_in_parts(path, schema)
+
+
+def _read_in_parts(path: Path, schema: pa.Schema) -> Iterator[pa.Table]:
+    file = parquet.ParquetFile(pa.BufferReader(path.read_bytes()))
+    for batch in file.iter_batches(LINES, use_threads=False):
+        yield _checked(pa.Table.from_batches([batch]), schema)
 
 
 def where(sessions: pa.Table, expression: str) -> npt.NDArray[np.bool_]:
@@ -321,6 +328,11 @@ def of_rows(source: RowSource) -> pa.Table:
     Of the counts, one row of each session is looked at, and only where the rows are on disk; elsewhere the numbers of
     units and bins are null.
     """
+    return pa.concat_tables([pa.Table.from_batches([], SESSIONS), *_parts_of_rows(source)])
+
+
+def _parts_of_rows(source: RowSource) -> Iterator[pa.Table]:
+    """The table of sessions as `of_rows` gives it, in parts."""
     names = source.names()
     of_row = values_of(joined(names.table, KEYS).dictionary_encode().indices)
     n_rows = np.bincount(of_row)
@@ -341,11 +353,9 @@ def of_rows(source: RowSource) -> pa.Table:
         }
 
     firsts = np.unique(of_row, return_index=True)[1]  # the first row of each session
-    parts = [SESSIONS.empty_table()]
     for start in range(0, len(firsts), TOGETHER):
         lines = [line(start + i, row) for i, row in enumerate(firsts[start : start + TOGETHER].tolist())]
-        parts.append(pa.Table.from_pylist(lines, SESSIONS))
-    return pa.concat_tables(parts)
+        yield pa.Table.from_pylist(lines, SESSIONS)
 
 
 def stored(source: RowSource) -> Tables | None:

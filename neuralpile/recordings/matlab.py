@@ -1,5 +1,6 @@
 """MATLAB files: variables of version 7 and earlier with scipy, cell arrays of version 7.3 (HDF5) with h5py."""
 
+import os
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -147,9 +148,9 @@ def read_cells(path: Recording, name: str) -> np.ndarray:
     with open_73(path) as file:
         cells = hdf5.find(file, name)
         if not isinstance(cells, h5py.Dataset) or h5py.check_ref_dtype(cells.dtype) is not h5py.Reference:
-            found = (
-                f"only {', '.join(file)}" if cells is None and len(file) else "none" if cells is None else "no cells"
-            )
+            found = "none" if cells is None else "no cells"
+            if cells is None and len(file):
+                found = f"only {', '.join(map(os.fsdecode, file))}"
             raise BadInput(path, f"a cell array {name}", found, "check that this is a recording's file")
         references = hdf5.read(path, cells)
         content, stored = np.empty(cells.shape, object), {}

@@ -253,30 +253,46 @@ def run(data_set: RowSource, job: Job, count: Count, encode_rows: Encode, memory
         raise BadInput(out_dir, "a new folder, or a tokenized data set to replace", "something else", do)
     tokens = checked_tokens(fitted, job.p_n, job.p_t)
     with files.whole_folder(out_dir, json.dumps(stated)) as folder:
-        tokenizer = Tokenizer(_vocabulary(folder, data_set, job, tokens, count, memory))
-        sizes = data_set.tokens()
-        columns = schema(tokenizer.vocabulary.dtype, isinstance(data_set, OrderedRows))
-        with tqdm(total=sum(sizes), unit="token", unit_scale=True, desc="encode", disable=None) as bar:
-            for split, its in data_set.splits.items():
-                # A split without rows has one file without rows.
-                ranges = [its[part.start : part.stop] for part in consecutive(sizes[its.start : its.stop], SHARD)]
-                ranges = ranges or [its]
-                paths = [folder / split / f"data-{i:05d}.arrow" for i in range(len(ranges))]
-                for path, numbers in zip(paths, ranges, strict=True):
-                    if not path.exists():
-                        rows = encode_rows(data_set, numbers, tokenizer, job.lossless) if numbers else iter(())
-                        _write(path, rows, columns, job.p_n * job.p_t, folder / WORK, memory, bar.update)
-                    else:
-                        bar.update(sum(lost.tokens for lost in _read(path, folder / WORK).losses.values()))
-                digest = hashlib.sha256(f"{json.dumps(stated)} {split}".encode()).hexdigest()
-                arrow.finish(folder / split, paths, columns, digest, split)
-        report = _report(data_set, job, tokenizer.vocabulary, folder, memory)
-        files.write_text(folder / REPORT, json.dumps(report, indent=1) + "\n")
-        loss.draw(report, folder / FIGURE)
-        files.write_text(folder / arrow.MANIFEST, json.dumps({"tokenized": data_set.name, **stated}, indent=1) + "\n")
-        files.write_text(folder / arrow.SPLITS, json.dumps({"splits": list(data_set.splits)}))
-        shutil.rmtree(folder / WORK)
-    return Made(out_dir, report)
+        if not (folder / arrow.SPLITS).is_file():  # the last file; where a killed run wrote it, all is there
+            _make(folder, data_set, job, tokens, count, encode_rows, memory, stated)
+        if (folder / WORK).exists():
+            shutil.rmtree(folder / WORK)
+    return Made(out_dir, json.loads((out_dir / REPORT).read_bytes()))
+
+
+def _make(
+    folder: Path,
+    data_set: RowSource,
+    job: Job,
+    tokens: Sequence[int],
+    count: Count,
+    encode_rows: Encode,
+    memory: int,
+    stated: Mapping[str, Any],
+) -> None:
+    """Write all files of the result that a killed run has not written yet."""
+    tokenizer = Tokenizer(_vocabulary(folder, data_set, job, tokens, count, memory))
+    sizes = data_set.tokens()
+    columns = schema(tokenizer.vocabulary.dtype, isinstance(data_set, OrderedRows))
+    with tqdm(total=sum(sizes), unit="token", unit_scale=True, desc="encode", disable=None) as bar:
+        for split, its in data_set.splits.items():
+            # A split without rows has one file without rows.
+            ranges = [its[part.start : part.stop] for part in consecutive(sizes[its.start : its.stop], SHARD)]
+            ranges = ranges or [its]
+            paths = [folder / split / f"data-{i:05d}.arrow" for i in range(len(ranges))]
+            for path, numbers in zip(paths, ranges, strict=True):
+                if not path.exists():
+                    rows = encode_rows(data_set, numbers, tokenizer, job.lossless) if numbers else iter(())
+                    _write(path, rows, columns, job.p_n * job.p_t, folder / WORK, memory, bar.update)
+                else:
+                    bar.update(sum(lost.tokens for lost in _read(path, folder / WORK).losses.values()))
+            digest = hashlib.sha256(f"{json.dumps(stated)} {split}".encode()).hexdigest()
+            arrow.finish(folder / split, paths, columns, digest, split)
+    report = _report(data_set, job, tokenizer.vocabulary, folder, memory)
+    files.write_text(folder / REPORT, json.dumps(report, indent=1) + "\n")
+    loss.draw(report, folder / FIGURE)
+    files.write_text(folder / arrow.MANIFEST, json.dumps({"tokenized": data_set.name, **stated}, indent=1) + "\n")
+    files.write_text(folder / arrow.SPLITS, json.dumps({"splits": list(data_set.splits)}))
 
 
 def _check_given(given: Vocabulary, job: Job, order: str | None) -> None:

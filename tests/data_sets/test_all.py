@@ -96,4 +96,4 @@ def test_all_25_data_sets_are_built_merged_drawn_and_searched_for_motifs(script,
     assert "primate_(1x8)_motifs.jpeg" in {path.name for path in (tmp_path / "motifs").iterdir()}
     done = script("-m", "neuralpile.build.verify")
     assert done.returncode == 1
-    assert "25 built" in done.stdout
+    assert "25 data sets built" in done.stdout

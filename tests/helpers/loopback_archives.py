@@ -380,6 +380,11 @@ class Api(Handler):
     }
 
     @property
+    def page(self) -> int:
+        """The page of a listing that is asked for; the first where a mutated link names none."""
+        asked = self.query.get("page", "")
+        return int(asked) if asked.isascii() and asked.isdigit() else 1
+
     def paths(self) -> list[str]:
         return sorted(self.archives.files)
 
@@ -416,7 +421,7 @@ class Api(Handler):
     def dandi_assets(self, identifier: str, version: str) -> None:
         if self.dandi_refuses(self.archives.embargoed):
             return
-        page = int(self.query.get("page", 1))
+        page = self.page()
         assets = []
         for number, path in enumerate(self.paths):
             body = self.archives.files[path]
@@ -457,7 +462,7 @@ class Api(Handler):
 
     def dryad_versions(self, doi: str) -> None:
         if not self.dryad_refuses(needed=False):
-            page, numbers = int(self.query.get("page", 1)), list(self.archives.versions)  # in no order
+            page, numbers = self.page(), list(self.archives.versions)  # in no order
             versions = [
                 {
                     "_links": {"stash:files": {"href": f"/api/v2/versions/{100 + n}/files"}},
@@ -473,7 +478,7 @@ class Api(Handler):
     def dryad_files(self, version: str) -> None:
         if self.dryad_refuses(needed=False):
             return
-        page = int(self.query.get("page", 1))
+        page = self.page()
         entries = []
         for number, path in enumerate(self.paths):
             body = self.archives.files[path]
@@ -525,7 +530,7 @@ class Api(Handler):
             self.json({"data": {"id": guid, "type": "nodes"}})
 
     def osf_files(self, node: str, folder: str) -> None:
-        page, base = int(self.query.get("page", 1)), f"{self.archives.url}/v2/nodes/{node}/files/osfstorage/"
+        page, base = self.page(), f"{self.archives.url}/v2/nodes/{node}/files/osfstorage/"
         entries, folders = [], set()
         for path in self.paths:
             if not path.startswith(folder):
