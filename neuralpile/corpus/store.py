@@ -194,8 +194,8 @@ class _Map:
         except DAMAGE as error:
             raise BadInput(file.path, "a whole Arrow file", str(error), AGAIN) from None
         place = i - int(np.searchsorted(offsets, offsets[i]))
-        if not 0 <= place < len(batch):
-            raise BadInput(file.path, f"row {i} where {INDEX} says that it is", "others", AGAIN)
+        if not 0 <= place < batch.num_rows:  # the index is not in the order of the file
+            raise BadInput(file.path, "its rows where the index says", "others", AGAIN)
         row = from_batch(batch, place)
         file.check(i, row)
         return row

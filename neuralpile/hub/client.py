@@ -206,10 +206,10 @@ def _refusal(name: str, wanted: str, error: HfHubHTTPError, uploading: bool) -> 
         host = response.request.url.host
         return TemporaryFailure(f"{found} for an upload to {host}: wrong clock, or a proxy that blocks uploads?")
     do = CHECK[wanted] if response.status_code in (401, 403, 404) else REFUSED
-    return BadInput(name, wanted, ": ".join(filter(None, [found, _safe(error.server_message or "")])), do)
+    return BadInput(name, wanted, ": ".join(filter(None, [found, safe(error.server_message or "")])), do)
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """What a server says, without queries of addresses, which can hold signatures; nothing where it repeats a token."""
     text = re.sub(r"(https?://)(?:[^\s/@]*@)?([^\s?]+)\?\S*", r"\1\2", text)
     token = huggingface_hub.get_token() or ""

@@ -79,7 +79,8 @@ class Repository:
             about = self._call(lambda: self._api.dataset_info(name), RepositoryNotFoundError)
         except RepositoryNotFoundError:
             if name.partition("/")[0] not in {me.name, *me.organizations}:
-                found = f"a token of {', '.join(sorted({me.name, *me.organizations}))}"
+                owners = ", ".join(sorted({me.name, *me.organizations}))
+                found = f"a token of {client.safe(owners) or 'another'}"
                 raise BadInput(name, client.WRITABLE, found, client.CHECK[client.WRITABLE]) from None
             return me.name
         if private and not about.private:
@@ -152,7 +153,7 @@ class Repository:
             if any(outdated(made.oid)):
                 found = "others, or parts of them"
                 raise BadInput(self.target.name, "the files that were sent", found, "push again")
-            return made.pr_url or self._page()
+            return plain(made.pr_url) if made.pr_url else self._page()
 
         return self._call(attempt)
 

@@ -112,9 +112,6 @@ def read(path: Recording, dataset: h5py.Dataset) -> np.ndarray:
         raise Mismatch(f"values in {dataset.name}", "a null dataset")
     prefetch(path, dataset)
     check_stored(dataset)
-    stored = dataset.id.get_storage_size()
-    if not dataset.is_virtual and is_bomb(dataset.nbytes, stored):
-        raise Mismatch(f"numbers in {dataset.name}", f"{stored:,} bytes that unpack to {dataset.nbytes:,}")
     if isinstance(path, Path) and _in_heap(dataset) and not dataset.compression:
         _check_heaps(dataset)
     return part(dataset)
@@ -200,21 +197,26 @@ def _find_chunks(dataset: h5py.Dataset, selection: tuple[slice, ...] = ()) -> No
             raise Mismatch(f"all chunks of {dataset.name}", f"none at {at}, though it is listed") from None
 
 
-def is_bomb(n_bytes: int, stored: int) -> bool:
+def is_bomb(n_bytes: int, stored: int, densest: int = DENSEST) -> bool:
     """Whether so few stored bytes that unpack to so many are an attack on memory: times compress about twofold."""
-    return n_bytes > BOMB and n_bytes > DENSEST * stored
+    return n_bytes > BOMB and n_bytes > densest * stored
 
 
-def check_stored(dataset: h5py.Dataset) -> None:
+def check_stored(dataset: h5py.Dataset, densest: int = DENSEST) -> None:
     """Check that a file holds all that a dataset declares: HDF5 returns zeros for what was never stored.
 
+    Parameters:
+        dataset: of any kind.
+        densest: how many times larger more than `BOMB` bytes may be than what is stored of them.
+
     Raises:
-        Mismatch: nothing or not all is stored, it is in another file, or its floating-point type is not an IEEE one.
+        Mismatch: nothing, not all or implausibly little is stored, it is in another file, or its floating-point type is
+            not an IEEE one.
     """
     if dataset.external:
         raise Mismatch(f"{dataset.name} in this file", f"a reference to the file {dataset.external[0][0]}")
     if dataset.is_virtual:
-        _check_virtual(dataset)
+        _check_virtual(dataset, densest)
         return
     if not dataset.size:
         return
@@ -227,6 +229,12 @@ def check_stored(dataset: h5py.Dataset) -> None:
             raise Mismatch(f"{whole:,} bytes of {dataset.name}", f"{stored:,} stored")
         return
     _check_chunks(dataset)
+    _check_density(dataset, dataset.id.get_storage_size(), densest)
+
+
+def _check_density(dataset: h5py.Dataset, stored: int, densest: int) -> None:
+    if is_bomb(dataset.nbytes, stored, densest):
+        raise Mismatch(f"numbers in {dataset.name}", f"{stored:,} bytes that unpack to {dataset.nbytes:,}")
 
 
 def _check_chunks(dataset: h5py.Dataset) -> None:
@@ -268,11 +276,14 @@ def _check_heaps(dataset: h5py.Dataset) -> None:
     """
     base = dataset.file.userblock_size
     with Path(dataset.file.filename).open("rb") as file:
-        addresses = set()
+        addresses, length = set(), 0
         for start, size in _places(dataset):
             file.seek(start)
             stored = np.frombuffer(file.read(size // IN_HEAP * IN_HEAP), np.uint8).reshape(-1, IN_HEAP)
             addresses |= {struct.unpack("<Q", row[4:12].tobytes())[0] for row in stored}
+            length += int(np.ascontiguousarray(stored[:, :4]).view("<u4").sum(dtype=np.int64))
+        if is_bomb(length, dataset.file.id.get_filesize()):  # many entries can refer to the same string
+            raise Mismatch(f"{dataset.name} whole", f"entries of {length:,} bytes")
         for address in addresses - {0}:
             file.seek(min(base + address, 2**62))
             if not _is_heap(file.read(16), file):
@@ -310,13 +321,13 @@ def overlap(datasets: Iterable[h5py.Dataset]) -> bool:
     return any(start + size > after for (start, size), (after, _) in pairwise(places))
 
 
-def _check_virtual(dataset: h5py.Dataset) -> None:
+def _check_virtual(dataset: h5py.Dataset, densest: int) -> None:
     """Check that the sources of a virtual dataset exist, are stored, and make up all of it.
 
     Raises:
         Mismatch: they do not. A source is not virtual itself: sources could go round in a circle.
     """
-    covered = 0
+    covered, stored = 0, {}
     for space, filename, place, _ in dataset.virtual_sources():
         covered += space.get_select_npoints()
         missing = Mismatch(f"{dataset.name} whole", f"a part that is {place} in {filename}, which does not exist")
@@ -333,10 +344,12 @@ def _check_virtual(dataset: h5py.Dataset) -> None:
                 raise missing
             if source.is_virtual:
                 raise Mismatch(f"{dataset.name} whole", f"a part that is {place} in {filename}, itself of other parts")
-            check_stored(source)
+            check_stored(source, densest)
             _find_chunks(source)
+            stored[filename, place] = source.id.get_storage_size()
     if covered != dataset.size:
         raise Mismatch(f"{dataset.name} whole", f"parts with {covered:,} of {dataset.size:,} values")
+    _check_density(dataset, sum(stored.values()), densest)  # many parts can be the same one
 
 
 def prefetch(path: Recording, dataset: h5py.Dataset) -> None:

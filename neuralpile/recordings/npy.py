@@ -1,6 +1,8 @@
 """Arrays that numpy saved (.npy, and .npz archives of them), without pickle."""
 
+import math
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -26,6 +28,11 @@ def read(path: Path, mapped: bool = False) -> np.ndarray:
         (1849210,)
     """
     try:
+        with path.open("rb") as file:
+            shape, dtype = _header(file)
+            held, declared = path.stat().st_size - file.tell(), math.prod(shape) * dtype.itemsize
+        if not dtype.hasobject and held != declared:
+            raise Mismatch(f"a {KIND}", f"{held:,} bytes of values where its header says {declared:,}")
         return np.asarray(np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False))
     except FileNotFoundError:
         raise damage.missing(path) from None
@@ -46,12 +53,18 @@ def has_rates(path: Path) -> bool:
     """
     try:
         with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, _, dtype = header(file)
+            shape, dtype = _header(file)
     except Exception:  # numpy parses the header as Python and raises errors of many kinds
         return True
     return len(shape) == 3 and dtype.kind == "f"
+
+
+def _header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of the array in a file, which is then read up to its values."""
+    version = np.lib.format.read_magic(file)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = header(file)
+    return shape, dtype
 
 
 def read_npz(path: Path, names: set[str]) -> dict[str, np.ndarray]:

@@ -23,6 +23,9 @@ from neuralpile.spikes import binning, clock, trains
 from neuralpile.spikes.session import Options, Session
 from neuralpile.spikes.trains import SpikeTrains
 
+# How densely gzip packs a raster: zeros 1,000-fold, bins of 1 ms of a population with a mean rate of 0.03 Hz up to
+# 950-fold, of 1 Hz 400-fold (measured on Poisson rasters).
+DENSEST = 960
 SLAB = 64 * 2**20  # bytes of a raster that are read at a time
 LOWEST_RATE, HIGHEST_RATE = 0.1, 100_000.0  # Hz: rates of bins of 10 s, and above those of any recording system
 UNITS_TABLES = ("units", "processing/ecephys/units")  # where the published data sets have them
@@ -382,7 +385,7 @@ def count_raster(path: Recording, options: Options, places: Sequence[str], own_b
             raise BadInput(path, f"a raster (bins, units) at {' or '.join(places)}", what, NOT_A_RECORDING)
         prefetch(path, data)
         try:
-            hdf5.check_stored(data)
+            hdf5.check_stored(data, DENSEST)
             conversion, offset = (1.0, 0.0) if options.as_published else time_series.scale(data)
             transposed = _is_transposed(data)
             notes = time_series.check_clock(path, data, own_bin) + time_series.about_counts(data, conversion, offset)
@@ -410,18 +413,32 @@ def _rebin_in_slabs(
     length, n_units = data.shape[::-1] if transposed else data.shape
     n_bins = length // factor
     counts = np.empty((n_units, n_bins), np.uint8)
-    bins_in_slab = max(1, SLAB // max(1, factor * n_units * data.dtype.itemsize))
+    bins_in_slab, units_in_slab = _slab(data, factor, transposed)
     above = in_tail = 0
-    for start in range(0, max(n_bins, 1), bins_in_slab):
-        stop = min(start + bins_in_slab, n_bins)
-        fine = slice(start * factor, stop * factor if stop < n_bins else length)
-        values = hdf5.part(data, slice(0, n_units), fine).T if transposed else hdf5.part(data, fine, slice(0, n_units))
-        fine_counts = binning.whole_numbers(time_series.scaled(values, conversion, offset))
-        slab = binning.rebin(fine_counts, factor, as_published)
-        counts[:, start:stop] = slab.counts
-        above += slab.above_largest
-        in_tail += slab.in_tail
+    for first in range(0, n_units, units_in_slab):
+        units = slice(first, min(first + units_in_slab, n_units))
+        for start in range(0, max(n_bins, 1), bins_in_slab):
+            stop = min(start + bins_in_slab, n_bins)
+            fine = slice(start * factor, stop * factor if stop < n_bins else length)
+            values = hdf5.part(data, units, fine).T if transposed else hdf5.part(data, fine, units)
+            fine_counts = binning.whole_numbers(time_series.scaled(values, conversion, offset))
+            slab = binning.rebin(fine_counts, factor, as_published)
+            counts[units, start:stop] = slab.counts
+            above += slab.above_largest
+            in_tail += slab.in_tail
     return binning.Binned(counts, in_tail=in_tail, above_largest=above)
+
+
+def _slab(data: h5py.Dataset, factor: int, transposed: bool) -> tuple[int, int]:
+    """Bins and units of a slab: at most `SLAB` bytes, or a chunk. HDF5 unpacks a chunk anew for each slab it is in."""
+    length, n_units = data.shape[::-1] if transposed else data.shape
+    fine_in_slab = SLAB // max(1, n_units * data.dtype.itemsize)
+    chunk, chunk_units = (data.chunks or (1, 1))[:: -1 if transposed else 1]
+    if chunk <= fine_in_slab:
+        return max(1, fine_in_slab // factor), max(1, n_units)
+    chunk = min(chunk, length)
+    in_slab = SLAB // max(1, chunk * data.dtype.itemsize) // chunk_units * chunk_units
+    return max(1, -(-chunk // factor)), max(1, min(n_units, max(chunk_units, in_slab)))
 
 
 def _is_transposed(data: h5py.Dataset) -> bool:

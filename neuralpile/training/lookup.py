@@ -7,12 +7,13 @@ from numpy.typing import NDArray
 
 from neuralpile.compile import compiled
 from neuralpile.motifs import kernels
-from neuralpile.motifs.kernels import BLOCK, FEW, Counts, Table, Words, has, index_block, index_words, pack_block
+from neuralpile.motifs.kernels import BLOCK, FEW, Counts, Table, Words, index_words
 from neuralpile.training.nearest import Nearest
 from neuralpile.training.vocabulary import FIRST_MOTIF, UNK, Vocabulary, keys_of
 
 U = np.uint64
 Ids = NDArray[np.unsignedinteger[Any]]
+ROOM = 4  # slots of the hash table for each motif, at least: a second one is rarely looked at
 
 
 class Others(NamedTuple):
@@ -38,24 +39,19 @@ class Others(NamedTuple):
 
 
 class Lookup:
-    """The motifs of a vocabulary in a hash table, and in the tree of `Nearest`."""
+    """The motifs of a vocabulary in a hash table, those of 1 × 8 in an array too, and all in the tree of `Nearest`.
+
+    The key of a patch in the hash table is its bytes, unit after unit, as little-endian words.
+    """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.p_n, self.p_t, self.dtype = vocabulary.p_n, vocabulary.p_t, vocabulary.dtype
-        self._keys = keys_of(vocabulary.motifs.patches)
-        self._slots = _hashed(self._keys, 4 << (len(vocabulary) - 1).bit_length())
-        self._bits = kernels.index_bits(self.p_n * self.p_t)
-        self._direct = self._small(vocabulary.motifs.patches)
-        self._nearest = Nearest.of(vocabulary.motifs.patches)
-
-    def _small(self, motifs: Counts) -> Ids:
-        """Return the id of every patch of small counts, or UNK, by the index that `kernels.index_block` computes."""
-        size, bits = self.p_n * self.p_t, self._bits
-        direct = np.full((1 << bits * size if bits else 0) + 1, UNK, self.dtype)
-        flat = motifs.reshape(len(motifs), -1).astype(np.int64)
-        ranks = np.flatnonzero((flat < 1 << bits).all(axis=1)) if bits else np.empty(0, np.int64)
-        direct[flat[ranks] @ (1 << bits * np.arange(size)[::-1])] = ranks + FIRST_MOTIF
-        return direct
+        patches = vocabulary.motifs.patches
+        ids = np.arange(FIRST_MOTIF, vocabulary.n_ids).astype(self.dtype)
+        keys = np.ascontiguousarray(keys_of(patches).byteswap().T)
+        self._keys, self._ids = _hashed(keys, ids, (ROOM * len(ids) - 1).bit_length())
+        self._direct = _direct(patches, ids)
+        self._nearest = Nearest.of(patches)
 
     def find(self, counts: Counts, nearest: bool = True) -> tuple[Ids, Others]:
         """Find the ids of all patches of a row.
@@ -69,20 +65,42 @@ class Lookup:
             the nearest motifs, or UNK.
         """
         counts = np.ascontiguousarray(counts)
-        shape = -(-counts.shape[0] // self.p_n), -(-counts.shape[1] // self.p_t)
-        ids = np.empty(shape, self.dtype)
-        missing = _find(counts, self.p_n, self.p_t, self._bits, self._direct, self._keys, self._slots, ids)
-        n = int(missing.sum())
-        places = np.empty(n, np.int64)
-        keys = np.empty((n, self._keys.shape[1]), np.uint64)
-        if n:
-            _others(counts, self.p_n, self.p_t, ids, missing, places, keys)
-        others = _unique(places, keys, self.p_n * self.p_t)
+        p_n, p_t = self.p_n, self.p_t
+        ids = np.empty((-(-counts.shape[0] // p_n), -(-counts.shape[1] // p_t)), self.dtype)
+        room = np.empty(ids.size, np.int64)  # the system allocates what is written of it
+        n = _find(counts, p_n, p_t, self._direct, self._keys, self._ids, ids, room)
+        places = room[:n].copy()
+        keys = np.empty((self._keys.shape[1], n), np.uint64)
+        _keys_at(counts.reshape(-1), counts.shape[1], places, ids.shape[1], p_n, p_t, keys)
+        others = _unique(places, np.ascontiguousarray(keys.T).byteswap(), p_n * p_t)
         if nearest and n:
-            patches = others.counts(self.p_n * self.p_t).reshape(-1, self.p_n, self.p_t)
-            others = others._replace(nearest=self._nearest.find(patches))
+            others = others._replace(nearest=self._nearest_of(others))
             ids.reshape(-1)[places] = (others.nearest[others.which] + FIRST_MOTIF).astype(self.dtype)
         return ids, others
+
+    def _nearest_of(self, others: Others) -> NDArray[np.int32]:
+        """Return the rank of the motif that is nearest to each patch of the table."""
+        keys = np.ascontiguousarray(others.table.keys.T).byteswap()
+        ids = _adjacent(keys, self.p_n, self.p_t, self._keys, self._ids)
+        ranks = ids.astype(np.int32) - FIRST_MOTIF
+        far = np.flatnonzero(ids == UNK)
+        if len(far):
+            patches = others.counts(self.p_n * self.p_t)[far].reshape(-1, self.p_n, self.p_t)
+            ranks[far] = self._nearest.find(patches)
+        return ranks
+
+
+def _direct(motifs: Counts, ids: Ids) -> Ids:
+    """Return the id of every patch of 1 × 8 by the index that `kernels.index_words` gives it, or UNK.
+
+    The last one is that of all patches with a count above 3. For patches of another shape, the array is empty.
+    """
+    if motifs.shape[1:] != (1, 8):
+        return np.empty(0, ids.dtype)
+    direct = np.full(kernels.N_INDICES + 1, UNK, ids.dtype)
+    direct[kernels.indices(motifs[:, 0])] = ids
+    direct[-1] = UNK
+    return direct
 
 
 def _unique(places: NDArray[np.int64], keys: Words, size: int) -> Others:
@@ -101,160 +119,213 @@ def _unique(places: NDArray[np.int64], keys: Words, size: int) -> Others:
 
 
 @compiled
-def _hash(keys: Words, i: int) -> np.uint64:
-    """Hash a key by multiplication, word after word (Knuth, The Art of Computer Programming 3, 6.4)."""
-    mixed = U(0)
-    for w in range(keys.shape[1]):
-        mixed = (mixed ^ keys[i, w]) * U(0x9E3779B97F4A7C15)
-        mixed ^= mixed >> U(29)
-    return mixed
+def _first_slots(keys: Words, bits: int, slots: NDArray[np.int64], n: int) -> None:
+    """Write at which of 2**bits slots to look first for each of n keys (words, n).
+
+    It is a hash by multiplication (Knuth, The Art of Computer Programming 3, 6.4), whose highest bits depend on all
+    bits of the key.
+    """
+    for i in range(n):
+        mixed = U(0)
+        for w in range(len(keys)):
+            mixed ^= mixed >> U(32)
+            mixed = (mixed ^ keys[w, i]) * U(0x9E3779B97F4A7C15)
+        slots[i] = mixed >> U(64 - bits)
 
 
 @compiled
-def _hashed(keys: Words, n_slots: int) -> NDArray[np.int32]:
-    """Make a hash table of unique keys: rank + 1 in a slot, or 0. The number of slots is a power of two."""
-    slots = np.zeros(n_slots, np.int32)
-    mask = U(n_slots - 1)
-    for i in range(len(keys)):
-        slot = _hash(keys, i) & mask
-        while slots[slot]:
-            slot = (slot + U(1)) & mask
-        slots[slot] = i + 1
-    return slots
+def _hashed(keys: Words, ids: Ids, bits: int) -> tuple[Words, Ids]:
+    """Make a hash table of 2**bits slots of unique keys (words, n): the key of each slot, and its id, or UNK."""
+    slots = np.empty(len(ids), np.int64)
+    _first_slots(keys, bits, slots, len(ids))
+    found = np.full(1 << bits, UNK, ids.dtype)
+    held = np.zeros((len(found), len(keys)), np.uint64)
+    for i in range(len(ids)):
+        slot = slots[i]
+        while found[slot] != UNK:
+            slot = (slot + 1) & (len(found) - 1)
+        held[slot] = keys[:, i]
+        found[slot] = ids[i]
+    return held, found
+
+
+@compiled
+def _look_up(keys: Words, held: Words, ids: Ids, slots: NDArray[np.int64], found: Ids, n: int) -> None:
+    """Write the ids of n keys (words, n) by a hash table, or UNK. `slots` is room for n numbers."""
+    bits = 0
+    while 1 << bits < len(ids):
+        bits += 1
+    _first_slots(keys, bits, slots, n)
+    for i in range(n):
+        slot = slots[i]
+        while ids[slot] != UNK:
+            same = True
+            for w in range(len(keys)):
+                same &= held[slot, w] == keys[w, i]
+            if same:
+                break
+            slot = (slot + 1) & (len(ids) - 1)
+        found[i] = ids[slot]
 
 
 @compiled
 def _find(
-    counts: Counts,
-    p_n: int,
-    p_t: int,
-    bits: int,
-    direct: Ids,
-    keys: Words,
-    slots: NDArray[np.int32],
-    ids: Ids,
-) -> NDArray[np.int64]:
+    counts: Counts, p_n: int, p_t: int, direct: Ids, held: Words, ids_held: Ids, ids: Ids, places: NDArray[np.int64]
+) -> int:
     """Write the id of each patch, or UNK where the vocabulary does not have it.
 
-    Returns how many it does not have, of each group of units.
+    Returns how many it does not have. Where they are is written to `places`, as indices of the flat array of ids.
     """
-    flat, n_bins = counts.reshape(-1), counts.shape[1]
-    line, index = np.empty(BLOCK * p_t, np.uint8), np.empty(BLOCK, np.uint32)
-    narrow, above = np.empty(BLOCK, np.uint64), np.empty(BLOCK, np.uint64)
-    key = np.empty((1, keys.shape[1]), np.uint64)
-    others = np.uint32(len(direct) - 1)
-    missing = np.zeros(len(ids), np.int64)
-    for group in range(ids.shape[0]):
-        top = group * p_n
-        row = ids[group]
-        whole = n_bins // p_t if bits and top + p_n <= counts.shape[0] else 0  # patches that have an index
-        for left in range(0, whole, BLOCK):
-            n = min(BLOCK, whole - left)
-            if bits == 2 and p_n == 1 and p_t == 8:
-                index_words(flat, top * n_bins + left * p_t, line, others, index, n)
+    flat, n_bins, words = counts.reshape(-1), counts.shape[1], held.shape[1]
+    block = max(FEW, min(BLOCK, 2 * BLOCK // words))
+    line, index = np.empty(block * p_t, np.uint8), np.empty(block, np.uint32)
+    keys, slots, by_key = np.empty((words, block), np.uint64), np.empty(block, np.int64), np.empty(block, ids.dtype)
+    all_of_block, chosen = np.arange(block), np.empty(block, np.int64)
+    missing = 0
+    for group in range(len(ids)):
+        top, row, start = group * p_n, ids[group], group * ids.shape[1]
+        whole = n_bins // p_t if top + p_n <= len(counts) else 0  # patches that do not reach beyond an edge
+        left = 0
+        while left < len(row):
+            n = m = min(block, (whole if left < whole else len(row)) - left)
+            found, by = row[left : left + n], all_of_block  # patches that are looked up by their keys
+            if left >= whole:
+                _keys_at(flat, n_bins, start + left + by[:n], len(row), p_n, p_t, keys)
+            elif len(direct):
+                index_words(flat, top * n_bins + left * p_t, line, index, n)
+                for i in range(n):
+                    found[i] = direct[index[i]]
+                m, by = _unknown(found, chosen), chosen
+                words_of = line.view(np.uint64)
+                for k in range(m):
+                    keys[0, k] = words_of[by[k]]
             else:
-                pack_block(flat, n_bins, top, left, p_n, p_t, line, narrow, above, n)
-                index_block(narrow, above, bits, others, index, n)
-            found = row[left : left + n]
-            some = False
-            for i in range(n):
-                found[i] = direct[index[i]]
-                some |= found[i] == UNK
-            for first in range(0, n if some else 0, FEW):
-                end = min(first + FEW, n)
-                if not has(found[first:end], UNK):
-                    continue
-                for i in range(first, end):
-                    if index[i] == others:
-                        found[i] = _id(flat, n_bins, top, (left + i) * p_t, p_n, p_t, keys, slots, key)
-                    missing[group] += found[i] == UNK
-        for j in range(whole, len(row)):
-            row[j] = _id(flat, n_bins, top, j * p_t, p_n, p_t, keys, slots, key)
-            missing[group] += row[j] == UNK
+                _keys(flat, n_bins, top, left, p_n, p_t, line, keys, n)
+            _look_up(keys, held, ids_held, slots, by_key, m)
+            for k in range(m):
+                found[by[k]] = by_key[k]
+                places[missing] = start + left + by[k]
+                missing += by_key[k] == UNK
+            left += n
     return missing
 
 
 @compiled
-def _id(
-    flat: Counts,
-    n_bins: int,
-    top: int,
-    left: int,
-    p_n: int,
-    p_t: int,
-    keys: Words,
-    slots: NDArray[np.int32],
-    key: Words,
-) -> int:
-    """Return the id of a patch by the hash table, or UNK. `key` (1, words) is room for its key."""
-    _key(flat, n_bins, top, left, p_n, p_t, key)
-    mask = U(len(slots) - 1)
-    slot = _hash(key, 0) & mask
-    while slots[slot]:
-        rank = slots[slot] - 1
-        same = True
-        for w in range(keys.shape[1]):
-            same &= keys[rank, w] == key[0, w]
-        if same:
-            return int(rank) + FIRST_MOTIF
-        slot = (slot + U(1)) & mask
-    return UNK
+def _unknown(found: Ids, places: NDArray[np.int64]) -> int:
+    """Write where UNK is, and return how often. `FEW` ids without it are skipped together."""
+    m, whole = 0, len(found) // FEW * FEW
+    for first in range(0, whole, FEW):
+        start, some = U(first), False  # unsigned: numba would check whether another index counts from the end
+        for k in range(FEW):
+            some |= found[start + U(k)] == UNK
+        if some:
+            for k in range(FEW):
+                places[m] = first + k
+                m += found[start + U(k)] == UNK
+    for i in range(whole, len(found)):
+        places[m] = i
+        m += found[i] == UNK
+    return m
 
 
 @compiled
-def _others(
-    counts: Counts,
-    p_n: int,
-    p_t: int,
-    ids: Ids,
-    missing: NDArray[np.int64],
-    places: NDArray[np.int64],
-    keys: Words,
+def _keys(
+    flat: Counts, n_bins: int, top: int, left: int, p_n: int, p_t: int, line: Counts, keys: Words, n: int
 ) -> None:
-    """Write the places and the keys of the patches whose id is UNK; `missing` is what `_find` returned."""
-    n = 0
-    flat, n_bins = counts.reshape(-1), counts.shape[1]
-    for group in range(ids.shape[0]):
-        if not missing[group]:
-            continue
-        for first in range(0, ids.shape[1], FEW):
-            if not has(ids[group, first : first + FEW], UNK):
-                continue
-            for j in range(first, min(first + FEW, ids.shape[1])):
-                if ids[group, j] == UNK:
-                    places[n] = group * ids.shape[1] + j
-                    _key(flat, n_bins, group * p_n, j * p_t, p_n, p_t, keys[n : n + 1])
-                    n += 1
+    """Write the keys of n whole patches side by side, `left` patches from the left, to keys (words, n).
+
+    `line` is room for n × p_t counts.
+    """
+    keys[:, :n] = U(0)
+    for unit in range(p_n):
+        start = U((top + unit) * n_bins + left * p_t)
+        part = flat[start:][: n * p_t]
+        for i in range(len(part)):  # a copy is aligned, so it can be read as words
+            line[i] = part[i]
+        first = unit * p_t
+        word, shift = keys[first // 8], U(first % 8 * 8)
+        if p_t == 8:
+            _put(line.view(np.uint64), shift, word, n)
+        elif p_t == 4:
+            _put(line.view(np.uint32), shift, word, n)
+        elif p_t == 2:
+            _put(line.view(np.uint16), shift, word, n)
+        elif p_t == 1:
+            _put(line, shift, word, n)
+        elif p_n == 1 and p_t > 8:
+            for w in range(p_t // 8):
+                _put_eight(line, p_t, 8 * w, U(0), keys[w], n)
+            if p_t % 8:
+                _put_eight(line, p_t, p_t - 8, U(8 * (8 - p_t % 8)), keys[p_t // 8], n)
+        else:
+            for place in range(first, first + p_t):
+                _put(line[place - first :: p_t], U(place % 8 * 8), keys[place // 8], n)
 
 
 @compiled
-def _key(flat: Counts, n_bins: int, top: int, left: int, p_n: int, p_t: int, key: Words) -> None:
-    """Write the key of a patch to `key` (1, words): its bytes, unit after unit, and zeros beyond the edges."""
-    word, shift, w = U(0), U(56), 0
-    if p_n == 1 and left + p_t <= n_bins:
-        b = U(top * n_bins + left)
-        for w in range(p_t // 8):
-            word = U(0)
-            for k in range(8):  # compilers make one load of it
-                word |= U(flat[b + U(k)]) << U(56 - 8 * k)
-            key[0, w] = word
-            b += U(8)
-        if p_t % 8:
-            word = U(0)
-            for _ in range(p_t % 8):
-                word |= U(flat[b]) << shift
-                b += U(1)
-                shift -= U(8)
-            key[0, p_t // 8] = word
-        return
-    filled = 0
-    for unit in range(top, top + p_n):
-        for i in range(left, left + p_t):
-            if filled == 8:
-                key[0, w] = word
-                word, filled, w = U(0), 0, w + 1
-            word <<= U(8)
-            if i < n_bins and unit * n_bins + i < len(flat):
-                word |= U(flat[unit * n_bins + i])
-            filled += 1
-    key[0, w] = word << U(8 * (8 - filled))
+def _put(bins: NDArray[np.unsignedinteger], shift: np.uint64, words: Words, n: int) -> None:
+    """Put n little-endian words of one or more bins into words of keys. The loop vectorizes."""
+    for i in range(n):
+        words[i] |= U(bins[i]) << shift
+
+
+@compiled
+def _put_eight(line: Counts, p_t: int, first: int, down: np.uint64, words: Words, n: int) -> None:
+    """Write eight bins of n patches of one unit, from bin `first`, as words of keys, less those shifted out."""
+    for i in range(n):
+        b = U(i * p_t + first)  # unsigned: numba would check whether another index counts from the end
+        word = U(0)
+        for k in range(8):  # compilers make one load of it
+            word |= U(line[b + U(k)]) << U(8 * k)
+        words[i] = word >> down
+
+
+@compiled
+def _keys_at(
+    flat: Counts, n_bins: int, places: NDArray[np.int64], across: int, p_n: int, p_t: int, keys: Words
+) -> None:
+    """Write the keys of some patches, of which `across` are side by side, to keys (words, n); 0 beyond the edges."""
+    for i in range(len(places)):
+        keys[:, i] = U(0)
+        place = 0
+        for unit in range(places[i] // across * p_n, places[i] // across * p_n + p_n):
+            for b in range(places[i] % across * p_t, places[i] % across * p_t + p_t):
+                if b < n_bins and unit * n_bins + b < len(flat):
+                    keys[place // 8, i] |= U(flat[unit * n_bins + b]) << U(place % 8 * 8)
+                place += 1
+
+
+@compiled
+def _adjacent(keys: Words, p_n: int, p_t: int, held: Words, ids_held: Ids) -> Ids:
+    """Return the id of the motif that is nearest to each of keys (words, n), if it is as near as can be; else UNK.
+
+    So near are patches in which one spike is one bin earlier or later; or, in patches of one bin, is one more or less.
+    Looking these up is faster than the tree, and mostly one of them is a motif. None of the keys is one.
+    """
+    n, most = keys.shape[1], 2 * p_n * p_t
+    found = np.full(n, UNK, ids_held.dtype)
+    tried, slots, ids = np.empty((len(keys), most), np.uint64), np.empty(most, np.int64), np.empty(most, found.dtype)
+    for i in range(n):
+        m = 0
+        for unit in range(p_n):
+            for b in range(unit * p_t, unit * p_t + max(1, p_t - 1)):
+                for turn in range(2):
+                    less, more = b + turn, b + 1 - turn  # the bins that have a spike less, and more
+                    if p_t == 1:
+                        less, more = (b, -1) if turn else (-1, b)
+                    if less >= 0 and keys[less // 8, i] >> U(less % 8 * 8) & U(255) == 0:
+                        continue
+                    if more >= 0 and keys[more // 8, i] >> U(more % 8 * 8) & U(255) == 255:
+                        continue
+                    for w in range(len(keys)):
+                        tried[w, m] = keys[w, i]
+                    if less >= 0:
+                        tried[less // 8, m] -= U(1) << U(less % 8 * 8)
+                    if more >= 0:
+                        tried[more // 8, m] += U(1) << U(more % 8 * 8)
+                    m += 1
+        _look_up(tried, held, ids_held, slots, ids, m)
+        for k in range(m):
+            if ids[k] != UNK and (found[i] == UNK or ids[k] < found[i]):
+                found[i] = ids[k]
+    return found

@@ -18,7 +18,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from neuralpile import http_client
 from neuralpile.errors import BadInput
-from neuralpile.hub import check_endpoint, client, options
+from neuralpile.hub import check_endpoint, client, options, repository
 from neuralpile.open import open_data_set
 
 # Tries to open a repository, and to write one, in a process of its own.
@@ -223,13 +223,11 @@ TOKEN = "hf_AbC%/+xYz" + "0123456789" * 3
 @pytest.mark.parametrize("form", [str, quote, lambda t: quote(t, safe=""), json.dumps, str.lower, lambda t: t[5:20]])
 def test_what_the_hub_says_is_shown_without_secrets(monkeypatch, form):
     monkeypatch.setattr(client.huggingface_hub, "get_token", lambda: TOKEN)
-    assert client._safe(f"You sent {form(TOKEN)}, which is not valid") == ""
+    assert client.safe(f"You sent {form(TOKEN)}, which is not valid") == ""
     encoded = base64.b64encode(TOKEN.encode()).decode()
-    assert client._safe(f"You sent {encoded}") == ""
-    assert client._safe("Authorization: Bearer abc") == client._safe("X-Amz-Signature=abc") == ""
-    said = client._safe(
-        "Storage limit reached: see https://me:pw@huggingface.co/pricing?X=1&s=2 for more" + "x" * 1_000
-    )
+    assert client.safe(f"You sent {encoded}") == ""
+    assert client.safe("Authorization: Bearer abc") == client.safe("X-Amz-Signature=abc") == ""
+    said = client.safe("Storage limit reached: see https://me:pw@huggingface.co/pricing?X=1&s=2 for more" + "x" * 1_000)
     assert said.startswith("Storage limit reached: see https://huggingface.co/pricing for more")
     assert len(said) == client.SHOWN
 
@@ -317,3 +315,18 @@ def test_a_command_on_the_card_has_no_password(monkeypatch):
     given = ["--scheduler=tcp://me:secret@host:1", "https://a:secret@b/c?k=secret", "-n"]
     monkeypatch.setattr(sys, "argv", ["x.py", *given])
     assert options.command() == "python x.py --scheduler=tcp://host:1 https://b/c -n"
+
+
+def test_the_names_of_a_tokens_owner_are_shown_without_secrets(monkeypatch):
+    """A server, or a proxy, that answers with what it was sent."""
+    monkeypatch.setattr(client.huggingface_hub, "get_token", lambda: TOKEN)
+    monkeypatch.setattr(repository.HfApi, "whoami", lambda _: {"name": TOKEN})
+
+    def missing(*_):
+        response = httpx2.Response(404, request=httpx2.Request("GET", "https://huggingface.co"))
+        raise client.RepositoryNotFoundError("no", response=response)
+
+    monkeypatch.setattr(repository.HfApi, "dataset_info", missing)
+    with pytest.raises(BadInput, match="found a token of another; ") as error:
+        repository.Repository(repository.Target("someone/x"))
+    assert TOKEN not in str(error.value)

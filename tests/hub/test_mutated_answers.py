@@ -99,7 +99,7 @@ def test_a_footer_with_which_pyarrow_aborts_is_one_line(tmp_path):
     assert "expected whole Parquet files, found a damaged one" in done.stdout
 
 
-ODD = [None, [], {}, -1, 0, 1e308, True, "", "x", "\x1b[2J", ["a"], {"a": 1}, 2**70]
+ODD = ["hf_loopback", None, [], {}, -1, 0, 1e308, True, "", "x", "\x1b[2J", ["a"], {"a": 1}, 2**70]
 
 
 def spoilt_answer(content, rng):

@@ -140,11 +140,14 @@ PLACE = "processing/ecephys/rasters/data"
 
 
 @pytest.mark.parametrize("slab", [1, 1000, 2**20])
-def test_counts_do_not_depend_on_the_slab(tmp_path, monkeypatch, slab):
+@pytest.mark.parametrize("chunks", [None, (1234, 1), (500, 3), (30, 7), (1, 7)])
+def test_counts_do_not_depend_on_the_slab(tmp_path, monkeypatch, slab, chunks):
     monkeypatch.setattr(nwb, "SLAB", slab)
     raster = np.random.default_rng(0).poisson(0.1, (1234, 7)).astype(np.uint8)
     raster[40:60, 3] = 20
-    session = nwb.count_raster(write_raster(tmp_path / "x.nwb", raster), Options(), [PLACE], 0.001)
+    with h5py.File(tmp_path / "x.nwb", "w") as file:
+        file.create_dataset(PLACE, data=raster, chunks=chunks)
+    session = nwb.count_raster(tmp_path / "x.nwb", Options(), [PLACE], 0.001)
     expected = raster[:1220].reshape(61, 20, 7).sum(axis=1).T
     assert expected.max() == 400
     assert (session.counts == expected.clip(max=255)).all()

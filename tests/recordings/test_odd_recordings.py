@@ -94,6 +94,67 @@ def test_bombs_are_refused_before_they_unpack(tmp_path, monkeypatch):
     assert len(npy.read_npz(tmp_path / "b.npz", {"t"})["t"]) == 10**5
 
 
+def test_rasters_are_refused_if_hardly_anything_is_stored_of_them(tmp_path, monkeypatch):
+    """Zeros pack 1,000-fold; a raster of a population with a mean rate of 0.3 Hz packs about 500-fold, and is read."""
+    monkeypatch.setattr(hdf5, "BOMB", 1 << 20)
+    sparse = np.random.default_rng(0).random((200_000, 30)) < 0.3e-3
+    for name, raster in (("zeros", np.zeros_like(sparse)), ("sparse", sparse)):
+        with h5py.File(tmp_path / f"{name}.nwb", "w") as file:
+            file.create_dataset("x/data", data=raster.astype("u1"), chunks=(100_000, 30), compression="gzip")
+    with pytest.raises(BadInput, match="bytes that unpack to 6,000,000"):
+        nwb.count_raster(tmp_path / "zeros.nwb", Options(), ["x/data"], 0.001)
+    session = nwb.count_raster(tmp_path / "sparse.nwb", Options(), ["x/data"], 0.001)
+    np.testing.assert_array_equal(session.counts, sparse.reshape(10_000, 20, 30).sum(axis=1).T)
+
+
+def test_chunks_longer_than_a_slab_are_unpacked_once(tmp_path, monkeypatch):
+    """A raster with a chunk for each unit took a time quadratic in its length: each slab unpacked all chunks."""
+    monkeypatch.setattr(nwb, "SLAB", 1 << 12)
+    with h5py.File(tmp_path / "a.nwb", "w") as file:
+        file.create_dataset("x/data", data=np.ones((20_000, 5), np.uint8), chunks=(20_000, 1), compression="gzip")
+    read, part = [], hdf5.part
+    monkeypatch.setattr(hdf5, "part", lambda data, *where: read.append(where) or part(data, *where))
+    assert (nwb.count_raster(tmp_path / "a.nwb", Options(), ["x/data"], 0.01).counts == 2).all()
+    assert len(read) == 5
+
+
+def test_a_virtual_dataset_of_one_part_many_times_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(hdf5, "BOMB", 1 << 18)
+    n = 200
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["x"] = np.random.default_rng(0).random(1000)
+    layout = h5py.VirtualLayout((n * 1000,), "f8")
+    for i in range(n):
+        layout[i * 1000 : (i + 1) * 1000] = h5py.VirtualSource("b.h5", "x", (1000,))
+    with h5py.File(tmp_path / "a.nwb", "w") as file:
+        file["units/spike_times_index"] = [n * 1000]
+        file.create_virtual_dataset("units/spike_times", layout)
+    with pytest.raises(BadInput, match="8,000 bytes that unpack to 1,600,000"):
+        nwb.count_units(tmp_path / "a.nwb", Options())
+
+
+@pytest.mark.parametrize("shape", [(10**12,), (10**6, 10**6), (4,), (6,)])
+def test_arrays_that_hold_more_or_fewer_values_than_they_declare_are_refused(tmp_path, shape):
+    with (tmp_path / "a.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": shape})
+        file.write(np.arange(5.0).tobytes())
+    with pytest.raises(BadInput, match="found 40 bytes of values where its header says") as error:
+        npy.read(tmp_path / "a.npy")
+    assert one_line(error)
+
+
+def test_an_archive_that_claims_to_hold_more_than_it_is_does_not_hide_a_bomb(tmp_path, monkeypatch):
+    """The sizes of a packed member are in the archive's directory, where a hostile one can state any."""
+    monkeypatch.setattr(hdf5, "BOMB", 1 << 18)
+    np.savez_compressed(tmp_path / "a.npz", t=np.zeros(10**5))
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    at = content.rindex(b"PK\x01\x02") + 20  # the packed size in the directory
+    content[at : at + 4] = (10**6).to_bytes(4, "little")
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(BadInput, match="that unpack to 800,128"):
+        npy.read_npz(tmp_path / "a.npz", {"t"})
+
+
 def test_a_raster_with_more_units_than_bins_is_noted(tmp_path):
     with h5py.File(tmp_path / "a.nwb", "w") as file:
         file["x/data"] = np.ones((4, 40), np.uint8)

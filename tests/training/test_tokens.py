@@ -38,7 +38,7 @@ def test_exact_ids_give_the_counts_back(counts, fitted, shape, size):
 
 
 @settings(max_examples=60)
-@given(matrices(), matrices(2), st.sampled_from(SHAPES), st.integers(1, 30))
+@given(matrices() | matrices(1).map(lambda m: m * 255), matrices(2), st.sampled_from(SHAPES), st.integers(1, 30))
 def test_a_patch_of_the_vocabulary_keeps_its_counts_and_another_becomes_the_nearest(counts, fitted, shape, size):
     tokenizer = Tokenizer(fit_rows([fitted], *shape, size))
     ids = tokenizer.encode(counts)
@@ -68,6 +68,18 @@ def test_ids_are_those_of_a_dictionary_for_every_way_of_lookup():
         assert (found[expected > 0] == expected[expected > 0]).all(), shape
         exactly = np.concatenate(tokenizer.encode_lossless(counts))
         assert np.count_nonzero(exactly == ESCAPE) == np.count_nonzero(expected == 0) > 0, shape
+
+
+def test_a_patch_of_many_spikes_does_not_carry_into_the_next_bin():
+    """The vocabulary has what 255 + 1 and 0 - 1 would be in neighbouring bytes, and in the next word."""
+    for shape in ((1, 2), (2, 1), (1, 10), (10, 1)):
+        size = shape[0] * shape[1]
+        for b in range(size - 1):
+            patch, motif = np.zeros((2, size), np.uint8)
+            patch[b], motif[b + 1] = 255, 1
+            tokenizer = Tokenizer(fit_rows([motif.reshape(shape), np.full(shape, 3, np.uint8)], *shape, 2))
+            (rank,) = tokenizer.lookup._nearest.find(patch.reshape(1, *shape))
+            assert tokenizer.encode(patch.reshape(shape)).item() == FIRST_MOTIF + rank
 
 
 def tokenizer_of_four():
