@@ -109,12 +109,14 @@ def main() -> int:
     given = parser.parse_args()
     tokenizer = Tokenizer.from_pretrained(given.tokens)
     frequencies, p_t = tokenizer.vocabulary.motifs.frequencies, tokenizer.vocabulary.p_t
+    order = tokenizer.vocabulary.fitted_on.order  # of the units in its patches; None for that of the recording
     torch.manual_seed(0)
     torch.set_num_threads(1)  # sums depend on how many threads share them
     model = Model(frequencies)
-    batches = Stream(Windows(given.repo_name, n_bins=PATCHES * p_t, pack=PACK), steps=given.steps)
+    batches = Stream(Windows(given.repo_name, n_bins=PATCHES * p_t, pack=PACK, order=order), steps=given.steps)
     train(model, tokenizer, batches, given.out_dir / "checkpoint.pt")
-    test = Windows(given.repo_name, split="test", n_bins=LONG * p_t, n_units=None, shuffle=False, jitter=False)
+    whole = {"n_units": None, "shuffle": False, "jitter": False, "order": order}
+    test = Windows(given.repo_name, split="test", n_bins=LONG * p_t, **whole)
     evaluate(model.eval(), tokenizer, test, frequencies)
     return 0
 

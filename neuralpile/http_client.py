@@ -155,6 +155,11 @@ class _Token(requests.auth.AuthBase):
         return request
 
 
+def _no_token(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Send no password: where no token is set, requests would send one of ~/.netrc, which can be for any host."""
+    return request
+
+
 class HttpClient:
     """Requests to an archive, from any number of threads.
 
@@ -184,7 +189,7 @@ class HttpClient:
             self._session.mount(prefix, _Adapter(pool_maxsize=CONNECTIONS))
         # no compression on the way: sizes and ranges are those of the file
         self._session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
-        self._session.auth = _Token(token, base, scheme) if token else None
+        self._session.auth = _Token(token, base, scheme) if token else _no_token
         self._answered = False
         self._reading: set[requests.Response] = set()  # of all threads
         self._answers = self._answer_bytes = 0
@@ -404,7 +409,12 @@ def _not_drained(response: urllib3.HTTPResponse) -> urllib3.HTTPResponse:
 
 
 class _Session(requests.Session):
-    """A session that reads no more of a redirect than it needs for the next request on the same connection."""
+    """A session that reads little of a redirect's body, and sends no password of ~/.netrc to where it leads."""
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Take the token off a request that goes to another host; storage refuses a second authorisation."""
+        if self.should_strip_auth(response.request.url or "", prepared_request.url or ""):
+            prepared_request.headers.pop("Authorization", None)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """The address that an answer sends to. Raises TooSlow where its body drips."""

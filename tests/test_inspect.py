@@ -124,6 +124,11 @@ def test_the_script_offers_what_the_library_has():
     assert script["FORMATS"] == overview.FORMATS
 
 
+def test_a_column_of_empty_lists_is_left_out():
+    made = pa.table({"a": [1, 2], "evaluation": pa.array([[], None], pa.list_(pa.string())), "areas": [[], ["M1"]]})
+    assert overview.shown(made, "text").splitlines()[0].split() == ["a", "areas"]
+
+
 def test_numbers_are_printed_as_short_as_they_are_read():
     values = [3.5444444444444, 0.02, 0.000123456, 1_234.5, 23_456.0, 100.0]
     text = overview.shown(pa.table({"rate": values}), "text").splitlines()[1:]

@@ -57,10 +57,15 @@ def shown(found: pa.Table, form: str) -> str:
         return sink.getvalue().rstrip("\n")
     if set(SHOWN) <= set(found.column_names):
         found = found.select(SHOWN)
-    found = found.select([name for name in found.column_names if found[name].null_count < len(found) or not len(found)])
+    found = found.select([name for name in found.column_names if _says(found[name]) or not len(found)])
     numbers = [pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in found.schema.types]
     cells = [[printable(_with_commas(value)) for value in line.values()] for line in found.to_pylist()]
     return (_markdown if form == "markdown" else _text)(found.column_names, cells, numbers)
+
+
+def _says(column: pa.ChunkedArray) -> bool:
+    """Whether a column has a value: not only null or empty lists."""
+    return any(value not in (None, []) for value in column.to_pylist())
 
 
 def _text(names: Sequence[str], cells: Sequence[Sequence[str]], numbers: Sequence[bool]) -> str:

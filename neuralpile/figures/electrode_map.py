@@ -35,7 +35,7 @@ FILLED = 0.86  # of the way to the next electrode
 THIN = 8  # pixels: side of a square up to which its frame is thin
 NUMBERED = 18  # pixels: side of a square from which on the number of its units is written in it
 PAD = 0.16  # of the extent of an array, around it
-LONG = 4  # a probe is so many times longer than wide; as wide as it is, nothing on it could be told apart
+LONG = 4  # times as long as wide a probe is drawn at most: if it is longer, nothing on it could be told apart
 ABREAST = 6  # arrays of a session that stand side by side
 
 
@@ -197,7 +197,9 @@ def _columns(shown: Sequence[Array]) -> int:
     """Return the number of columns: the arrays of a session stand side by side, unless they are many."""
     abreast = max(Counter((array.source, array.session) for array in shown).values())
     square = math.sqrt(len(shown))
-    return abreast * max(1, round(square / abreast)) if abreast <= ABREAST else math.ceil(square)
+    if abreast == 1 or abreast > ABREAST:
+        return math.ceil(square)
+    return abreast * max(1, round(square / abreast))
 
 
 def _words(array: Array) -> str:
@@ -216,10 +218,8 @@ def _limits(places: NDArray[np.float64]) -> list[tuple[float, float]]:
     low, high = places.min(axis=0), places.max(axis=0)
     extent = high - low
     shape = np.array([1, ASPECT])
-    if extent.min() * LONG > extent.max():
-        size = shape * (extent / shape).max()
-    else:
-        size = np.where(extent > 0, extent, extent.max())
+    drawn = np.maximum(extent, extent.max() / LONG)
+    size = shape * (drawn / shape).max() * np.where(extent > 0, extent, drawn) / drawn
     half = size * (1 + PAD) / 2
     middle = (low + high) / 2
     return [(m - h, m + h) for m, h in zip(middle.tolist(), half.tolist(), strict=True)]
@@ -236,6 +236,7 @@ def _square(pixels: NDArray[np.float64]) -> tuple[float, float]:
     gaps = [np.diff(np.unique(np.round(along, 3))) for along in pixels.T]
     side = float(np.percentile(distances, 25))
     sizes = [float(gap.min()) if len(gap) and 2 * (len(gap) + 1) <= len(pixels) else side for gap in gaps]
+    sizes = [side if extent else LARGEST for side, extent in zip(sizes, np.ptp(pixels, axis=0), strict=True)]
     width, height = np.clip(FILLED * np.array(sizes), SMALLEST, LARGEST).tolist()
     return width, height
 
@@ -257,6 +258,10 @@ def _panel(axes: Axes, array: Array, scale: Scale) -> None:
                 axes.text(x_i, y_i, f"{n}", ha="center", va="center", fontsize=SMALL, color=colour)
     axes.tick_params(labelsize=SMALL)
     axes.locator_params(nbins=5)
-    axes.set_xlabel(f"{array.axes[0]}, as the recording states it", fontsize=SMALL)
-    axes.set_ylabel(array.axes[1], fontsize=SMALL)
+    one_x, one_y = (
+        np.ptp(array.places, axis=0) == 0
+    ).tolist()  # a line of electrodes, or positions along one axis only
+    axes.set_xlabel("" if one_x else f"{array.axes[0]}, as the recording states it", fontsize=SMALL)
+    axes.set_ylabel("" if one_y else array.axes[1] + ", as the recording states it" * one_x, fontsize=SMALL)
+    axes.tick_params(bottom=not one_x, labelbottom=not one_x, left=not one_y, labelleft=not one_y)
     axes.spines[:].set_color("0.8")

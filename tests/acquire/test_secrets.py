@@ -115,6 +115,19 @@ def test_a_token_that_a_server_repeats_is_not_shown(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["m1-a", "makin", "lanzarini", "papale", "card"])
+def test_a_password_of_netrc_goes_nowhere(tmp_path, name):
+    """A `default` entry is for all hosts: archives refuse what they do not know, storage a second authorisation."""
+    (tmp_path / "netrc").write_text("default login me password of-another-place\n")
+    files = FILES.get(name) or {"indy_1.mat": b"x", "monkeyF/THINGS_MUA_trials.mat": b"x"}
+    with LoopbackArchives(files) as archives:
+        done = download(name, tmp_path / "raw", archives, environment={"NETRC": str(tmp_path / "netrc")})
+        assert done.returncode == 0, done.stderr
+        authorised = [seen.line for seen in archives.seen if seen.authorised]
+    assert not [line for line in authorised if "/blobs/" in line]
+    assert bool(authorised) == (name == "card")  # Dryad's own token
+
+
+@pytest.mark.parametrize("name", ["m1-a", "makin", "lanzarini", "papale", "card"])
 def test_the_password_of_a_mirror_is_not_shown(tmp_path, name):
     """In the address of an archive that a user puts in its place: in messages, and in downloads.json."""
     files = FILES.get(name) or {"indy_1.mat": b"x", "monkeyF/THINGS_MUA_trials.mat": b"x"}

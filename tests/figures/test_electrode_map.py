@@ -113,6 +113,22 @@ def test_probes_and_scattered_electrodes_fit_in_their_panels(seed):
         assert (pixels < axes.bbox.extents[2:]).all()
 
 
+@pytest.mark.parametrize(("length", "drawn"), [(100, 100 / 32), (2_000, 4)])
+def test_a_long_probe_is_drawn_four_times_as_long_as_wide(length, drawn):
+    table = grid(n=8, x=[0.0, 32.0] * 32, y=np.linspace(0, length, 64))
+    ((axes, points, _),) = squares(electrode_map.draw_arrays(electrode_map.arrays(table), "d", "chosen"))
+    wide, high = np.ptp(axes.transData.transform(points.get_offsets()), axis=0)
+    assert high / wide == pytest.approx(drawn, rel=1e-3)
+
+
+def test_a_line_of_electrodes_has_one_axis_and_two_sessions_stand_side_by_side():
+    lines = [electrode_map.arrays(grid(f"{i}", n=8, x=[5.0] * 64, y=[20.0 * i for i in range(64)]))[0] for i in "ab"]
+    found = [axes for axes, _, _ in squares(electrode_map.draw_arrays(lines, "d", "chosen"))]
+    assert [(axes.get_xlabel(), axes.get_ylabel()) for axes in found] == [("", "y, as the recording states it")] * 2
+    (left, bottom), (right, other) = ((axes.bbox.x0, axes.bbox.y0) for axes in found)
+    assert left < right and bottom == other
+
+
 # --- files and the command line ---
 
 

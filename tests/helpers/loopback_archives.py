@@ -379,12 +379,12 @@ class Api(Handler):
         r"/[^/]+/[^/]+/raw/master/(.*)": "gin_raw",
     }
 
-    @property
     def page(self) -> int:
         """The page of a listing that is asked for; the first where a mutated link names none."""
         asked = self.query.get("page", "")
         return int(asked) if asked.isascii() and asked.isdigit() else 1
 
+    @property
     def paths(self) -> list[str]:
         return sorted(self.archives.files)
 
