@@ -184,7 +184,10 @@ class _Map:
             batch.validate(full=True)  # offsets that lead outside of the values would end the process
         except DAMAGE as error:
             raise BadInput(file.path, "a whole Arrow file", str(error), AGAIN) from None
-        row = from_batch(batch, i - int(np.searchsorted(offsets, offsets[i])))
+        place = i - int(np.searchsorted(offsets, offsets[i]))
+        if not 0 <= place < batch.num_rows:  # the index is not in the order of the file
+            raise BadInput(file.path, "its rows where the index says", "others", AGAIN)
+        row = from_batch(batch, place)
         file.check(i, row)
         return row
 
