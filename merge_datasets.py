@@ -167,9 +167,11 @@ def merge_and_push(parser: argparse.ArgumentParser, arguments: Sequence[str]) ->
     references = given.components or [name for name in recorded if name in store.built()]
     components = list(selected([open_data_set(reference) for reference in references], given))
     if not components:
+        if references:
+            do = "see above why, or choose less with --signal, --exclude_restricted and --where"
+            raise BadInput("what to merge", "a data set that is not left out", "none", do)
         do = "build some: python data/<name>/preprocess.py; or name data sets with --components"
-        found = "only data sets that are left out" if references else "none"
-        raise BadInput(catalog.BUILD, "recorded data sets that are built", found, do)
+        raise BadInput(catalog.BUILD, "recorded data sets that are built", "none", do)
     for line in doubts(components):
         print(f"warning: {line}", file=sys.stderr)
     merged = merge.merge(components, given.out_dir, split_options)

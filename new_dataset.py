@@ -48,6 +48,8 @@ def main() -> int:
     for note in layout.notes:
         print(printable(f"note: {note}"), file=sys.stderr)
     species = [given.species] if given.species else [*layout.species]
+    if not set(layout.species) <= set(species):
+        print(printable(f"note: the files state the species {', '.join(layout.species)}"), file=sys.stderr)
     texts = {
         "dataset.toml": _toml(given, folder, data_dir, layout, species),
         "preprocess.py": _script(given.name, layout),

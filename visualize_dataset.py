@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from neuralpile import catalog, cli
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, printable
 from neuralpile.figures import view
 from neuralpile.motifs import matplotlib_folder
 
@@ -215,7 +215,7 @@ def draw_each(given: argparse.Namespace, draw: "Callable[[RowSource], Figure]", 
                 raise
             print(f"error: {error}", file=sys.stderr)
             status = 1
-    print(table(done, what), end="")
+    print("\n".join(map(printable, table(done, what).split("\n"))), end="")
     return status
 
 

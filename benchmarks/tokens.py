@@ -6,30 +6,35 @@ The dictionary cuts each patch out and looks its bytes up. Both give the same id
 
     python benchmarks/tokens.py --tokens 1_000_000_000
     python benchmarks/tokens.py --measures simulated-pile --p_n 1 --p_t 8 --vocabulary 256
+    python benchmarks/tokens.py --tokens 300_000_000 --figure docs/images/coverage.png
 """
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from scipy.spatial import distance
 
-from neuralpile import cli, simulation
+from neuralpile import cli, files, simulation
 from neuralpile.corpus import arrow, rows
 from neuralpile.corpus.rows import Row
 from neuralpile.motifs import extract
 from neuralpile.open import open_data_set
 from neuralpile.training.nearest import Nearest
 from neuralpile.training.tokens import Tokenizer
-from neuralpile.training.vocabulary import FIRST_MOTIF, fit_rows
+from neuralpile.training.vocabulary import FIRST_MOTIF, UNK, fit_rows
 
 UNITS, BINS, BIN = 100, 100_003, 0.02
 MOTIFS = 32_000
+ROUNDS = 3
 QUERIES = 20_000  # unique patches outside of the vocabulary whose nearest motif is looked for
 
 
@@ -39,30 +44,86 @@ def simulated(rng: np.random.Generator, mean_rate: float) -> np.ndarray:
     return rng.poisson(rates[:, None] * BIN, (UNITS, BINS)).astype(np.uint8)
 
 
-def dictionary(counts: np.ndarray, ids: dict[bytes, int], p_t: int) -> np.ndarray:
-    """The id of each patch of one unit by its bytes, or -1."""
-    counts = np.pad(counts, ((0, 0), (0, -counts.shape[1] % p_t)))
-    return np.array(
-        [[ids.get(unit[b : b + p_t].tobytes(), -1) for b in range(0, len(unit), p_t)] for unit in counts], np.int64
-    )
+def dictionary(counts: np.ndarray, ids: dict[bytes, int], p_n: int, p_t: int) -> np.ndarray:
+    """The id of each patch by its bytes, or -1."""
+    counts = np.pad(counts, ((0, -counts.shape[0] % p_n), (0, -counts.shape[1] % p_t)))
+    if p_n == 1:
+        groups = [[unit[b : b + p_t].tobytes() for b in range(0, len(unit), p_t)] for unit in counts]
+    else:
+        groups = [
+            [counts[top : top + p_n, b : b + p_t].tobytes() for b in range(0, counts.shape[1], p_t)]
+            for top in range(0, len(counts), p_n)
+        ]
+    return np.array([[ids.get(patch, -1) for patch in group] for group in groups], np.int64)
 
 
-def encoding(folder: Path, some: list[np.ndarray], mean_rate: float) -> None:
-    """Print how fast rows are encoded in one thread, with the vocabulary in a folder."""
-    tokenizer = Tokenizer.from_pretrained(folder)
-    patches = tokenizer.vocabulary.motifs.patches
-    ids = {motif.tobytes(): FIRST_MOTIF + i for i, motif in enumerate(patches)}
+def timed(tokenizer: Tokenizer, counts: np.ndarray) -> float:
+    """Processor time of a thread that encodes a row."""
     start = time.thread_time()
-    expected = dictionary(some[0], ids, 8)
+    tokenizer.encode(counts)
+    return time.thread_time() - start
+
+
+def mixed(folder: Path, tokens: int) -> None:
+    """Write a corpus of three components whose rates are 2, 8 and 30 Hz, mean, and vary with time."""
+    rng = np.random.default_rng(0)
+
+    def made(n: int) -> Iterator[Row]:
+        for i in range(n):
+            mean_rate = (2.0, 8.0, 30.0)[i % 3]
+            rates = simulation.lognormal_rates(UNITS, rng, mean_rate)
+            slow = np.repeat(np.exp(0.4 * rng.standard_normal(BINS // 100 + 1) - 0.08), 100)[:BINS]
+            counts = rng.poisson(rates[:, None] * slow * BIN).astype(np.uint8)
+            yield Row(counts, "s", f"{i}", "segment_0", f"{mean_rate:g} Hz")
+
+    for split, share in (("train", 0.8), ("test", 0.2)):
+        path = folder / split / "a.arrow"
+        arrow.write_rows(path, made(max(3, int(share * tokens) // (UNITS * BINS))), rows.MERGED_SCHEMA)
+        arrow.finish(folder / split, [path], rows.MERGED_SCHEMA, "0" * 64, split)
+    files.write_text(folder / arrow.SPLITS, json.dumps({"splits": ["train", "test"]}))
+
+
+def figure(path: Path, tokens: int) -> None:
+    """Tokenize a mixed corpus in patches of 1 × 10, print what is lost, and keep the figure of the coverage."""
+    with tempfile.TemporaryDirectory() as made:
+        mixed(Path(made) / "simulated", tokens)
+        line = [sys.executable, "tokenize_dataset.py", "--p_n", "1", "--p_t", "10"]
+        line += ["--repo_name", f"{made}/simulated", "--out_dir", f"{made}/out"]
+        subprocess.run(line, check=True)
+        shutil.copy(f"{made}/out/coverage.png", path)
+
+
+def encoding(tokenizer: Tokenizer, some: list[np.ndarray], mean_rate: float) -> None:
+    """Print how fast rows are encoded in one thread and in two at once, by their processor times, the best of several.
+
+    Without the nearest motifs, only what the dictionary does is timed.
+    """
+    its = tokenizer.vocabulary
+    ids = {motif.tobytes(): FIRST_MOTIF + i for i, motif in enumerate(its.motifs.patches)}
+    start = time.thread_time()
+    expected = dictionary(some[0], ids, its.p_n, its.p_t)
     plain = time.thread_time() - start
     found = tokenizer.encode(some[0])  # compiles
     assert (found[expected >= 0] == expected[expected >= 0]).all()
-    start = time.thread_time()
-    for counts in some:
-        tokenizer.encode(counts)
-    ours = (time.thread_time() - start) / len(some)
+    exactly = tokenizer.lookup.find(some[0], nearest=False)[0]
+    assert ((exactly == UNK) == (expected < 0)).all()
+    one, bare, two = [], [], []
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(ROUNDS):
+            start = time.thread_time()
+            for counts in some:
+                tokenizer.encode(counts)
+            one.append((time.thread_time() - start) / len(some))
+            start = time.thread_time()
+            for counts in some:
+                tokenizer.lookup.find(counts, nearest=False)
+            bare.append((time.thread_time() - start) / len(some))
+            two.append(sum(pool.map(timed, [tokenizer] * 2 * len(some), [*some, *some])) / len(some) / 4)
     rate = some[0].size / 1e6
-    print(f"| {mean_rate:g} Hz | {rate / plain:.1f} | {rate / ours:,.0f} | {plain / ours:.0f} |", flush=True)
+    cells = [f"{rate / seconds:,.0f} | {plain / seconds:.0f}" for seconds in (min(bare), min(one), min(two))]
+    shape = f"{its.p_n} × {its.p_t}"
+    exact = (expected >= 0).mean()
+    print(f"| {mean_rate:g} Hz | {shape} | {exact:.2%} | {rate / plain:.1f} | {' | '.join(cells)} |", flush=True)
 
 
 def command(folder: Path, mean_rate: float) -> None:
@@ -169,7 +230,11 @@ def main() -> None:
     parser.add_argument("--p_n", type=int, default=1, help="units of a patch, with --measures")
     parser.add_argument("--p_t", type=int, default=8, help="bins of a patch, with --measures")
     parser.add_argument("--vocabulary", type=int, default=256, help="motifs, with --measures")
+    parser.add_argument("--figure", type=Path, help="draw the coverage of 1 × 10 on a mixed corpus instead")
     given = parser.parse_args()
+    if given.figure:
+        figure(given.figure, given.tokens)
+        return
     if given.measures:
         print("| measure | patches | gained | lost | count error | change of rates | shift, bins |")
         print("|---|--:|--:|--:|--:|--:|--:|")
@@ -189,9 +254,13 @@ def main() -> None:
             arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
             few[mean_rate] = [simulated(rng, mean_rate) for _ in range(5)]
             command(folder, mean_rate)
-        print("\n| data | dictionary, M tokens/s | Tokenizer, one thread | times |\n|---|--:|--:|--:|")
+        titles = ["data", "patch", "exact", "dictionary, M tokens/s", "without nearest", "times"]
+        titles += ["one thread", "times", "two threads", "times"]
+        print(f"\n| {' | '.join(titles)} |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|")
         for mean_rate, some in few.items():
-            encoding(Path(made) / f"{mean_rate:g}-out", some, mean_rate)
+            encoding(Tokenizer.from_pretrained(Path(made) / f"{mean_rate:g}-out"), some, mean_rate)
+            for shape in [(1, 10), (1, 15), (4, 4)]:
+                encoding(Tokenizer(fit_rows(some[1:], *shape, MOTIFS)), some[:1], mean_rate)
         print("\n| data | patch | unique | thousand/s and core | 20 million on 2 cores, min |\n|---|---|--:|--:|--:|")
         for mean_rate, some in few.items():
             nearest(some, mean_rate)

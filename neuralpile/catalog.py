@@ -225,6 +225,9 @@ def parse(name: str, path: Path) -> DataSetInfo:
         place = f"{key} in [{table}]" if table else key
         if key in (content := top.get(table, {})):
             value = content.pop(key)
+            if _has_control_codes(value):
+                faults.append(f"{place} holds control codes")
+                continue
             try:
                 values[known.name] = msgspec.convert(value, hint)
             except msgspec.ValidationError:
@@ -255,6 +258,13 @@ def _layout() -> dict[tuple[str, str], tuple[Field[Any], Any]]:
         for f in fields(DataSetInfo)
         if f.metadata
     }
+
+
+def _has_control_codes(value: Any) -> bool:
+    """Whether a value of TOML holds texts that a terminal takes for commands; line ends and tabs are none."""
+    if isinstance(value, dict | list):
+        return any(map(_has_control_codes, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str) and any(ord(c) < 32 or 127 <= ord(c) < 160 for c in value if c not in "\n\t")
 
 
 _WORDS: dict[Any, str] = {

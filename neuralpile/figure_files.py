@@ -1,5 +1,6 @@
 """Write figures to files, whole or not at all, and name these files."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,9 @@ from matplotlib.figure import Figure
 
 from neuralpile.errors import BadInput
 from neuralpile.files import whole_file
+
+# A letter that the font lacks is drawn as a box. Python would print this warning with the code that caused it.
+warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from font", UserWarning)
 
 # No file says when it was made, or by what: the same figure gives the same bytes.
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -158,6 +158,7 @@ data_citation = "d"
         ("bin_width = 0.02", "own_bin = 0", "own_bin in [recording] is 0.0, not a number above 0"),
         ("sorted units", "spikes", "signal in [recording] is 'spikes', not one of sorted units, multi-unit"),
         ("https://x", "javascript:alert(1)", "url in [source] is 'javascript:alert(1)', not an http(s) address"),
+        ('area = "M1"', 'area = "\\u001b[31m"', "area in [recording] holds control codes"),
         ("'\\d{8}'", "'('", "session in [grouping] is '(', not a regular expression"),
     ],
 )

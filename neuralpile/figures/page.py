@@ -273,9 +273,9 @@ def _by_area(components: Sequence[Component]) -> dict[str, Tally]:
 
 def _areas(c: Component) -> Iterator[tuple[str, Tally]]:
     built = c.contents.areas.to_pylist() if c.contents else []
-    whole = c.published is not None and c.published == sum(area["tokens"] for area in built)
+    whole = c.published is not None and c.published == sum(area["tokens"] or 0 for area in built)
     for area in built:
-        tokens = area["tokens"]
+        tokens = area["tokens"] or 0  # null where the table of sessions does not state them
         yield _area_name(area["area"], c.info), Tally(tokens if whole else 0, 0, tokens, area["units"])
     if c.published and not whole:
         names = c.info.area.split(", ") if c.info.area else [NOT_STATED]

@@ -8,6 +8,7 @@ of key.
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -202,6 +203,7 @@ def _padded(counts: Counts, units: int, bins: int) -> Counts:
     return np.pad(counts, [(0, units - counts.shape[0]), (0, bins - counts.shape[1])])
 
 
+@cache
 def _in_order() -> NDArray[np.uint32]:
     """Return the index of every patch of 1 × 8 whose counts are at most 3, the patches in lexicographic order."""
     patches = np.arange(N_INDICES)[:, None] >> 2 * np.arange(8)[::-1] & 3

@@ -215,7 +215,8 @@ def _first(data_dir: Path, patterns: Sequence[str], read: Callable[[Path], objec
                 return path, tuple(f"not taken as an example: {error}" for error in errors)
     if errors:
         raise errors[0]
-    raise BadInput(data_dir, f"files {' or '.join(patterns)}", _kinds_of_files(data_dir), "give another --data_dir")
+    do = f"give its folder, {data_dir.parent}" if data_dir.is_file() else "give another --data_dir, or another --from"
+    raise BadInput(data_dir, f"files {' or '.join(patterns)}", _kinds_of_files(data_dir), do)
 
 
 def _kinds_of_files(data_dir: Path) -> str:

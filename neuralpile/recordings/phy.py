@@ -140,7 +140,8 @@ def _value(path: Path, name: str) -> object:
     try:
         tree = ast.parse(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise BadInput(path, "a params.py with sample_rate", "none", NOT_A_FOLDER) from None
+        do = "write one with the line: sample_rate = 30000.0, or whatever the rate was"
+        raise BadInput(path, "a params.py with sample_rate", "none", do) from None
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise BadInput(path, "Python with a line like sample_rate = 30000.", "something else", NOT_A_FOLDER) from None
     value: object = None

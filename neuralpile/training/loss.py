@@ -238,7 +238,6 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure
 
     from neuralpile.figure_files import save
-    from neuralpile.motifs.figures import COLOURS
 
     vocabulary = report["vocabulary"]
     figure = Figure((7, 4.6), dpi=150, layout="constrained")
@@ -251,7 +250,7 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     curves[""] = vocabulary["coverage"]
     fitted_on = "all" if vocabulary["data_set"] == report["data_set"] else vocabulary["data_set"]
     _plot(axes, curves[""], label=f"{fitted_on}, {vocabulary['split']}", color="black", lw=2, marker=".")
-    axes.axvline(vocabulary["motifs"], color=COLOURS[1], lw=1, label=f"chosen: {vocabulary['motifs']:,}")
+    axes.axvline(vocabulary["motifs"], color="0.5", lw=1, label=f"chosen: {vocabulary['motifs']:,}")
     outside = [1 - share for line in curves.values() for share in line.values() if share < 1]
     axes.set_ylim(min([0.1, *outside]) / 2, 1)  # also where nothing is outside: a logarithm has no zero
     axes.set_yscale("log")
@@ -259,7 +258,7 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(SIZES, [f"{n:,}" for n in SIZES], fontsize=7)
     axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
-    axes.set_xlabel(f"motifs in the vocabulary, of {vocabulary['unique']:,}")
+    axes.set_xlabel(f"motifs in the vocabulary, the most frequent of {vocabulary['unique']:,}")
     axes.set_ylabel("share of patches it does not have")
     order = f", units by {report['order']}" if report["order"] else ""
     title = f"{report['data_set']}{order}: patches of {vocabulary['p_n']} × {vocabulary['p_t']}"

@@ -273,7 +273,8 @@ class StreamedWindows:
         held = selection.shaped(numbers, names, shapes, summed, self._gaps)
         slots = None
         if self._plan is not None:
-            here = np.isin(self._plan.rows.number, numbers)
+            ends = (np.searchsorted(self._plan.rows.number, numbers, side) for side in ("left", "right"))
+            here = np.concatenate([np.arange(*both) for both in zip(*ends, strict=True)])  # pieces of these rows
             slots = self._plan.epoch(self.epoch).slots[here]
             if not all(map(np.array_equal, held, (values[here] for values in self._plan.rows))):
                 found = "others in rows than in its tables"

@@ -20,7 +20,7 @@ FILES = {
     "card": {PACKED: zipped({"a/data_train.hdf5": b"1"})},
 }
 SIGNS = string.ascii_letters + string.digits + "-._~+/=%\"'\\{}[]<>#&?$`|^@!*();:,"
-NAMES = ("path", "materialized_path", "name")  # of files: these are printed
+NAMES = ("path", "materialized_path", "name", "asset_id")  # of files, and in their addresses: these are printed
 ADDRESSES = ("href", "download", "next", "url")
 
 

@@ -63,6 +63,13 @@ def test_a_benchmark_of_which_there_are_no_evaluation_data_is_named(builds, scri
     assert "falcon" not in done.stderr
 
 
+def test_a_merge_of_which_everything_is_left_out_says_why_and_what_to_do(builds, script):
+    done = script(SCRIPT, "--components", "kim", "--signal", "trial averages")
+    assert done.returncode == 2
+    assert "left out: kim: sorted units" in done.stdout
+    assert "a data set that is not left out, found none; see above why, or choose less with --signal" in done.stderr
+
+
 def sides(folder):
     """The sessions that have rows in each split."""
     return {name: set(part["session_id"]) for name, part in datasets.load_from_disk(str(folder)).items()}

@@ -252,3 +252,13 @@ def test_the_pages_that_a_window_needs_are_asked_for_and_few_others(tmp_path, mo
         )
     }
     assert {at // size for at in asked[::size]} == needed
+
+
+def test_an_index_in_another_order_than_the_file_is_refused(tmp_path):
+    import pyarrow.parquet as pq
+
+    write(tmp_path / "x", MATRICES)
+    index = pq.read_table(tmp_path / "x" / "index.parquet")
+    pq.write_table(index.take([2, 1, 0]), tmp_path / "x" / "index.parquet")
+    with pytest.raises(BadInput, match="expected its rows where the index says, found others"):
+        open_data_set(str(tmp_path / "x")).row(2)

@@ -158,3 +158,17 @@ def test_a_report_of_another_kind_of_build_is_one_line(script, tmp_path):
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "report.json" in done.stderr
+
+
+def test_names_in_other_letters_and_with_control_codes_are_printed_as_text(script, tmp_path):
+    """Rows need not be ours. Letters that the font lacks are drawn as boxes, without a warning of Python."""
+    counts = np.random.default_rng(0).integers(0, 3, (3, 200), np.uint8)
+    counts[1] = counts[0]  # a flag, which names the row
+    folder = tmp_path / "d"
+    arrow.write_rows(folder / "a.arrow", [Row(counts, "\x1b[31m\u65e5", "\x9b1m", "segment_0")], rows.SCHEMA)
+    arrow.finish(folder, [folder / "a.arrow"], rows.SCHEMA, "0" * 64)
+    done = script(SCRIPT, "--repo_name", folder, "--summary", "--out_dir", tmp_path / "f")
+    assert done.returncode == 0
+    assert "\\x1b[31m\u65e5 \\x9b1m segment_0" in done.stdout
+    assert not {"\x1b", "\x9b"} & set(done.stdout)
+    assert "Warning" not in done.stderr

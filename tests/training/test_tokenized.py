@@ -18,6 +18,8 @@ from helpers import ROOT
 from helpers.in_process import run
 from helpers.loopback_hub import LoopbackHub
 from helpers.small_corpora import write_rows_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from neuralpile import catalog
@@ -347,7 +349,7 @@ def test_coverage_is_what_a_plain_count_gives_for_every_size_component_and_split
 
 @pytest.mark.slow
 def test_two_machines_make_the_same_bytes(corpus, tmp_path):
-    """Processes that differ in what machines differ in: seeds of hashes, threads, language, time zone, place."""
+    """Processes that differ in what machines differ in: seeds of hashes, threads, memory, language, time, places."""
     machines = [
         {"PYTHONHASHSEED": "1", "LC_ALL": "C", "TZ": "UTC", "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"},
         {"PYTHONHASHSEED": "99", "LC_ALL": "de_DE.UTF-8", "LANG": "de_DE.UTF-8", "TZ": "Asia/Tokyo"},
@@ -357,13 +359,42 @@ def test_two_machines_make_the_same_bytes(corpus, tmp_path):
         build = tmp_path / f"machine-{i}"
         (tmp_path / "build").rename(build)
         command = [sys.executable, SCRIPT, "--p_n", "2", "--p_t", "4", "--vocabulary", "30", "--jobs", str(1 + 2 * i)]
-        command += ["--out_dir", str(tmp_path / f"out-{i}")]
-        env = os.environ | machine | {"NEURALPILE_BUILD": str(build)}
+        command += ["--out_dir", str(tmp_path / f"out-{i}"), "--memory", ["1MB", "2GB"][i]]
+        (tmp_path / f"tmp-{i}").mkdir()
+        env = os.environ | machine | {"NEURALPILE_BUILD": str(build), "TMPDIR": str(tmp_path / f"tmp-{i}")}
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         build.rename(tmp_path / "build")
         made.append(content(tmp_path / f"out-{i}"))
     assert made[0] == made[1]
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(1, 8), (2, 4), (15, 1)]), st.sampled_from([0.1, 0.6, 3.0]))
+def test_what_is_lost_of_a_row_is_what_decoding_shows(seed, shape, rate):
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(rate, (shape[0] * 3, shape[1] * 9)).astype(np.uint8)
+    tokenizer = Tokenizer(fit_rows([rng.poisson(rate, counts.shape).astype(np.uint8)], *shape, 12))
+    ids, others = tokenizer.lookup.find(counts)
+    found = loss.measure(counts, ids, others, tokenizer.vocabulary, ids.reshape(-1))
+    decoded = tokenizer.decode(ids, counts.shape)
+    own, theirs = padded_patches(counts, *shape), padded_patches(decoded, *shape)
+    net = theirs.sum(axis=3, dtype=int) - own.sum(axis=3, dtype=int)
+    before, after = counts.mean(axis=1), decoded.mean(axis=1)
+    assert found.exact == (own == theirs).all(axis=(2, 3)).sum()
+    assert (found.added, found.removed) == (net[net > 0].sum(), -net[net < 0].sum())
+    assert found.count_error == np.abs(theirs.astype(int) - own).sum()
+    assert (found.rate, found.rate_after) == (pytest.approx(before.sum()), pytest.approx(after.sum()))
+    assert found.rate_change == pytest.approx(np.abs(after - before).sum())
+    assert found.largest_change == pytest.approx(
+        max(np.abs(after - before)[before > 0] / before[before > 0], default=0)
+    )
+    described = loss.describe(found, [others.table])
+    bits = [
+        entropy(Counter(patch.tobytes() for patch in its.reshape(-1, counts.size // ids.size))) for its in (own, theirs)
+    ]
+    assert described["bits_per_token_before"] == pytest.approx(bits[0] / counts.size)
+    assert described["bits_per_token_after"] == pytest.approx(bits[1] / counts.size)
 
 
 def test_a_finished_data_set_is_left_as_it_is_and_another_job_replaces_it(tokenize, monkeypatch):
