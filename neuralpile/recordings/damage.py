@@ -1,6 +1,7 @@
 """Explain in one line why a file cannot be read, from its first bytes, its links and the system's error."""
 
 import errno
+import re
 from pathlib import Path
 
 from neuralpile.errors import BadInput, Mismatch
@@ -9,6 +10,7 @@ HEAD = 1024  # bytes that are looked at: MATLAB 7.3 puts the HDF5 signature behi
 HDF5 = b"\x89HDF\r\n\x1a\n"
 LFS = b"version https://git-lfs"
 DOWNLOAD = "delete it, and download or copy it again; if that does not help, report it to its authors"
+IN_ARCHIVE = "report it to the archive's authors; without --stream, download.py can fetch it for a closer look"
 SERVER = "delete it and download it again; the archive may require a login"
 WRONG = "take it out of the folder, or read it with the module for its format"
 SAVE_NEW, SAVE_OLD = "save it again with -v7.3", "save it again without -v7.3"
@@ -77,6 +79,19 @@ def explain(path: Path, kind: str, error: Exception) -> BadInput:
     return BadInput(path, expected, _plain(error), DOWNLOAD)
 
 
+def explain_in_archive(where: object, kind: str, start: bytes, error: Exception) -> BadInput:
+    """The error for a file in an archive that a library cannot read.
+
+    Parameters:
+        where: the file.
+        kind: what it should be.
+        start: its first bytes.
+        error: what the library raised.
+    """
+    named = [what for magic, place, what, _, word in KINDS if start.startswith(magic, place) and word not in kind]
+    return BadInput(where, f"a whole {kind}", named[0] if named else _plain(error), IN_ARCHIVE)
+
+
 def _placeholder(path: Path, start: bytes) -> tuple[str, str] | None:
     """What stands in a file's place, and what to do; None if it is not a placeholder."""
     if path.is_symlink() and not path.exists():
@@ -132,7 +147,10 @@ def missing(path: Path) -> BadInput:
 
 
 def _plain(error: Exception) -> str:
-    """A library's message without the names of Python's classes and without repeated quotes."""
+    """A library's message without the names of Python's classes, repeated quotes and HDF5's "Unable to …"."""
     message = error.found if isinstance(error, Mismatch) else str(error)
     text = " ".join(message.strip("'\"").split())
-    return text or "content that makes no sense"
+    if "file signature not found" in text:
+        return "content that is not HDF5"
+    inner = re.fullmatch(r"[Uu]nable to [^(]*\((.*)\)", text)
+    return f"damaged HDF5 ({inner[1]})" if inner else text or "content that makes no sense"

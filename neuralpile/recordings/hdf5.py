@@ -1,5 +1,6 @@
 """HDF5 files, on disk or in an archive: open, find, check and read datasets, with one clear line for what is wrong."""
 
+import io
 import math
 import os
 import struct
@@ -66,7 +67,7 @@ def open_hdf5(path: Recording, kind: str = "HDF5 file") -> Iterator[h5py.File]:
             raise damage.missing(path) from None
         raise
     except Mismatch as error:
-        raise error.at(path, damage.DOWNLOAD) from None
+        raise error.at(path, again(path)) from None
     except (OSError, RuntimeError, KeyError, ValueError, UnicodeError) as error:
         # h5py raises any of these where the bytes make no sense
         if isinstance(error, PermissionError) and isinstance(path, Path) and not os.access(path, os.R_OK):
@@ -74,8 +75,24 @@ def open_hdf5(path: Recording, kind: str = "HDF5 file") -> Iterator[h5py.File]:
         if remote and remote.failure:
             raise remote.failure from None
         if not isinstance(path, Path):
-            raise BadInput(path, f"a whole {kind}", str(error), damage.DOWNLOAD) from None
+            raise damage.explain_in_archive(path, kind, _start(remote), error) from None
         raise damage.explain(path, kind, error) from None
+
+
+def again(path: Recording) -> str:
+    """What to do about a damaged file."""
+    return damage.DOWNLOAD if isinstance(path, Path) else damage.IN_ARCHIVE
+
+
+def _start(remote: io.RawIOBase | None) -> bytes:
+    """The first bytes of a file in an archive; nothing if they cannot be fetched."""
+    if remote is None:
+        return b""
+    try:
+        remote.seek(0)
+        return remote.read(damage.HEAD) or b""
+    except (OSError, ValueError):
+        return b""
 
 
 def find(file: h5py.Group, place: str) -> h5py.Group | h5py.Dataset | None:

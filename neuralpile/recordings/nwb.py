@@ -30,7 +30,8 @@ SLAB = 64 * 2**20  # bytes of a raster that are read at a time
 LOWEST_RATE, HIGHEST_RATE = 0.1, 100_000.0  # Hz: rates of bins of 10 s, and above those of any recording system
 UNITS_TABLES = ("units", "processing/ecephys/units")  # where the published data sets have them
 UNSTATED = ("", "unknown", "none", "n/a", "na", "null", "nan", "subject", "subject_id")  # what stands for no name
-DAMAGED = f"it is damaged or not NWB: {damage.DOWNLOAD}"
+DAMAGED = "it is damaged or not NWB: {}"
+OTHER_BINS = "check own_bin in dataset.toml, or correct what the file states"
 CONTRADICTS = "correct the values or what the file states of them; report it to its authors"
 NOT_A_RECORDING = "check that this is a recording's file"
 NO_OPTION = "build without this option"
@@ -77,7 +78,7 @@ def read_spike_trains(path: Recording, quality: str | None = None, required: boo
             ids = _ids(path, table, len(ends))
             labels = None if quality is None else _labels(path, table, quality, len(ends), required)
         except Mismatch as error:
-            raise error.at(path, DAMAGED) from None
+            raise error.at(path, DAMAGED.format(hdf5.again(path))) from None
         about = unit_table.about(path, file, table, table, len(ends))
         others = [place for place in UNITS_TABLES if place != where and f"{place}/spike_times" in file]
         about.notes.extend(f"{other} has spike times, too; they are not read" for other in others)
@@ -94,7 +95,7 @@ def read_spike_trains(path: Recording, quality: str | None = None, required: boo
         columns, start, notes = about
         return SpikeTrains(seconds, ends, names, labels, unassigned, columns, start, [*stated, *notes], step)
     except Mismatch as error:
-        raise error.at(path, DAMAGED) from None
+        raise error.at(path, DAMAGED.format(hdf5.again(path))) from None
 
 
 def _units_table(path: Recording, file: h5py.File) -> h5py.Group:
@@ -225,9 +226,20 @@ def read_column(path: Recording, name: str) -> np.ndarray:
     with open_nwb(path) as file:
         table = _units_table(path, file)
         column = _column(path, table, name)
+        if name == "obs_intervals":
+            _check_seconds(path, column)
         values = hdf5.read(path, column)
         is_text = h5py.check_string_dtype(column.dtype) is not None
         return np.asarray(column.asstr(errors="replace")[()]) if is_text else values
+
+
+def _check_seconds(path: Recording, *columns: h5py.Dataset) -> None:
+    """Check that a file does not state intervals in another unit than seconds. Raises BadInput."""
+    try:
+        for column in columns:
+            time_series.check_times(column)
+    except Mismatch as error:
+        raise error.at(path, NO_OPTION) from None
 
 
 def read_observed(path: Recording) -> np.ndarray:
@@ -257,6 +269,7 @@ def read_intervals(path: Recording, name: str) -> np.ndarray:
         columns = [hdf5.find(file, f"intervals/{name}/{column}") for column in ("start_time", "stop_time")]
         if not all(isinstance(column, h5py.Dataset) for column in columns):
             raise NotStated(path, f"intervals/{name} with start_time and stop_time", "none", NO_OPTION)
+        _check_seconds(path, *columns)
         start, stop = (hdf5.read(path, column) for column in columns if isinstance(column, h5py.Dataset))
     if start.shape != stop.shape or start.ndim != 1 or start.dtype.kind not in "fiu" or stop.dtype.kind not in "fiu":
         found = f"{start.dtype} of shape {start.shape}, {stop.dtype} of shape {stop.shape}"
@@ -386,9 +399,15 @@ def count_raster(path: Recording, options: Options, places: Sequence[str], own_b
         prefetch(path, data)
         try:
             hdf5.check_stored(data, DENSEST)
-            conversion, offset = (1.0, 0.0) if options.as_published else time_series.scale(data)
             transposed = _is_transposed(data)
+        except Mismatch as error:
+            raise error.at(f"{path}, {place}", NOT_A_RECORDING) from None
+        try:
+            conversion, offset = (1.0, 0.0) if options.as_published else time_series.scale(data)
             notes = time_series.check_clock(path, data, own_bin) + time_series.about_counts(data, conversion, offset)
+        except Mismatch as error:
+            raise error.at(f"{path}, {place}", OTHER_BINS) from None
+        try:
             binned = _rebin_in_slabs(data, factor, options.as_published, transposed, conversion, offset)
         except Mismatch as error:
             raise error.at(f"{path}, {place}", NOT_A_RECORDING) from None

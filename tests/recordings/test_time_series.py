@@ -204,6 +204,20 @@ def test_what_is_stated_of_spike_times_and_changes_nothing(tmp_path, attributes,
     assert len(session.notes) == n_notes
 
 
+@pytest.mark.parametrize("attributes", [{"unit": "ms"}, {"conversion": 0.001}])
+def test_intervals_in_other_units_than_seconds_are_refused(tmp_path, attributes):
+    path = units(tmp_path / "a.nwb")
+    with h5py.File(path, "a") as file:
+        file["intervals/trials/start_time"], file["intervals/trials/stop_time"] = [0.0, 500.0], [400.0, 900.0]
+        file["units/obs_intervals"] = [[0.0, 1000.0]]
+        for place in ("intervals/trials/stop_time", "units/obs_intervals"):
+            file[place].attrs.update(attributes)
+    for read_them in (lambda: nwb.read_intervals(path, "trials"), lambda: nwb.read_observed(path)):
+        with pytest.raises(BadInput, match="in seconds"):
+            read_them()
+    assert "what was observed is not known" in nwb.count_units(path, Options()).notes[0]
+
+
 # Number types that are too coarse
 
 
