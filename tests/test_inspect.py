@@ -37,8 +37,9 @@ def build(tmp_path):
     folder = write_build(tmp_path / "build" / "some", 3, 0)
     sessions = [dict(zip(NAMES, line, strict=True)) for line in SESSIONS]
     units = [
-        {name: sessions[i][name] for name in tables.KEYS} | {"area": area, "rate": rate, "alive": rate > 0}
-        for i, area, rate in UNITS
+        {name: sessions[i][name] for name in tables.KEYS}
+        | {"unit": unit, "area": area, "rate": rate, "alive": rate > 0}
+        for unit, (i, area, rate) in enumerate(UNITS)
     ]
     sessions[2]["licence"] = "DUA"
     made = pa.Table.from_pylist(sessions, tables.SESSIONS), pa.Table.from_pylist(units, tables.UNITS)

@@ -240,7 +240,8 @@ def read_index(folder: Path, fingerprint: str) -> pa.Table | None:
         content = pa.BufferReader((folder / INDEX).read_bytes())
         found = parquet.ParquetFile(content, page_checksum_verification=True).read(use_threads=False)
         stated = (found.schema.metadata or {}).get(METADATA)
-        return found.replace_schema_metadata().cast(OUTLINE) if stated == fingerprint.encode() else None
+        found = found.replace_schema_metadata().cast(OUTLINE) if stated == fingerprint.encode() else None
+        return None if found is None or any(found[name].null_count for name in OUTLINE.names[:-1]) else found
     except (OSError, pa.ArrowException, ValueError):
         return None
 

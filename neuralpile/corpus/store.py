@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -22,7 +22,7 @@ import pyarrow as pa
 from neuralpile import catalog
 from neuralpile.cli import plural
 from neuralpile.corpus import arrow, tables
-from neuralpile.corpus.arrow import MANIFEST, OUTLINE, SPLITS, STATE, is_finished, parse_manifest, read_index
+from neuralpile.corpus.arrow import INDEX, MANIFEST, OUTLINE, SPLITS, STATE, is_finished, parse_manifest, read_index
 from neuralpile.corpus.rows import (
     MERGED_SCHEMA,
     SCHEMA,
@@ -54,8 +54,8 @@ class _DataFile(msgspec.Struct):
     """An Arrow file in `state.json`. Only data sets that this project wrote have `rows` and `bytes`."""
 
     filename: str
-    rows: int | None = None
-    bytes: int | None = None
+    rows: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    bytes: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 class _State(msgspec.Struct):
@@ -83,9 +83,18 @@ class _Index:
 
     @cached_property
     def outlines(self) -> "_Outlines | None":
-        """One after another; None if there are none, or of other rows."""
+        """One after another; None if there are none that belong to the rows.
+
+        Raises:
+            BadInput: `state.json` says that there are more or fewer rows.
+        """
         found = read_index(self.folder, self.fingerprint)
-        return _Outlines.of(found) if found is not None and len(found) == self.rows else None
+        if found is None or self.rows is None:
+            return None
+        if len(found) != self.rows:
+            expected = f"{plural(len(found), 'row')}, as in {INDEX}"
+            raise BadInput(self.folder / STATE, expected, f"{self.rows:,}", AGAIN)
+        return _Outlines.of(found)
 
 
 class _Outlines(NamedTuple):
@@ -445,6 +454,8 @@ def open_folder(folder: Path) -> LocalRows:
     try:
         if (folder / SPLITS).is_file():
             splits = _decoded(folder / SPLITS, _Splits).splits
+            if len({*splits}) < len(splits) or any("\0" in split or Path(split).name != split for split in splits):
+                raise BadInput(folder / SPLITS, "names of folders, each once", str(splits), AGAIN)
             states = {split: _state(folder / split) for split in splits}
         else:
             state = _state(folder)
@@ -477,7 +488,10 @@ def _decoded(path: Path, kind: type[T]) -> T:
 
 
 def _files(folder: Path, state: _State) -> list[_File]:
-    """The data files of a split."""
+    """The data files of a split. Raises BadInput as `_found`, or if one is named twice."""
+    names = [Path(file.filename) for file in state.data_files]
+    if len({*names}) < len(names):
+        raise BadInput(folder / STATE, "the name of each file once", "one twice", AGAIN)
     rows = [file.rows for file in state.data_files]
     known = [n for n in rows if n is not None]
     kept = _Index(folder, state.fingerprint, sum(known) if len(known) == len(rows) else None)
@@ -497,6 +511,8 @@ def _found(folder: Path, stated: _DataFile) -> _File:
         raise BadInput(path, "an Arrow file", error.strerror or str(error), AGAIN) from None
     if stated.bytes not in (None, stat.st_size):
         raise BadInput(path, f"{stated.bytes:,} bytes, as {STATE} says", f"{stat.st_size:,}", AGAIN)
+    if (stated.rows or 0) > stat.st_size:  # no row takes less than a byte
+        raise BadInput(folder / STATE, "a number of rows that the file can hold", f"{stated.rows:,}", AGAIN)
     return _File(path, stated.rows, modified=stat.st_mtime_ns)
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 SESSIONS_FILE, UNITS_FILE = "sessions.parquet", "units.parquet"
 LEVEL = 9  # of zstd: two thirds of the bytes of level 1; higher levels add nothing
 SEPARATOR = "\0"  # between parts of names: in no name
+NOT_NULL = ("source_dataset", "subject_id", "session_id", "unit")  # columns that every line has
 LINES = 65_536  # of a table, which are in memory at a time
 
 KEYS = ("source_dataset", "subject_id", "session_id")  # what joins the tables and the rows
@@ -185,15 +186,32 @@ def _damage(where: str, schema: pa.Schema) -> Iterator[None]:
     """Raise BadInput if what is read from the file of a table is none."""
     try:
         yield
-    except (pa.ArrowException, OSError, KeyError) as error:
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         expected = f"a table of {', '.join(schema.names)}"
         raise BadInput(where, expected, str(error), "build or merge again") from None
 
 
 def _checked(found: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The columns of a schema, of its types."""
+    """The columns of a schema, of its types. Raises pyarrow's errors, and KeyError for a column that is missing."""
+    import pyarrow.compute as pc
+
     found = found.select(schema.names)
-    return found if found.schema.equals(schema) else found.cast(schema)  # a cast loads pyarrow.compute
+    found = (found if found.schema.equals(schema) else found.cast(schema)).replace_schema_metadata()
+    found.validate(full=True)  # names that are not UTF-8 would end in Python's error
+    for name, column in zip(found.column_names, found.columns, strict=True):
+        if column.null_count and name in NOT_NULL:
+            raise pa.ArrowInvalid(f"a line without {name}")
+        if pa.types.is_integer(column.type) and (pc.min(column).as_py() or 0) < 0:
+            raise pa.ArrowInvalid(f"{name} below 0")
+        if pa.types.is_list(column.type) and _lacks(column.combine_chunks().flatten()):
+            raise pa.ArrowInvalid(f"a value missing in {name}")
+    return found
+
+
+def _lacks(values: pa.Array) -> bool:
+    """Whether there is a null in values, or in a field of values of several fields."""
+    fields = values.flatten() if pa.types.is_struct(values.type) else []
+    return bool(values.null_count or any(field.null_count for field in fields))
 
 
 def in_parts(source: RowSource, file: str) -> Iterator[pa.Table]:

@@ -57,6 +57,24 @@ def test_a_folder_without_tables_has_none(tmp_path):
     assert tables.read_units(tmp_path) is None
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("areas", ["M1", None]),
+        ("evaluation", [None]),
+        ("unobserved", [{"start": None, "stop": 3}]),
+        ("n_units", -1),
+        ("session_id", None),
+    ],
+)
+def test_a_table_with_impossible_values_is_refused(tmp_path, column, value):
+    lines = SESSIONS.to_pylist()
+    lines[1][column] = value
+    tables.write(tmp_path, pa.Table.from_pylist(lines, tables.SESSIONS), UNITS)
+    with pytest.raises(BadInput, match=f"a table of .*{column}.*; build or merge again"):
+        tables.read_sessions(tmp_path)
+
+
 def test_duckdb_reads_the_files(tmp_path):
     tables.write(tmp_path, SESSIONS, UNITS)
     sessions, units = tmp_path / tables.SESSIONS_FILE, tmp_path / tables.UNITS_FILE
