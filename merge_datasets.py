@@ -285,7 +285,7 @@ def evaluation_data(manifest: CorpusManifest | None) -> Iterator[str]:
         if tokens := found.get(name):
             what = "are evaluation data" if benchmark.whole else "are of sessions with evaluation data"
             do = f"--hold_out {name} puts them into the test split, --leave_out {name} leaves them out"
-            yield f"{tokens:,} tokens of the training split {what} of {name}: {do}"
+            yield f"{cli.plural(tokens, 'token')} of the training split {what} of {name}: {do}"
 
 
 def nothing_held(components: Sequence[RowSource], how: split.SplitOptions) -> Iterator[str]:

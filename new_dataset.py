@@ -109,7 +109,7 @@ def _written(folder: Path, texts: Mapping[str, str], build: Path) -> Iterator[No
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
+        for name, text in reversed(texts.items()):  # dataset.toml last: it makes the folder a data set
             files.write_text(folder / name, text)
         yield
     except BaseException:  # an interrupt, too

@@ -1,6 +1,7 @@
 """What the command lines of the scripts share: types of options, help texts, and errors as one line."""
 
 import argparse
+import errno
 import io
 import math
 import os
@@ -217,20 +218,22 @@ def _in_words(error: OSError) -> BadInput:
     found = os.strerror(error.errno) if error.errno else str(error) or "an error of the system"
     if error.errno in FULL:
         return BadInput(error.filename or "standard output", "room to write it", found, FULL[error.errno])
+    if error.errno == errno.EMFILE:
+        return BadInput(error.filename or "a file", "to open it", found, "raise the limit on open files (ulimit -n)")
     do = "check the path, its permissions and the disk"
     return BadInput(error.filename or "a file or a connection", "to use it", found, do)
 
 
-def _lacks_memory(error: BaseException | None) -> bool:
-    """Whether an error, or one that led to it, comes of too little memory.
+def _lacks_memory(error: BaseException | None) -> BaseException | None:
+    """The error, or the one that led to it, that comes of too little memory; None if none does.
 
     Libraries that cannot be loaded, or cannot start a thread, state this in their message alone. llvmlite hides that of
     the loader behind its own.
     """
     if error is None:
-        return False
+        return None
     if isinstance(error, MemoryError) or any(words in str(error).lower() for words in NO_MEMORY):
-        return True
+        return error
     return _lacks_memory(error.__cause__ or (None if error.__suppress_context__ else error.__context__))
 
 
@@ -254,8 +257,8 @@ def run(main: Callable[[], int]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     except (MemoryError, OSError, ImportError, RuntimeError) as error:
-        if _lacks_memory(error):
-            print(f"error: not enough memory: {printable(' '.join(str(error).split()))}", file=sys.stderr)
+        if (cause := _lacks_memory(error)) is not None:
+            print(f"error: not enough memory: {printable(' '.join(str(cause).split()))}", file=sys.stderr)
         elif isinstance(error, OSError):
             print(f"error: {_in_words(error)}", file=sys.stderr)
         else:

@@ -1,6 +1,7 @@
 """Command lines: arguments that are wrong, output that cannot be encoded, and interrupts."""
 
 import argparse
+import errno
 import os
 import signal
 import subprocess
@@ -61,7 +62,7 @@ def test_errors_are_one_line_without_control_characters(raised, line):
 @pytest.mark.parametrize(
     ("cause", "line"),
     [
-        ("l.so: failed to map segment", b"error: not enough memory: cannot load l.so\n"),
+        ("l.so: failed to map segment", b"error: not enough memory: l.so: failed to map segment\n"),
         ("l.so: no such file", b"error: a file or a connection: expected to use it, found cannot load l.so;"),
     ],
 )
@@ -162,3 +163,15 @@ runpy.run_path("benchmarks/{script}", run_name="__main__")
     done = run(code)
     assert done.returncode == 0, done.stderr
     assert f"example:\n  python benchmarks/{script}" in done.stdout.decode()
+
+
+def test_too_many_open_files_name_the_limit(capsys):
+    def main():
+        raise OSError(errno.EMFILE, "Too many open files", "rows.arrow")
+
+    with pytest.raises(SystemExit):
+        cli.run(main)
+    line = (
+        "error: rows.arrow: expected to open it, found Too many open files; raise the limit on open files (ulimit -n)\n"
+    )
+    assert capsys.readouterr().err == line

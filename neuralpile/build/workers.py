@@ -83,6 +83,9 @@ class _Worker:
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self._process.start()
+        except (EOFError, OSError) as error:  # the server of processes ended while it imported the library
+            found, do = str(error) or "none", "raise the limits of memory and processes (ulimit -v, ulimit -u)"
+            raise BadInput("workers", "a process that reads recordings", found, do) from None
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         theirs.close()  # now only the worker has it: when it dies, `connection` ends

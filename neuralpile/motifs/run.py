@@ -89,10 +89,12 @@ def run(
         n_patches, parts = count(tokens=tokens, p_n=p_n, p_t=p_t, work=work, memory=memory, advance=bar.update)
     counted = Counted(data_set.name, p_n, p_t, sum(tokens), n_patches, order)
     read = CANDIDATES if selection.rank_by == "lift" else selection.top + 1  # one more, as one may be blank
+    outputs = [stem.with_name(f"{stem.name}{end}") for end in (".jpeg", "_ranks.jpeg", "_summary.json")]
+    for path in outputs:  # a killed run must not leave those of another table beside a new one
+        path.unlink(missing_ok=True)
     first, spectrum = parquet.write(parts, table, counted, read)
     groups = independent.read_groups(data_set, p_n, p_t)
     made = summary.summarize(counted, spectrum, independent.entropy(groups, p_t), groups.rows)
-    outputs = [stem.with_name(f"{stem.name}{end}") for end in (".jpeg", "_ranks.jpeg", "_summary.json")]
     shown, notes = select(first, groups, n_patches, selection)
     chosen = "most frequent" if selection.rank_by == "frequency" else "most above independent units (× lift)"
     figure_files.save(figures.draw(shown, made, chosen, notes), outputs[0])

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from dataclasses import replace
 
@@ -153,20 +152,22 @@ def test_the_table_tells_both_sides(components, script, tmp_path):
         assert int(n_tokens.replace(",", "")) == sum(len(r["spike_counts"]) * len(r["spike_counts"][0]) for r in made)
 
 
-SLOWLY = """
-import sys, time
+# Killed before it writes its `sys.argv[3]`-th row.
+KILLED = """
+import itertools, os, signal, sys
 from pathlib import Path
 from neuralpile.corpus import arrow, merge
 from neuralpile.corpus.split import SplitOptions
 from neuralpile.open import open_data_set
-write_rows, to_record_batch = arrow.write_rows, arrow.to_record_batch
+write_rows, to_record_batch, rows = arrow.write_rows, arrow.to_record_batch, itertools.count()
 def told(path, *more):
     print(path.name, flush=True)
     write_rows(path, *more)
-def slowly(row):
-    time.sleep(float(sys.argv[3]))
+def killed(row):
+    if next(rows) == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
     return to_record_batch(row)
-arrow.write_rows, arrow.to_record_batch, merge.SHARD = told, slowly, 500
+arrow.write_rows, arrow.to_record_batch, merge.SHARD = told, killed, 500
 merge.merge([open_data_set(sys.argv[1])], Path(sys.argv[2]), SplitOptions(0.1, 0))
 """
 
@@ -182,23 +183,16 @@ def test_the_table_has_room_for_long_names(components, script, tmp_path):
 def test_a_merge_killed_and_run_again_yields_the_same_bytes(components, tmp_path):
     """In the midst of a file: those that were complete are kept, and the corpus is the same to the last byte."""
     source = str(tmp_path / "build" / "m1-a")
-    command = [sys.executable, "-c", SLOWLY, source]
-    subprocess.run([*command, str(tmp_path / "undisturbed"), "0"], cwd=ROOT, check=True, capture_output=True)
-    out = tmp_path / "out"
-    running = subprocess.Popen([*command, str(out), "0.05"], cwd=ROOT, stdout=subprocess.DEVNULL)
-    partial = tmp_path / "out.partial"
-    while len(list(partial.glob("train/*.arrow"))) < 3 or not list(partial.glob("train/*.partial")):
-        running.send_signal(signal.SIGCONT)
-        time.sleep(0.03)
-        assert running.poll() is None
-        running.send_signal(signal.SIGSTOP)
-        time.sleep(0.01)
-    running.send_signal(signal.SIGKILL)
-    running.wait()
+    command = [sys.executable, "-c", KILLED, source]
+    subprocess.run([*command, str(tmp_path / "undisturbed"), "-1"], cwd=ROOT, check=True, capture_output=True)
+    out, partial = tmp_path / "out", tmp_path / "out.partial"
+    killed = subprocess.run([*command, str(out), "41"], cwd=ROOT, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list(partial.glob("train/*.arrow"))) >= 3
     assert list(partial.glob("train/*.partial"))
     assert not out.exists()
     kept = {path.name for path in partial.glob("train/*.arrow")}
-    again = subprocess.run([*command, str(out), "0"], cwd=ROOT, check=True, capture_output=True, text=True)
+    again = subprocess.run([*command, str(out), "-1"], cwd=ROOT, check=True, capture_output=True, text=True)
     assert not kept & set(again.stdout.split()[: -len(list((out / "test").glob("*.arrow")))])
     assert contents(out) == contents(tmp_path / "undisturbed")
     assert not partial.exists()

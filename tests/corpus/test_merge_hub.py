@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 
 import datasets
@@ -108,18 +107,20 @@ def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-SLOWLY = """
-import sys, time
+# Killed when it has written its `sys.argv[2]`-th file.
+KILLED = """
+import itertools, os, signal, sys
 from pathlib import Path
 from neuralpile.corpus import arrow, merge
 from neuralpile.corpus.split import SplitOptions
 from neuralpile.open import open_data_set
-write_rows = arrow.write_rows
-def slowly(path, *more):
+write_rows, files = arrow.write_rows, itertools.count(1)
+def killed(path, *more):
     write_rows(path, *more)
     print(path.parent.name, path.name, flush=True)
-    time.sleep(float(sys.argv[2]))
-arrow.write_rows, merge.SHARD = slowly, 20_000
+    if next(files) == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+arrow.write_rows, merge.SHARD = killed, 20_000
 merge.merge([open_data_set(name) for name in ("me/one", "m1-a")], Path(sys.argv[1]), SplitOptions(0.1, 0))
 """
 
@@ -128,20 +129,16 @@ merge.merge([open_data_set(name) for name in ("me/one", "m1-a")], Path(sys.argv[
 def test_a_merge_killed_while_it_fetches_does_not_fetch_again(hub, mix, tmp_path):
     """What was fetched is not fetched again, and the corpus is the same to the last byte."""
     environment = os.environ | hub.environment() | {"NEURALPILE_BUILD": str(tmp_path / "build")}
-    command = [sys.executable, "-c", SLOWLY]
+    command = [sys.executable, "-c", KILLED]
     whole = subprocess.run(
         [*command, tmp_path / "undisturbed", "0"], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     assert whole.returncode == 0, whole.stderr
-    slow = [*command, tmp_path / "out", "0.3"]
-    running = subprocess.Popen(slow, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    killed = subprocess.run([*command, tmp_path / "out", "3"], cwd=ROOT, env=environment, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     fetched = tmp_path / "out.partial" / "fetched"
-    while len(list(fetched.rglob("*.arrow"))) < 3:
-        assert running.poll() is None
-        time.sleep(0.01)
-    running.send_signal(signal.SIGKILL)
-    running.wait()
     kept = len(list(fetched.rglob("*.arrow")))
+    assert kept == 3
     again = subprocess.run([*command, tmp_path / "out", "0"], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     assert whole.stdout.splitlines()[kept:] == again.stdout.splitlines()

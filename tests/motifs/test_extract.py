@@ -309,17 +309,19 @@ def test_the_table_is_the_same_with_little_memory_and_several_jobs(corpus, tmp_p
     assert written[0] == written[1] == written[2]
 
 
-SLOWLY = """
-import sys, time
+# Killed before it counts its `sys.argv[3]`-th block.
+KILLED = """
+import itertools, os, signal, sys
 from pathlib import Path
 from neuralpile.motifs import extract
 from neuralpile.open import open_data_set
-count_rows = extract.count_rows
-def slowly(data_set, numbers, *more):
+count_rows, blocks = extract.count_rows, itertools.count()
+def killed(data_set, numbers, *more):
     print(*numbers, flush=True)
-    time.sleep(float(sys.argv[3]))
+    if next(blocks) == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
     return count_rows(data_set, numbers, *more)
-extract.count_rows, extract.BLOCK_TOKENS = slowly, 1
+extract.count_rows, extract.BLOCK_TOKENS = killed, 1
 data_set = open_data_set(sys.argv[1])
 _, parts = extract.extract(data_set, data_set.tokens(), 1, 8, Path(sys.argv[2]), 10**9, 1)
 print("unique", sum(len(part.keys) for part in parts))
@@ -329,15 +331,12 @@ print("unique", sum(len(part.keys) for part in parts))
 def test_a_killed_run_continues_where_it_was(corpus, tmp_path):
     """What was counted is not counted again; for other rows, or another shape, all is."""
     folder, work = tmp_path / "build" / catalog.PILE, tmp_path / "work"
-    command = [sys.executable, "-c", SLOWLY, str(folder), str(work)]
-    running = subprocess.Popen([*command, "0.3"], cwd=ROOT, stdout=subprocess.PIPE)
-    while len(list(work.rglob("block-*.patches"))) < 3:
-        assert running.poll() is None
-        time.sleep(0.01)
-    running.send_signal(signal.SIGKILL)
-    running.wait()
+    command = [sys.executable, "-c", KILLED, str(folder), str(work)]
+    killed = subprocess.run([*command, "3"], cwd=ROOT, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
     kept = len(list(work.rglob("block-*.patches")))
-    said = subprocess.run([*command, "0"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert kept == 3
+    said = subprocess.run([*command, "-1"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     assert said[:-1] == [f"{i}" for i in range(kept, 6)]
     assert said[-1] == f"unique {len(plainly(corpus, 1, 8))}"
     data_set = open_data_set(str(folder))

@@ -3,12 +3,9 @@
 import json
 import math
 import os
-import random
 import re
-import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 
 import datasets
@@ -414,55 +411,6 @@ def test_a_data_set_of_one_split_names_itself_as_the_source(tmp_path):
     found = datasets.load_from_disk(str(tmp_path / "build" / "own-tokens"))
     assert found["train"]["source_dataset"][:] == ["own"] * 3
     assert "100%" in done.stdout
-
-
-# Shards of a row each, and time to be killed in all of the steps.
-SLOWLY = f"""
-import sys, time
-sys.argv = sys.argv[1:]
-from neuralpile import cli
-from neuralpile.training import tokenized, vocabulary, loss
-tokenized.SHARD = 1
-def slowly(module, name):
-    function = getattr(module, name)
-    def slow(*arguments):
-        time.sleep(0.02)
-        return function(*arguments)
-    setattr(module, name, slow)
-for step in ((tokenized, "encode"), (tokenized, "_write"), (vocabulary, "fit"), (loss, "draw"), (tokenized, "_report")):
-    slowly(*step)
-sys.path.insert(0, {str(ROOT)!r})
-import tokenize_dataset
-cli.run(tokenize_dataset.main)
-"""
-
-
-@pytest.mark.faults
-def test_killed_again_and_again_it_gives_the_same_bytes(corpus, tmp_path, faults_seed):
-    """Killed at random moments until it has come through; the first kills come before the vocabulary is there."""
-    env = os.environ | {"NEURALPILE_BUILD": str(tmp_path / "build")}
-
-    def start(name):
-        options = ["--p_n", "2", "--p_t", "4", "--vocabulary", "30", "--jobs", "2", "--out_dir", str(tmp_path / name)]
-        return subprocess.Popen(
-            [sys.executable, "-c", SLOWLY, SCRIPT, *options], cwd=ROOT, env=env, stdout=subprocess.DEVNULL
-        )
-
-    assert start("whole").wait() == 0
-    rng, kills, running = random.Random(faults_seed), 0, None
-    while running is None or running.returncode:
-        running = start("killed")
-        began = tmp_path / "killed.partial"
-        while not began.exists() and running.poll() is None:
-            time.sleep(0.002)
-        try:
-            running.wait(rng.uniform(0.02, 0.1 + 0.4 * kills))
-        except subprocess.TimeoutExpired:
-            running.send_signal(signal.SIGKILL)
-            running.wait()
-            kills += 1
-    assert kills > 2
-    assert content(tmp_path / "killed") == content(tmp_path / "whole")
 
 
 def test_shards_that_are_complete_are_not_encoded_again(corpus, tmp_path, monkeypatch):
