@@ -54,16 +54,21 @@ def whole_file(path: Path) -> Iterator[Path]:
                 yield partial
                 _to_disk(partial)
                 partial.replace(path)
-                _to_disk(path.parent)
-            finally:
+            except BaseException:  # once it is renamed, a file of this name is that of another process
                 partial.unlink(missing_ok=True)
+                raise
+            _to_disk(path.parent)
 
 
 @contextmanager
 def _own(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, locked while it is used; one of this process where another has it."""
-    partial = path.with_name(path.name + PARTIAL)
-    handle = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
+    partial, of_process = path.with_name(path.name + PARTIAL), path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
+    try:
+        handle = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:  # of a killed run of somebody else
+        yield of_process
+        return
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -75,7 +80,7 @@ def _own(path: Path) -> Iterator[Path]:
             ours = False
         if ours:
             os.ftruncate(handle, 0)
-        yield partial if ours else path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
+        yield partial if ours else of_process
     finally:
         os.close(handle)
 
