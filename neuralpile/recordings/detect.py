@@ -13,6 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from neuralpile import files
 from neuralpile.cli import plural
 from neuralpile.errors import BadInput
 from neuralpile.recordings import matlab, neo, nwb, phy, table
@@ -195,8 +196,9 @@ def find_neo(data_dir: Path) -> Layout:
 
 def _files(data_dir: Path, patterns: Sequence[str]) -> Iterator[Path]:
     """The files below a folder that match a pattern, pattern by pattern."""
+    found = sorted(path for path in files.below(data_dir) if path.is_file())
     for pattern in patterns:
-        yield from (path for path in sorted(data_dir.rglob(pattern)) if path.is_file() and path.name[:2] != "._")
+        yield from (path for path in found if path.match(pattern))
 
 
 def _first(data_dir: Path, patterns: Sequence[str], read: Callable[[Path], object]) -> tuple[Path, tuple[str, ...]]:
