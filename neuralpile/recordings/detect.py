@@ -14,6 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from neuralpile import files
 from neuralpile.cli import plural
 from neuralpile.errors import BadInput
 from neuralpile.recordings import matlab, neo, nwb, phy, table
@@ -197,9 +198,9 @@ def find_neo(data_dir: Path) -> Layout:
 
 def _files(data_dir: Path, patterns: Sequence[str]) -> Iterator[Path]:
     """The files below a folder that match a pattern in any case, as the build's do, pattern by pattern."""
-    paths = sorted(path for path in data_dir.rglob("*") if path.name[:2] != "._")
+    found = sorted(path for path in files.below(data_dir) if path.is_file())
     for pattern in patterns:
-        yield from (path for path in paths if fnmatchcase(path.name.lower(), pattern.lower()) and path.is_file())
+        yield from (path for path in found if fnmatchcase(path.name.lower(), pattern.lower()))
 
 
 def _first(data_dir: Path, patterns: Sequence[str], read: Callable[[Path], object]) -> tuple[Path, tuple[str, ...]]:

@@ -16,7 +16,7 @@ SEPARATORS = (",", ";", "\t")
 NUMBER = re.compile(r"\s*[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?\s*")
 CLOCK = r"\d+:\d\d"
 # Numbers as spreadsheets write them, with "," or "." between thousands or in front of decimals. "0,123" has decimals.
-GROUPED = r"^[-+]?(\d+|[1-9]\d{{0,2}}({0}\d{{3}})+)?({1}\d*)?([eE][-+]?\d+)?$"
+GROUPED = r"^[-+]?((\d+|[1-9]\d{{0,2}}({0}\d{{3}})+)({1}\d*)?|{1}\d+)([eE][-+]?\d+)?$"
 ENGLISH, CONTINENTAL = GROUPED.format(",", r"\."), GROUPED.format(r"\.", ",")
 KIND = "a whole table (CSV or Parquet)"
 EXCLUDE = "export it again, or name it in exclude of dataset.toml"
@@ -143,8 +143,8 @@ def numbers(texts: pa.StringArray, where: str, name: str) -> pa.DoubleArray:
     """Texts as numbers: with decimal commas, or with commas or points between thousands, where only one is possible.
 
     Parameters:
-        texts: of the cells; null stays null.
-        where: they are, for the error.
+        texts: the text of each cell; null stays null.
+        where: the file and the column, for the error.
         name: of their column.
 
     Raises:
@@ -160,12 +160,15 @@ def numbers(texts: pa.StringArray, where: str, name: str) -> pa.DoubleArray:
     plain = pc.utf8_trim_whitespace(texts)
     fits = {pattern: pc.match_substring_regex(plain, pattern) for pattern in (ENGLISH, CONTINENTAL)}
     fit_all = [pattern for pattern, fitting in fits.items() if pc.all(fitting).as_py() is not False]
+    with_comma = pc.index(pc.match_substring(plain, ","), True).as_py()
+    if fit_all and with_comma < 0:  # plain numbers, such as 1.204
+        fit_all = [ENGLISH]
     if len(fit_all) == 1:
         thousands, decimal = (",", ".") if fit_all == [ENGLISH] else (".", ",")
         without = pc.replace_substring(plain, thousands, "")
         return pc.cast(pc.replace_substring(without, decimal, "."), pa.float64())
     if fit_all:
-        text = next(text for text in plain.to_pylist() if text and re.search("[,.]", text))
+        text = plain[with_comma].as_py()
         either = f"{text.replace(',', '.')} or {text.replace(',', '')}"
         raise BadInput(where, "numbers that can be read in one way", f"{text!r}, which is {either}", f"write {either}")
     one = max(fits.values(), key=lambda fitting: pc.index(fitting, False).as_py())

@@ -212,11 +212,8 @@ def check(times: np.ndarray, ends: np.ndarray, bin_size: float, trim: bool = Fal
         notes.append(f"the first spike is at {seen.first:,.0f} s: {began}")
     twice = np.count_nonzero((seen.different >= FROM) & (seen.repeated >= REPEATED * seen.different))
     if twice:
-        many = plural(_spiking(ends), "unit")
-        notes.append(
-            f"in {twice:,} of {many}, {REPEATED:.0%} or more of the spike times are there several times in a row: is each"
-            " spike stored twice?"
-        )
+        found = f"in {twice:,} of {plural(_spiking(ends), 'unit')}, {REPEATED:.0%} or more of the spike times"
+        notes.append(f"{found} are there several times in a row: is each spike stored twice?")
     back = seen.goes_back[seen.goes_back > 0]
     if back.size:
         often = {1: "once", 2: "twice"}.get(int(np.median(back)), f"{int(np.median(back)):,} times")

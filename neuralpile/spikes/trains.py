@@ -110,7 +110,7 @@ class SpikeTrains:
 class UnknownLabels(Mismatch):
     """No unit has a known quality label, so they cannot be chosen by it."""
 
-    def at(self, where: object, do: str) -> BadInput:  # noqa: ARG002 - nothing else helps
+    def at(self, where: object, do: str) -> BadInput:
         """The error for users. The remedy is always the same."""
         return super().at(where, "build without --min_quality")
 

@@ -129,6 +129,27 @@ def test_a_table_that_can_be_read_in_two_ways_or_none_is_refused(tmp_path, text,
         table.read_spike_trains(tmp_path / "x.csv")
 
 
+@pytest.mark.parametrize(
+    ("texts", "seconds"),
+    [
+        (["1", "2"], [1, 2]),
+        (["1.204", "950"], [1.204, 950]),
+        (["1.204", "+1"], [1.204, 1]),
+        (["1,204", ",5"], [1.204, 0.5]),
+    ],
+)
+def test_a_column_of_text_holds_plain_numbers(tmp_path, texts, seconds):
+    parquet.write_table(pa.table({"unit": [1, 2], "time": texts}), tmp_path / "x.parquet")
+    assert table.read_spike_trains(tmp_path / "x.parquet").times.tolist() == seconds
+
+
+@pytest.mark.parametrize("text", ["", " ", ".", "+", "-,"])
+def test_a_text_without_a_digit_is_no_time(tmp_path, text):
+    parquet.write_table(pa.table({"unit": [1, 2], "time": ["1,5", text]}), tmp_path / "x.parquet")
+    with pytest.raises(BadInput, match=r"expected numbers, found '.*' in line 2 of the data"):
+        table.read_spike_trains(tmp_path / "x.parquet")
+
+
 @pytest.mark.parametrize("times", [pa.array([1, 2], pa.timestamp("ms")), pa.array([1, 2], pa.time32("s"))])
 def test_clock_times_of_parquet_are_refused(tmp_path, times):
     parquet.write_table(pa.table({"unit": [1, 2], "time": times}), tmp_path / "x.parquet")
