@@ -134,6 +134,11 @@ def _excerpt(start: bytes) -> str:
 
 def _dangling(path: Path) -> tuple[str, str]:
     target = str(path.readlink())
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return f"a circular link (to {target})", "put the file, or a link to it, in its place"
     if "annex/objects" in target:
         return "a link of git-annex without its content", f"run git annex get {path.name} in its folder"
     return f"a link to {target}, which does not exist", "restore that file"
