@@ -63,16 +63,21 @@ def whole_file(path: Path) -> Iterator[Path]:
                 yield partial
                 _to_disk(partial)
                 partial.replace(path)
-                _to_disk(path.parent)
-            finally:
+            except BaseException:  # once it is renamed, a file of this name is that of another process
                 partial.unlink(missing_ok=True)
+                raise
+            _to_disk(path.parent)
 
 
 @contextmanager
 def _own(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, locked while it is used; one of this process where another has it."""
-    partial = path.with_name(path.name + PARTIAL)
-    handle = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
+    partial, of_process = path.with_name(path.name + PARTIAL), path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
+    try:
+        handle = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:  # of a killed run of somebody else
+        yield of_process
+        return
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -84,7 +89,7 @@ def _own(path: Path) -> Iterator[Path]:
             ours = False
         if ours:
             os.ftruncate(handle, 0)
-        yield partial if ours else path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
+        yield partial if ours else of_process
     finally:
         os.close(handle)
 
@@ -129,6 +134,32 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8 that appears only when it is complete."""
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def below(folder: Path) -> Iterator[Path]:
+    """All files below a folder, through links to folders too, each folder once.
+
+    Hidden files and folders are skipped. They hold second copies: those of git-annex, of notebooks, the trash, and the
+    small file `._x` that macOS puts beside each x on foreign disks.
+
+    Raises:
+        BadInput: a folder cannot be read.
+    """
+
+    def unreadable(error: OSError) -> None:
+        if folder.is_dir():
+            raise BadInput(error.filename, "a readable folder", str(error.strerror), "fix its permissions")
+
+    seen = set()
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=unreadable):
+        if (real := os.path.realpath(place)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        shown = (name for name in folders if not name.startswith("."))
+        folders[:] = [name for name in shown if not name.endswith(PARTIAL)]  # still being unpacked
+        paths = (Path(place, name) for name in names if not name.startswith("."))
+        yield from (path for path in paths if path.is_file() or not path.exists())  # a broken link fails when built
 
 
 @contextmanager
