@@ -324,7 +324,7 @@ def check(folder: Path, references: Sequence[str] | None) -> int:
     for line in found[:DIFFERENCES_SHOWN]:
         print(line)
     if found:
-        print(f"{len(found):,} differences: merge again")
+        print(f"{cli.plural(len(found), 'difference')}: merge again")
         return 1
     print(f"{cli.plural(len(corpus), 'row')}: exactly those of {', '.join(component.name for component in components)}")
     return 0

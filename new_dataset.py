@@ -85,22 +85,19 @@ def _check_name(name: str, folder: Path) -> None:
         raise BadInput("the name", "letters, digits, '-', '_' and '.'", repr(name), "choose another")
     if name == catalog.PILE:
         raise BadInput("the name", "a new name", f"{name}, the merged corpus", "choose another")
+    remove = "choose another, or remove the folder"
     if name in catalog.names():
-        there = catalog.load(name).folder
-        do = (
-            "choose another"
-            if there.parent == catalog.DATA and catalog.load(name).tokens
-            else "choose another, or remove the folder"
-        )
-        raise BadInput(there, "a new name", "a data set of this name", do)
+        there = catalog.load(name)
+        published = there.folder.parent == catalog.DATA and there.tokens
+        do = "choose another" if published else remove
+        raise BadInput(there.folder, "a new name", "a data set of this name", do)
     taken = next((file for file in WRITTEN if (folder / file).exists()), None)
     if taken == WRITTEN[0]:
-        raise BadInput(folder, "a new name", "a data set of this name", "choose another, or remove the folder")
+        raise BadInput(folder, "a new name", "a data set of this name", remove)
     if taken:
         raise BadInput(folder / taken, "a new name", "a file of another data set", "choose another, or remove the file")
     if (catalog.BUILD / name).exists():
-        do = "choose another, or remove the folder"
-        raise BadInput(catalog.BUILD / name, "a new name", "rows of another data set", do)
+        raise BadInput(catalog.BUILD / name, "a new name", "rows of another data set", remove)
 
 
 @contextmanager

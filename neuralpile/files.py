@@ -127,6 +127,32 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def below(folder: Path) -> Iterator[Path]:
+    """All files below a folder, through links to folders too, each folder once.
+
+    Hidden files and folders are skipped. They hold second copies: those of git-annex, of notebooks, the trash, and the
+    small file `._x` that macOS puts beside each x on foreign disks.
+
+    Raises:
+        BadInput: a folder cannot be read.
+    """
+
+    def unreadable(error: OSError) -> None:
+        if folder.is_dir():
+            raise BadInput(error.filename, "a readable folder", str(error.strerror), "fix its permissions")
+
+    seen = set()
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=unreadable):
+        if (real := os.path.realpath(place)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        shown = (name for name in folders if not name.startswith("."))
+        folders[:] = [name for name in shown if not name.endswith(PARTIAL)]  # still being unpacked
+        paths = (Path(place, name) for name in names if not name.startswith("."))
+        yield from (path for path in paths if path.is_file() or not path.exists())  # a broken link fails when built
+
+
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Keep other processes from filling a folder. Raises BadInput if one does already."""

@@ -116,3 +116,14 @@ def test_a_folder_is_filled_by_one_process_at_a_time(tmp_path):
         files.whole_folder(tmp_path / "folder"),
     ):
         pass
+
+
+def test_files_below_a_folder_are_found_once_through_links_and_hidden_ones_are_skipped(tmp_path):
+    for name in ("a/x.nwb", "a/.x.nwb", "a/._x.nwb", ".git/annex/y.nwb", "b.nwb.partial/z.nwb", "elsewhere/w.nwb"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).touch()
+    (tmp_path / "in" / "elsewhere").rename(tmp_path / "elsewhere")
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "circle").symlink_to(tmp_path / "in")
+    found = [path.relative_to(tmp_path / "in").as_posix() for path in files.below(tmp_path / "in")]
+    assert sorted(found) == ["a/x.nwb", "link/w.nwb"]

@@ -258,6 +258,9 @@ def test_the_unit_of_times_is_that_in_the_name_of_the_column(tmp_path):
         found = detect.find_table(tmp_path, None, None, None)
         assert found.read == f'table.count_units(unit="Unit ID", time="{name}", seconds_per="{read}")'
         assert detect.find_table(tmp_path, None, name, "s").read.endswith('seconds_per="s")')
+    path.rename(tmp_path / "day1.CSV")
+    found = detect.find_table(tmp_path, None, None, None)
+    assert (found.sample.name, found.include, found.notes) == ("day1.CSV", ("*.csv",), ())
 
 
 def test_the_script_of_the_page_reads_a_format_of_its_own(script, tmp_path):

@@ -167,7 +167,7 @@ class _File:
         units, tokens = int(outlines.units[place]), int(outlines.tokens[place])
         found, expected = (*row.counts.shape, *row[1:5]), (units, tokens // max(units, 1), *outlines.names[place])
         if found != expected:
-            raise BadInput(self.path, f"row {i} to be {expected}", f"{found}", AGAIN)
+            raise BadInput(self.path, f"row {i} to be {_in_words(*expected)}", _in_words(*found), AGAIN)
 
     @property
     def rows(self) -> int:
@@ -211,6 +211,11 @@ class _Map:
         firsts, lasts = first[np.append(True, apart)], last[np.append(apart, True)]
         for page, n_pages in zip(firsts.tolist(), (lasts - firsts + 1).tolist(), strict=True):
             _will_need(self.pages, page * mmap.PAGESIZE, n_pages * mmap.PAGESIZE)
+
+
+def _in_words(units: int, bins: int, *names: str | None) -> str:
+    """A row's size and names, for messages."""
+    return f"{units:,} × {bins:,}, {' '.join(name for name in names if name is not None)}"
 
 
 def _will_need(pages: mmap.mmap, begin: int, size: int) -> None:

@@ -49,7 +49,8 @@ class _Unpacked:
     """The unpacked bytes of a compressed element."""
 
     def __init__(self, file: BinaryIO, n_packed: int) -> None:
-        self.file, self.left, self.inflate, self.packed = file, n_packed, zlib.decompressobj(), b""
+        self.file, self.n_packed, self.left = file, n_packed, n_packed
+        self.inflate, self.packed = zlib.decompressobj(), b""
 
     def take(self, n: int) -> bytes:
         parts = []
@@ -101,10 +102,8 @@ def check(path: Path, names: list[str]) -> None:
                 raise Mismatch(WHOLE, CUT_OFF)
             stream: _Stream = _Stored(file)
             if kind == COMPRESSED:
-                stream, n_packed = _Unpacked(file, n), n
+                stream = _Unpacked(file, n)
                 kind, n, _ = _tag(stream, order)
-                if hdf5.is_bomb(n, n_packed):
-                    raise Mismatch(WHOLE, f"{n_packed:,} bytes that unpack to {n:,}")
             if kind == MATRIX:
                 _check_array(stream, n, order, names)
 
@@ -156,6 +155,8 @@ def _check_array(stream: _Stream, room: int, order: str, names: list[str] | None
     room -= taken
     if names is not None and name.rstrip(b"\0").decode("latin-1") not in names:
         return
+    if isinstance(stream, _Unpacked) and depth == 0 and hdf5.is_bomb(whole, stream.n_packed):
+        raise Mismatch(WHOLE, f"{stream.n_packed:,} bytes that unpack to {whole:,}")
     if kind in NUMBERS or kind == SPARSE:
         _check_numbers(stream, room, order, length, flag, whole_array=names is not None)
     elif kind in (CELL, STRUCT, OBJECT, FUNCTION):
