@@ -135,7 +135,8 @@ def main() -> int:
     torch.set_num_threads(1)  # threads would wait for each other, and sums depend on how many there are
     model = Model(mean)
     train(model, Stream(Windows(corpus, n_bins=BINS, pack=PACK), steps=given.steps), first, given.out_dir)
-    test = Windows(corpus, split="test", n_bins=LONG, n_units=None, shuffle=False, jitter=False)
+    longest = max(row.counts.shape[1] for row in corpus.only("test"))
+    test = Windows(corpus, split="test", n_bins=min(LONG, longest), n_units=None, shuffle=False, jitter=False)
     evaluate(model.eval(), test, first, mean, components)
     draw(model, test[0], first, given.out_dir / "predicted.png")
     return 0
