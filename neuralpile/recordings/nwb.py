@@ -404,6 +404,9 @@ def count_raster(path: Recording, options: Options, places: Sequence[str], own_b
             raise error.at(f"{path}, {place}", NOT_A_RECORDING) from None
         try:
             conversion, offset = (1.0, 0.0) if options.as_published else time_series.scale(data)
+        except Mismatch as error:
+            raise error.at(f"{path}, {place}", CONTRADICTS) from None
+        try:
             notes = time_series.check_clock(path, data, own_bin) + time_series.about_counts(data, conversion, offset)
         except Mismatch as error:
             raise error.at(f"{path}, {place}", OTHER_BINS) from None

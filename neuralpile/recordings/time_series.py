@@ -52,14 +52,14 @@ def check_times(times: h5py.Dataset) -> list[str]:
 
 
 def resolution(times: h5py.Dataset, bin_size: float) -> list[str]:
-    """A note if the file states a resolution of spike times that is longer than a bin."""
+    """A note if the file states a resolution of spike times that is longer than a bin (seconds, both)."""
     try:
         stated = hdf5.number(times, "resolution")
     except Mismatch:
         return ["the file states a resolution of the spike times that is no number"]
     if stated is None or not stated > bin_size:
         return []
-    return [f"the file states a resolution of {stated:g} s for its spike times, which is longer than a bin"]
+    return [f"the file states a resolution of {stated:g} s for its spike times, longer than a bin of {bin_size:g} s"]
 
 
 def scale(data: h5py.Dataset) -> tuple[float, float]:
@@ -144,11 +144,11 @@ def _about_rate(start: h5py.Dataset, own_bin: float) -> list[str]:
     try:
         rate = hdf5.number(start, "rate")
     except Mismatch as error:
-        return [f"the file states no rate of its bins but {error.found!r}: are they {own_bin:g} s?"]
+        return [f"the rate that the file states, {error.found}, is not a number: are the bins {own_bin:g} s?"]
     if rate is None:
         return []
     if not 0 < rate < np.inf:
-        return [f"the file states no rate of its bins but {rate:g}: are they {own_bin:g} s?"]
+        return [f"the rate that the file states, {rate:g}, is not above 0: are the bins {own_bin:g} s?"]
     # FALCON files give the bins' width where NWB wants the rate.
     if np.isclose(rate * own_bin, 1, rtol=SAME) or np.isclose(rate, own_bin, rtol=SAME):
         return []

@@ -133,7 +133,7 @@ def _head(data_set: DataSetInfo) -> list[tuple[bytes, _Blob]]:
         )
     except Exception:  # of urllib3 and dulwich: their words can hold the proxy's password
         do = "correct http_proxy and https_proxy in the environment, or git's configuration"
-        raise BadInput(plain(url), "a proxy that can be used, or none", "another", do) from None
+        raise BadInput(plain(url), "a valid address of a proxy, or none", "another value", do) from None
     # urllib3 would retry four times what we retry anyway
     pool.connection_pool_kw["retries"] = urllib3.Retry(None, connect=0, read=0, redirect=3, other=0)
     pool.headers = {**pool.headers, "User-agent": f"git/dulwich {USER_AGENT}"}
