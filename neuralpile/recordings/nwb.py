@@ -435,7 +435,8 @@ def _rebin_in_slabs(
     length, n_units = data.shape[::-1] if transposed else data.shape
     n_bins = length // factor
     counts = np.empty((n_units, n_bins), np.uint8)
-    bins_in_slab, units_in_slab = _slab(data, factor, transposed)
+    itemsize = data.dtype.itemsize if (conversion, offset) == (1.0, 0.0) else 8  # scaled values are float64
+    bins_in_slab, units_in_slab = _slab(data, factor, transposed, itemsize)
     above = in_tail = 0
     for first in range(0, n_units, units_in_slab):
         units = slice(first, min(first + units_in_slab, n_units))
@@ -451,15 +452,15 @@ def _rebin_in_slabs(
     return binning.Binned(counts, in_tail=in_tail, above_largest=above)
 
 
-def _slab(data: h5py.Dataset, factor: int, transposed: bool) -> tuple[int, int]:
-    """Bins and units of a slab: at most `SLAB` bytes, or a chunk. HDF5 unpacks a chunk anew for each slab it is in."""
+def _slab(data: h5py.Dataset, factor: int, transposed: bool, itemsize: int) -> tuple[int, int]:
+    """Bins and units of a slab: at most `SLAB` bytes, or a chunk. HDF5 unpacks a chunk again for each slab it is in."""
     length, n_units = data.shape[::-1] if transposed else data.shape
-    fine_in_slab = SLAB // max(1, n_units * data.dtype.itemsize)
+    fine_in_slab = SLAB // max(1, n_units * itemsize)
     chunk, chunk_units = (data.chunks or (1, 1))[:: -1 if transposed else 1]
     if chunk <= fine_in_slab:
         return max(1, fine_in_slab // factor), max(1, n_units)
     chunk = min(chunk, length)
-    in_slab = SLAB // max(1, chunk * data.dtype.itemsize) // chunk_units * chunk_units
+    in_slab = SLAB // max(1, chunk * itemsize) // chunk_units * chunk_units
     return max(1, -(-chunk // factor)), max(1, min(n_units, max(chunk_units, in_slab)))
 
 

@@ -32,13 +32,16 @@ VOLTAGES = {"v", "mv", "uv", "µv", "μv", "volt", "volts", "millivolts", "micro
 
 
 def check_times(times: h5py.Dataset) -> list[str]:
-    """Check that what a file states of spike times or timestamps agrees with seconds, which NWB has them in.
+    """Check that a file does not contradict that its spike times or timestamps are in seconds, as NWB defines them.
+
+    Parameters:
+        times: of any shape; only its attributes are read.
 
     Returns:
         Notes: an unknown unit.
 
     Raises:
-        Mismatch: they have another unit, or a scale.
+        Mismatch: the file states another unit, or a scale.
     """
     where = times.name.strip("/")
     unit = hdf5.text(times, "unit") or hdf5.text(times, "units")
@@ -56,7 +59,7 @@ def resolution(times: h5py.Dataset, bin_size: float) -> list[str]:
     try:
         stated = hdf5.number(times, "resolution")
     except Mismatch:
-        return ["the file states a resolution of the spike times that is no number"]
+        return ["the resolution that the file states for its spike times is not a number"]
     if stated is None or not stated > bin_size:
         return []
     return [f"the file states a resolution of {stated:g} s for its spike times, longer than a bin of {bin_size:g} s"]
@@ -66,7 +69,7 @@ def scale(data: h5py.Dataset) -> tuple[float, float]:
     """`conversion` and `offset` of a raster: a count is `value * conversion + offset`.
 
     Raises:
-        Mismatch: they are no numbers, the conversion is not above 0, or channels have conversions of their own.
+        Mismatch: they are not numbers, the conversion is not above 0, or each channel has its own conversion.
     """
     conversion, offset = hdf5.number(data, "conversion"), hdf5.number(data, "offset")
     conversion, offset = 1.0 if conversion is None else conversion, 0.0 if offset is None else offset
@@ -78,10 +81,17 @@ def scale(data: h5py.Dataset) -> tuple[float, float]:
 
 
 def scaled(values: np.ndarray, conversion: float, offset: float) -> np.ndarray:
-    """Counts of values with a conversion and an offset: whole numbers to within the rounding of these.
+    """Counts of values with a conversion and an offset: whole numbers, except for rounding errors of the two.
+
+    Parameters:
+        values: (bins, units), numbers as the file stores them.
+        conversion, offset: from `scale`.
+
+    Returns:
+        Counts of the same shape, float64; without a scale, the values themselves.
 
     Raises:
-        Mismatch: they are no whole numbers.
+        Mismatch: a result is not a whole number.
     """
     if (conversion, offset) == (1.0, 0.0):
         return values
@@ -96,7 +106,7 @@ def scaled(values: np.ndarray, conversion: float, offset: float) -> np.ndarray:
 
 
 def about_counts(data: h5py.Dataset, conversion: float, offset: float) -> list[str]:
-    """Notes on what a file states of its counts: a scale, a unit that is none of counts, a resolution above 1."""
+    """Notes on what a file states of its counts: a scale, a unit that counts do not have, a resolution above 1."""
     notes = []
     if (conversion, offset) != (1.0, 0.0):
         notes.append(f"counts are the file's values × {conversion:g} + {offset:g}, as it states")
@@ -121,10 +131,10 @@ def check_clock(path: Recording, data: h5py.Dataset, own_bin: float) -> list[str
         own_bin: width of the raster's bins in seconds.
 
     Returns:
-        Notes: gaps, times that go back, a rate or start that is none, a rate of other bins.
+        Notes: gaps, times that go back, an invalid rate or start, a rate of other bins.
 
     Raises:
-        Mismatch: the timestamps are no times, or those of other bins.
+        Mismatch: the timestamps are not times, or are those of other bins.
         BadInput: they cannot be fetched.
     """
     notes = []
@@ -140,7 +150,7 @@ def check_clock(path: Recording, data: h5py.Dataset, own_bin: float) -> list[str
 
 
 def _about_rate(start: h5py.Dataset, own_bin: float) -> list[str]:
-    """A note if the rate that the file states is none, or not that of bins of `own_bin` seconds."""
+    """A note if the rate that the file states is invalid, or is not that of bins of `own_bin` seconds."""
     try:
         rate = hdf5.number(start, "rate")
     except Mismatch as error:
@@ -156,7 +166,7 @@ def _about_rate(start: h5py.Dataset, own_bin: float) -> list[str]:
 
 
 def _about_start(path: Recording, start: h5py.Dataset) -> list[str]:
-    """A note if the start that the file states is no time of a recording. Counts begin at the first bin anyway."""
+    """A note if the start that the file states is not a plausible time. Counts begin at the first bin anyway."""
     try:
         first = hdf5.one_number(hdf5.read(path, start), "starting_time")
         notes = check_times(start)
