@@ -15,7 +15,9 @@ from neuralpile.recordings.hdf5 import Recording
 from neuralpile.spikes import clock
 
 BLOCK = 1 << 20  # timestamps that are read at a time
-SAME = 0.01  # a mean step, or a rate, that differs from the bins' by at most this share is theirs (chosen here)
+# A mean step, or a rate, that differs from that of the bins by at most the first share is theirs; a mean step that
+# differs by more than the second is of other bins (chosen here: 20 ms is not taken for 16.7, 25 or 30 ms).
+SAME, OTHER = 0.01, 0.1
 LOOSE = 0.5  # bins: a step between timestamps that differs from a bin by at most so much is one (jitter, float32)
 MOSTLY = 0.9  # share of the steps that must be bins; the others are gaps between trials (h2, temmar: 1 in 25 or fewer)
 WHOLE = 1e-5  # of a scaled value: so close to a whole number it is a count (`conversion` is a float32: 6e-8)
@@ -207,8 +209,11 @@ def _check_timestamps(path: Recording, stamps: h5py.Dataset, own_bin: float) -> 
     n_steps = n_bins + n_gaps + n_back
     if n_bins < MOSTLY * n_steps:
         raise Mismatch(expected, f"steps of {typical:g} s, and {n_bins:,} of {n_steps:,} steps as long as a bin")
-    if n_bins and abs(in_bins / n_bins / own_bin - 1) > SAME:
-        raise Mismatch(expected, f"steps of {in_bins / n_bins:g} s")
+    mean = in_bins / n_bins if n_bins else own_bin
+    if abs(mean / own_bin - 1) > OTHER:
+        raise Mismatch(expected, f"steps of {mean:g} s")
+    if abs(mean / own_bin - 1) > SAME:
+        notes.append(f"the timestamps of the bins are {mean:g} s apart on average: are the bins {own_bin:g} s?")
     if n_gaps:
         gaps = f"{plural(n_gaps, 'gap')} between the file's bins, {in_gaps:,.6g} s in all"
         notes.append(f"{gaps}: bins follow one another without them")
