@@ -152,7 +152,7 @@ def draw(
     if len(shown) == len(keys):
         chosen = f"the electrodes of {plural(len(shown), 'session')}: all that have positions"
     if any((array.n_units > 1).any() for array in drawn):
-        chosen += "; a number is that of the units of an electrode, whose rates are added up"
+        chosen += "; numbers count the units of an electrode, whose rates are added up"
     path = out_dir / figure_files.name(name, f"_map.{kind}")
     figure_files.save(draw_arrays(drawn, name, chosen), path)
     return path, len(shown), len(keys)
