@@ -19,15 +19,24 @@ FULL = {  # what to do about a write that failed for want of room
     errno.EDQUOT: "make room: your quota is used up",
     errno.EFBIG: "make room on the disk, or raise the limit on the size of files (ulimit -f)",
 }
+# Of a disk or a network folder, never of a connection; with write(2) and fsync(2) they come without a name
+OF_DISKS = (errno.EIO, errno.EROFS, errno.ESTALE)
 
 
 @contextmanager
 def room_for(path: Path) -> Iterator[None]:
-    """Name the file or folder that a full disk kept this block from writing. Raises DiskFull."""
+    """Name the file or folder that a disk kept this block from writing.
+
+    Raises:
+        DiskFull: there is no room for it.
+        OSError: with `path` as its file, if the system did not name any.
+    """
     try:
         yield
     except OSError as error:
         if error.errno not in FULL:
+            if error.errno in OF_DISKS and error.filename is None:
+                error.filename = str(path)
             raise
         do = f"{FULL[error.errno]}; then run the same command again"
         raise DiskFull(path, "room to write it", os.strerror(error.errno), do) from None

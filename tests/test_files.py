@@ -95,7 +95,7 @@ def test_a_disk_that_fails_is_an_error(tmp_path, monkeypatch):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(os, "fsync", failed)
-    with pytest.raises(OSError, match="Input/output error"):
+    with pytest.raises(OSError, match=r"Input/output error: '.*a\.txt'"):  # the system itself does not name it
         files.write_text(tmp_path / "a.txt", "here")
     assert list(tmp_path.iterdir()) == []
 

@@ -223,6 +223,7 @@ def test_a_session_that_cannot_be_built_leaves_nothing_so_that_the_command_can_b
 def test_nothing_that_exists_is_replaced(tmp_path, taken, message):
     (tmp_path / taken).parent.mkdir(parents=True)
     (tmp_path / taken).write_text("mine")
+    write_units(tmp_path / "rat1" / "day1.nwb", TRAINS)
     arguments = ["a", "--from", "nwb", "--data_dir", tmp_path, "--data_root", tmp_path / "sets"]
     done = in_process.run(tmp_path / "build", "new_dataset.py", *arguments)
     assert done.returncode == 2

@@ -64,8 +64,8 @@ class Windows(Formed):
             Sessions that do not say count as observed; how many these are is printed.
         locality: only this many rows, neighbours on disk, are shuffled together, and then the next: windows that are
             near each other in the epoch are read from one part of the disk. None, the default, shuffles all rows
-            together, which mixes best, and which costs nothing once the rows are in the system's cache. For rows that
-            memory cannot hold, 4 was 18 times as fast from a cold disk (benchmarks/README.md).
+            together, which mixes best, and which costs nothing once the rows are in the system's cache. Give 4 for rows
+            that memory cannot hold: an epoch then reads them about once, and not many times (benchmarks/README.md).
 
     Raises:
         BadInput: there is no such data set, split, benchmark or group, no row is left, or an option has no meaning.

@@ -274,7 +274,7 @@ OTHERS = [
     (tarred, "a tar archive; unpack it: tar -xf x.nwb"),
     (zipped, "a zip archive; unpack it: unzip x.nwb"),
     (lambda _: b"", "an empty file (0 bytes); delete it, and download or copy it again"),
-    (lambda content: bytes(len(content)), "zeros where the file begins; its download did not end"),
+    (lambda content: bytes(len(content)), "zeros where the file begins; its download is incomplete"),
     (lambda _: b'{"error": "Forbidden", "status": 403}', 'a JSON message: {"error": "Forbidden", "status": 403}'),
     (lambda _: b"\n<?xml version='1.0'?><Code>AccessDenied</Code>", "an XML message: <?xml version="),
     (lambda _: b"\xef\xbb\xbf<!DOCTYPE html><title>Just a moment</title>", "a web page; open the address"),
