@@ -80,7 +80,7 @@ def train(model: Model, batches: Stream, first: np.ndarray, out_dir: Path) -> No
         optimizer.step()
         losses.append(loss.item())
         progress.set_postfix(loss=f"{np.mean(losses[-20:]):.4f}", refresh=False)
-        if step % SAVE_EVERY == 0 or step in (1, batches.steps):
+        if step % SAVE_EVERY == 0 or step in (1, batches.steps):  # the first one shows early that it can be written
             checkpoint.save(path, parts, losses=losses)
 
 

@@ -30,7 +30,7 @@ from requests.adapters import HTTPAdapter
 from tqdm import tqdm
 
 from neuralpile import __version__
-from neuralpile.errors import BadInput, Mismatch, printable
+from neuralpile.errors import BadInput, Mismatch, of_json, printable
 
 T = TypeVar("T")
 
@@ -261,9 +261,10 @@ class HttpClient:
             try:
                 return msgspec.json.decode(body, type=kind)
             except msgspec.ValidationError as error:
-                raise malformed(str(error)).at(plain(url), ANSWERS_CHANGED) from None
+                raise malformed(of_json(error)).at(plain(url), ANSWERS_CHANGED) from None
             except (ValueError, RecursionError):  # msgspec.DecodeError among them
-                raise BadInput(plain(url), "an answer in JSON", _type_of(response), ANSWERS_CHANGED) from None
+                found = f"{_type_of(response)} that is none"
+                raise BadInput(plain(url), "an answer in JSON", found, ANSWERS_CHANGED) from None
 
         return self.retry(plain(url), attempt, quiet=False)
 

@@ -53,7 +53,7 @@ def open_data_set(
 
 def opened(data_set: str | PathLike[str] | RowSource) -> RowSource:
     """A data set that is opened already, as it is, or what `open_data_set` opens."""
-    is_open = isinstance(getattr(data_set, "fingerprint", None), str)
+    is_open = all(hasattr(data_set, name) for name in ("fingerprint", "names"))  # windows have a fingerprint, too
     return cast(RowSource, data_set) if is_open else open_data_set(cast("str | PathLike[str]", data_set))
 
 

@@ -36,7 +36,7 @@ from neuralpile.corpus.rows import (
     sessions_of,
     values_of,
 )
-from neuralpile.errors import BadInput, Mismatch
+from neuralpile.errors import BadInput, Mismatch, of_json
 
 MAPPED = 64_000_000  # bytes that are read before they are dropped from this process's memory
 AROUND = 65_536  # bytes around a page that the system maps with it (`fault_around_bytes` of Linux)
@@ -489,7 +489,7 @@ def _decoded(path: Path, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadInput(path, "the file that `datasets` writes", str(error), AGAIN) from None
+        raise BadInput(path, "the file that `datasets` writes", of_json(error), AGAIN) from None
 
 
 def _files(folder: Path, state: _State) -> list[_File]:

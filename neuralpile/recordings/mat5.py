@@ -75,14 +75,15 @@ class _Unpacked:
 
 
 def check(path: Path, names: list[str]) -> None:
-    """Check the structure of those variables of a file of version 5 to 7 that are wanted, and that the file is whole.
+    """Check the structure of the variables that are wanted, in a file of version 5 to 7, and that the file is whole.
 
     Parameters:
         path: the file. One of version 4 is not checked: it has no such structure.
         names: the variables.
 
     Raises:
-        Mismatch: the file ends within a variable, or one that is wanted is damaged or unpacks to far more than it is.
+        Mismatch: the file ends within a variable, or a wanted one is damaged, or unpacks to over 256 MB and over
+            100 times its size.
     """
     with path.open("rb") as file:
         header = file.read(HEADER)
@@ -145,7 +146,7 @@ def _check_array(stream: _Stream, room: int, order: str, names: list[str] | None
     if kind == OPAQUE:  # an object of MATLAB's own: its content is in another variable
         stream.skip(room)
         return
-    sizes, taken = _element(stream, order, (5, 6), room)  # uint32 is against the rules, but written
+    sizes, taken = _element(stream, order, (5, 6), room)  # some writers use uint32, against the format
     room -= taken
     dimensions = struct.unpack(f"{order}{len(sizes) // 4}i", sizes[: len(sizes) // 4 * 4])
     length = math.prod(dimensions)

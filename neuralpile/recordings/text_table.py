@@ -19,7 +19,7 @@ CLOCK = r"\d+:\d\d"
 # Numbers as spreadsheets write them, with "," or "." between thousands or in front of decimals. "0,123" has decimals.
 GROUPED = r"^[-+]?((\d+|[1-9]\d{{0,2}}({0}\d{{3}})+)({1}\d*)?|{1}\d+)([eE][-+]?\d+)?$"
 ENGLISH, CONTINENTAL = GROUPED.format(",", r"\."), GROUPED.format(r"\.", ",")
-UNKNOWN = "\ufffd"  # what decoders write for bytes that are no text
+UNKNOWN = "\ufffd"  # what decoders write for bytes that are not text
 KIND = "a whole table (CSV or Parquet)"
 EXCLUDE = "export it again, or name it in exclude of dataset.toml"
 SECONDS = "write seconds since the start of the recording as plain numbers"
@@ -110,7 +110,7 @@ def read(path: Path, known: Form, unit: str, time: str) -> pa.Table:
         BadInput: lines differ in their number of cells, or a time is not a number that can be read in one way only.
     """
     table = _read(path, known, {}, unit, time)
-    if pa.types.is_string(table[unit].type):  # blanks around numbers are no part of them, and so with names
+    if pa.types.is_string(table[unit].type):  # as arrow ignores blanks around numbers
         plain = pc.utf8_trim_whitespace(table[unit])
         table = table.set_column(0, unit, pc.if_else(pc.equal(plain, ""), None, plain))
     if pa.types.is_integer(table[time].type) or pa.types.is_floating(table[time].type):
@@ -153,7 +153,7 @@ def numbers(texts: pa.StringArray, where: str, name: str) -> pa.DoubleArray:
         name: of their column.
 
     Raises:
-        BadInput: a text is no number, or the comma can be either.
+        BadInput: a text is not a number, or its comma can mean thousands or decimals.
 
     Example:
         >>> numbers(pa.array(["0,5", "1.204,25"]), "a.csv", "time").tolist()
@@ -193,7 +193,7 @@ def check_names(names: pa.Array, where: str) -> list[str]:
 
     Parameters:
         names: (spikes,), text: the unit of each spike.
-        where: they are, for the error.
+        where: the file and the column, for the error.
 
     Returns:
         A note if there are both whole numbers and names.

@@ -127,7 +127,7 @@ def _head(data_set: DataSetInfo) -> list[tuple[bytes, _Blob]]:
 
     url = f"{BASE}/{data_set.id}.git"
     try:
-        # dulwich itself waits for ever
+        # dulwich itself has no timeout
         pool: Any = default_urllib3_manager(
             StackedConfig.default(), _Bounded, _BoundedProxy, url, http_client.SILENT_SECONDS
         )
@@ -230,7 +230,7 @@ def _number(stated: list[int]) -> int:
 
 
 def _walk(trees: Mapping[bytes, "Tree"], root: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The path and the blob of each file. The same few trees, again and again in each other, make files without end."""
+    """The path and the blob of each file. A few trees that contain each other many times would give endless files."""
     todo, n_entries = [(b"", root)], 0
     while todo:
         folder, tree = todo.pop()
