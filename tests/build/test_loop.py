@@ -291,39 +291,51 @@ def test_published_counts_wrap_and_are_cut_as_published(raw, script, tmp_path):
     assert published[0].counts.shape[1] == -(-n_bins // -(-3 * n_bins // 100))
 
 
-def command(raw, out, *more):
-    return [sys.executable, SCRIPT, "--data_dir", str(raw), "--out_dir", str(out), *more]
+KILLING = """
+import os, signal
+from multiprocessing import parent_process
+from neuralpile import build
+from neuralpile.recordings import nwb
+
+def read(path, options):
+    if path.stem == os.environ.get("KILLED_AT"):
+        os.kill(parent_process().pid, signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return nwb.count_units(path, options)
+
+if __name__ == "__main__":
+    build.main(__file__, read)
+"""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_killed_at_any_moment_and_run_again(tmp_path, jobs):
-    """SIGKILL at moments spread over the run; at the end the same bytes, and never a file half-written."""
-    raw, out = tmp_path / "raw", tmp_path / "out"
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_killed_while_it_reads_each_session_and_run_again(tmp_path, jobs):
+    """The build and a worker end by SIGKILL, at each session once: the same bytes at the end, no session done twice."""
+    folder, raw, out, undisturbed = (tmp_path / name for name in ("my-lab", "raw", "out", "undisturbed"))
     for i in range(6):
-        write_units(raw / "sub-A" / f"{i}.nwb", trains(300, 1500, i))
-    undisturbed = tmp_path / "undisturbed"
-    started = time.monotonic()
-    subprocess.run(command(raw, undisturbed), cwd=ROOT, check=True, capture_output=True)
-    whole_run = time.monotonic() - started
-    kills = 0
-    for share in np.linspace(0.35, 1.05, 8):
-        process = subprocess.Popen(command(raw, out, "--jobs", jobs), cwd=ROOT, stdout=-3, stderr=-3)
-        try:
-            process.wait(whole_run * share)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            kills += 1
-        done = sorted((out / "rows").rglob("*.arrow"))
+        write_units(raw / "sub-A" / f"{i}.nwb", trains(30, 150, i))
+    folder.mkdir()
+    shutil.copy(ROOT / "data" / "dmfc-rsg" / "dataset.toml", folder)
+    (folder / "preprocess.py").write_text(KILLING)
+
+    def build(out, killed_at=""):
+        command = [sys.executable, folder / "preprocess.py", "--data_dir", raw, "--out_dir", out, "--jobs", str(jobs)]
+        env = os.environ | {"KILLED_AT": killed_at}
+        return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, check=False).returncode
+
+    assert build(undisturbed) == 0
+    done: dict = {}
+    for i in range(6):
+        assert build(out, killed_at=str(i)) == -signal.SIGKILL
+        assert not arrow.is_finished(out)
+        assert {path: path.stat().st_ino for path in done} == done  # nothing that was done was done again
+        done = {path: path.stat().st_ino for path in sorted((out / "rows").rglob("*.arrow"))}
+        assert len(done) == i if jobs == 1 else len(done) >= i - 1
         for path in done:  # whatever has its final name is whole
             assert path.read_bytes() == (undisturbed / path.relative_to(out)).read_bytes()
-        before = {path: path.stat().st_ino for path in done}
-        if arrow.is_finished(out):
-            break
-    assert kills >= 1
-    subprocess.run(command(raw, out, "--jobs", jobs), cwd=ROOT, check=True, capture_output=True)
-    assert {path: path.stat().st_ino for path in before} == before  # nothing that was done was done again
+    assert build(out) == 0
+    assert {path: path.stat().st_ino for path in done} == done
     assert content(out) == content(undisturbed)
 
 
