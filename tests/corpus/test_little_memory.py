@@ -80,7 +80,8 @@ FILES = 200
 SCRIPTS = ["merge", "check", "inspect", "summary", "raster", "page", "motifs", "tokens", "reorder"]
 
 
-@pytest.mark.parametrize("name", ["merge", *(pytest.param(name, marks=pytest.mark.slow) for name in SCRIPTS[1:])])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_reads_more_files_than_it_may_have_open(name, tmp_path):
     for n, build in enumerate("ab"):
         files = [tmp_path / build / f"{i:03}.arrow" for i in range(FILES)]
