@@ -168,7 +168,7 @@ def merge_and_push(parser: argparse.ArgumentParser, arguments: Sequence[str]) ->
     components = list(selected([open_data_set(reference) for reference in references], given))
     if not components:
         if references:
-            do = "see above why, or choose less with --signal, --exclude_restricted and --where"
+            do = "see above why, or loosen --signal, --exclude_restricted or --where"
             raise BadInput("what to merge", "a data set that is not left out", "none", do)
         do = "build some: python data/<name>/preprocess.py; or name data sets with --components"
         raise BadInput(catalog.BUILD, "recorded data sets that are built", "none", do)
@@ -184,7 +184,7 @@ def merge_and_push(parser: argparse.ArgumentParser, arguments: Sequence[str]) ->
     ]:
         print(f"warning: {line}", file=sys.stderr)
     if not given.components:
-        missing = [name for name in recorded if name not in merged]
+        missing = [name for name in recorded if name not in references]  # what was left out is named above
         if missing:
             print(f"not built, so not in it: {', '.join(missing)}")
     print(f"corpus: {given.out_dir}")
@@ -324,7 +324,7 @@ def check(folder: Path, references: Sequence[str] | None) -> int:
     for line in found[:DIFFERENCES_SHOWN]:
         print(line)
     if found:
-        print(f"{len(found):,} differences: merge again")
+        print(f"{cli.plural(len(found), 'difference')}: merge again")
         return 1
     print(f"{cli.plural(len(corpus), 'row')}: exactly those of {', '.join(component.name for component in components)}")
     return 0

@@ -30,7 +30,7 @@ QUALITY = (
     "The recordings label their units. Units of every label are counted, noise too. `--min_quality mua` or "
     "`--min_quality good` leaves out those with a lower label."
 )
-WRITTEN = ("dataset.toml", "preprocess.py", "README.md")
+TOML = "dataset.toml"
 LINE = 100  # characters of a line in what is written
 
 
@@ -51,10 +51,11 @@ def main() -> int:
     if not set(layout.species) <= set(species):
         print(printable(f"note: the files state the species {', '.join(layout.species)}"), file=sys.stderr)
     texts = {
-        "dataset.toml": _toml(given, folder, data_dir, layout, species),
+        TOML: _toml(given, folder, data_dir, layout, species),
         "preprocess.py": _script(given.name, layout),
         "README.md": _readme(given.name, folder, layout),
     }
+    _check_folder(folder, texts)
     with _written(folder, texts, catalog.BUILD / given.name):
         print(f"wrote {catalog.from_root(folder)}: {', '.join(texts)}", flush=True)
         script = folder / "preprocess.py"
@@ -85,22 +86,25 @@ def _check_name(name: str, folder: Path) -> None:
         raise BadInput("the name", "letters, digits, '-', '_' and '.'", repr(name), "choose another")
     if name == catalog.PILE:
         raise BadInput("the name", "a new name", f"{name}, the merged corpus", "choose another")
+    remove = "choose another, or remove the folder"
     if name in catalog.names():
-        there = catalog.load(name).folder
-        do = (
-            "choose another"
-            if there.parent == catalog.DATA and catalog.load(name).tokens
-            else "choose another, or remove the folder"
-        )
-        raise BadInput(there, "a new name", "a data set of this name", do)
-    taken = next((file for file in WRITTEN if (folder / file).exists()), None)
-    if taken == WRITTEN[0]:
-        raise BadInput(folder, "a new name", "a data set of this name", "choose another, or remove the folder")
-    if taken:
-        raise BadInput(folder / taken, "a new name", "a file of another data set", "choose another, or remove the file")
+        there = catalog.load(name)
+        published = there.folder.parent == catalog.DATA and there.tokens
+        do = "choose another" if published else remove
+        raise BadInput(there.folder, "a new name", "a data set of this name", do)
+    if (folder / TOML).exists():
+        raise BadInput(folder, "a new name", "a data set of this name", remove)
     if (catalog.BUILD / name).exists():
-        do = "choose another, or remove the folder"
-        raise BadInput(catalog.BUILD / name, "a new name", "rows of another data set", do)
+        raise BadInput(catalog.BUILD / name, "a new name", "rows of another data set", remove)
+
+
+def _check_folder(folder: Path, texts: Mapping[str, str]) -> None:
+    """Raise BadInput if a file is there that a killed run of the same command did not write."""
+    for name, text in texts.items():
+        path = folder / name
+        if path.exists() and not (path.is_file() and path.read_bytes() == text.encode()):
+            do = "choose another, or remove the file"
+            raise BadInput(path, "a new name", "a file of another data set", do)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from neuralpile.open import open_data_set
 from neuralpile.training import Windows
 from neuralpile.training.permutation import permute
 
+TOKENS = 2_050_000_000  # of the corpus
 UNITS, BINS, BATCH, BIN = 256, 100, 64, 0.02
 # Unit counts of the real corpus at these shares of its rows; those below the median are our own choice.
 SHARES, COUNTS = (0, 0.05, 0.5, 0.95, 0.99, 1), (10, 40, 96, 256, 1678, 1734)
@@ -437,11 +438,16 @@ def _as_is(batch: object) -> object:
     return batch
 
 
-def prepare(folder: Path, tokens: int) -> dict[str, float]:
-    """Write both corpora, if they are not there, and what will be asked for."""
+def have_corpus(folder: Path, tokens: int) -> None:
+    """Write the corpus, if it is not there."""
     if not (folder / "corpus").exists():
         with whole_folder(folder / "corpus") as partial:
             write_corpus(partial, tokens)
+
+
+def prepare(folder: Path, tokens: int) -> dict[str, float]:
+    """Write both corpora, if they are not there, and what will be asked for."""
+    have_corpus(folder, tokens)
     if not (folder / "many").exists():
         rng = np.random.default_rng(0)
         made = (
@@ -486,7 +492,7 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, help="for corpora and caches, 11 GB; kept, and used again by the next run"
     )
-    parser.add_argument("--tokens", type=int, default=2_050_000_000, help="of the corpus")
+    parser.add_argument("--tokens", type=int, default=TOKENS, help="of the corpus")
     parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)  # what to do in a process of its own
     given = parser.parse_args()
     if given.one:

@@ -80,7 +80,7 @@ def train(model: Model, batches: Stream, first: np.ndarray, out_dir: Path) -> No
         optimizer.step()
         losses.append(loss.item())
         progress.set_postfix(loss=f"{np.mean(losses[-20:]):.4f}", refresh=False)
-        if step % SAVE_EVERY == 0 or step in (1, batches.steps):
+        if step % SAVE_EVERY == 0 or step in (1, batches.steps):  # the first one shows early that it can be written
             checkpoint.save(path, parts, losses=losses)
 
 
@@ -135,7 +135,8 @@ def main() -> int:
     torch.set_num_threads(1)  # threads would wait for each other, and sums depend on how many there are
     model = Model(mean)
     train(model, Stream(Windows(corpus, n_bins=BINS, pack=PACK), steps=given.steps), first, given.out_dir)
-    test = Windows(corpus, split="test", n_bins=LONG, n_units=None, shuffle=False, jitter=False)
+    longest = max(row.counts.shape[1] for row in corpus.only("test"))
+    test = Windows(corpus, split="test", n_bins=min(LONG, longest), n_units=None, shuffle=False, jitter=False)
     evaluate(model.eval(), test, first, mean, components)
     draw(model, test[0], first, given.out_dir / "predicted.png")
     return 0

@@ -73,7 +73,7 @@ def train(model: Model, tokenizer: Tokenizer, batches: Stream, path: Path) -> No
         optimizer.step()
         losses.append(loss.item())
         progress.set_postfix(bits_per_token=f"{np.mean(losses[-20:]) / np.log(2) / p_n / p_t:.4f}", refresh=False)
-        if step % SAVE_EVERY == 0 or step in (1, batches.steps):
+        if step % SAVE_EVERY == 0 or step in (1, batches.steps):  # the first one shows early that it can be written
             checkpoint.save(path, parts, losses=losses, vocabulary=of)
 
 

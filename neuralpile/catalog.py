@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, Field, dataclass, field, fields
 from fnmatch import fnmatchcase
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, get_type_hints
 
 import msgspec
@@ -129,9 +129,13 @@ class DataSetInfo:
         return self.folder / Path(self.data_dir).expanduser()
 
     def wants(self, filename: str, duplicates: bool = True) -> bool:
-        """Whether a file of this name is a session file; without `duplicates`, not those that repeat others."""
+        """Whether a file of this name is a session file; without `duplicates`, not those that repeat others.
+
+        Case does not matter: `x.NWB` is an NWB file.
+        """
         exclude = self.exclude if duplicates else self.exclude + self.duplicates
-        return any(Path(filename).match(p) for p in self.include) and not any(Path(filename).match(p) for p in exclude)
+        name = PurePosixPath(filename.lower())
+        return any(name.match(p.lower()) for p in self.include) and not any(name.match(p.lower()) for p in exclude)
 
     def session_of(self, session_id: str) -> str:
         """The session that a row's `session_id` is of, or a part of, as `sessions` counts them."""

@@ -19,7 +19,8 @@ from neuralpile import environment, interrupt
 from neuralpile.errors import BadInput, printable
 from neuralpile.files import FULL
 
-MEASURES = ("similarity", "rate", "area")  # by which reorder_units.py orders units
+# By which reorder_units.py orders units; here and not in `corpus.ordered`, because --help must not wait for Arrow
+MEASURES = ("similarity", "rate", "area")
 
 # What glibc, Python and C++ say where a process cannot have more memory
 NO_MEMORY = ("failed to map segment", "cannot allocate memory", "can't start new thread", "bad_alloc")

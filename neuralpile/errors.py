@@ -1,5 +1,7 @@
 """The errors that users see: one line that says where, what was expected, what was found and what to do."""
 
+import re
+
 
 def printable(text: object) -> str:
     """Escape what a terminal would interpret: names in files and archives can hold control codes.
@@ -16,6 +18,22 @@ def printable(text: object) -> str:
         a\\x1b[2Jb é.nwb
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+
+
+def of_json(error: Exception) -> str:
+    """What is found in place of the JSON that was expected, from what the decoder says.
+
+    Example:
+        >>> of_json(ValueError("Expected `int`, got `str` - at `$.bins`"))
+        '`str` in place of `int` - at `$.bins`'
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return "bytes that are not UTF-8"
+    if isinstance(error, RecursionError):
+        return "lists in lists without end"
+    text = re.sub(r"^Expected (.*), got (`[^`]*`)", r"\2 in place of \1", str(error))
+    text = re.sub("^Expected ", "no ", text)
+    return text[:1].lower() + text[1:]
 
 
 class BadInput(Exception):

@@ -21,15 +21,24 @@ FULL = {  # what to do about a write that failed for want of room
     errno.EDQUOT: "make room: your quota is used up",
     errno.EFBIG: "make room on the disk, or raise the limit on the size of files (ulimit -f)",
 }
+# Of a disk or a network folder, never of a connection; with write(2) and fsync(2) they come without a name
+OF_DISKS = (errno.EIO, errno.EROFS, errno.ESTALE)
 
 
 @contextmanager
 def room_for(path: Path) -> Iterator[None]:
-    """Name the file or folder that a full disk kept this block from writing. Raises DiskFull."""
+    """Name the file or folder that a disk kept this block from writing.
+
+    Raises:
+        DiskFull: there is no room for it.
+        OSError: with `path` as its file, if the system did not name any.
+    """
     try:
         yield
     except OSError as error:
         if error.errno not in FULL:
+            if error.errno in OF_DISKS and error.filename is None:
+                error.filename = str(path)
             raise
         do = f"{FULL[error.errno]}; then run the same command again"
         raise DiskFull(path, "room to write it", os.strerror(error.errno), do) from None
@@ -54,16 +63,21 @@ def whole_file(path: Path) -> Iterator[Path]:
                 yield partial
                 _to_disk(partial)
                 partial.replace(path)
-                _to_disk(path.parent)
-            finally:
+            except BaseException:  # once it is renamed, a file of this name is that of another process
                 partial.unlink(missing_ok=True)
+                raise
+            _to_disk(path.parent)
 
 
 @contextmanager
 def _own(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, locked while it is used; one of this process where another has it."""
-    partial = path.with_name(path.name + PARTIAL)
-    handle = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
+    partial, of_process = path.with_name(path.name + PARTIAL), path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
+    try:
+        handle = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:  # of a killed run of somebody else
+        yield of_process
+        return
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -75,7 +89,7 @@ def _own(path: Path) -> Iterator[Path]:
             ours = False
         if ours:
             os.ftruncate(handle, 0)
-        yield partial if ours else path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
+        yield partial if ours else of_process
     finally:
         os.close(handle)
 
@@ -120,6 +134,32 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8 that appears only when it is complete."""
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def below(folder: Path) -> Iterator[Path]:
+    """All files below a folder, through links to folders too, each folder once.
+
+    Hidden files and folders are skipped. They hold second copies: those of git-annex, of notebooks, the trash, and the
+    small file `._x` that macOS puts beside each x on foreign disks.
+
+    Raises:
+        BadInput: a folder cannot be read.
+    """
+
+    def unreadable(error: OSError) -> None:
+        if folder.is_dir():
+            raise BadInput(error.filename, "a readable folder", str(error.strerror), "fix its permissions")
+
+    seen = set()
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=unreadable):
+        if (real := os.path.realpath(place)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        shown = (name for name in folders if not name.startswith("."))
+        folders[:] = [name for name in shown if not name.endswith(PARTIAL)]  # still being unpacked
+        paths = (Path(place, name) for name in names if not name.startswith("."))
+        yield from (path for path in paths if path.is_file() or not path.exists())  # a broken link fails when built
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from requests.adapters import HTTPAdapter
 from tqdm import tqdm
 
 from neuralpile import __version__
-from neuralpile.errors import BadInput, Mismatch, printable
+from neuralpile.errors import BadInput, Mismatch, of_json, printable
 
 T = TypeVar("T")
 
@@ -261,9 +261,10 @@ class HttpClient:
             try:
                 return msgspec.json.decode(body, type=kind)
             except msgspec.ValidationError as error:
-                raise malformed(str(error)).at(plain(url), ANSWERS_CHANGED) from None
+                raise malformed(of_json(error)).at(plain(url), ANSWERS_CHANGED) from None
             except (ValueError, RecursionError):  # msgspec.DecodeError among them
-                raise BadInput(plain(url), "an answer in JSON", _type_of(response), ANSWERS_CHANGED) from None
+                found = f"{_type_of(response)} that is none"
+                raise BadInput(plain(url), "an answer in JSON", found, ANSWERS_CHANGED) from None
 
         return self.retry(plain(url), attempt, quiet=False)
 
@@ -388,7 +389,7 @@ class _HTTPConnection(urllib3.connection.HTTPConnection):
     """A connection whose headers must come in bounded time: a timeout is for each byte of them."""
 
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
-        """Wait for the headers of an answer, as the class that this is one of."""
+        """Wait for the headers of an answer. Raises TimeoutError if they take too long."""
         with _ended_late(self.sock):
             return _not_drained(super().getresponse())
 
@@ -437,13 +438,8 @@ def _ended_late(connection: socket.socket | None) -> Iterator[None]:
             # that of plain sockets: a TLS socket's own would tell the server first
             socket.socket.shutdown(connection, socket.SHUT_RDWR)  # type: ignore[arg-type]
 
-    timer = threading.Timer(PATIENCE * SILENT_SECONDS, end)
-    timer.daemon = True
-    timer.start()
-    try:
+    with _after(PATIENCE * SILENT_SECONDS, end):
         yield
-    finally:
-        timer.cancel()
     if late.is_set():
         raise TimeoutError("headers without end")
 
@@ -596,16 +592,23 @@ def _hours(seconds: float) -> str:
 
 
 @contextmanager
-def _notice(what: str) -> Iterator[None]:
-    """Print that a server has not answered yet, once, while the block runs."""
-    text = printable(f"{what}: no answer yet; waiting up to {SILENT_SECONDS:g} s")
-    timer = threading.Timer(NOTICE_SECONDS, tqdm.write, [text], {"file": sys.stderr})
+def _after(seconds: float, act: Callable[[], object]) -> Iterator[None]:
+    """Call a function once, in another thread, unless the block ends before."""
+    timer = threading.Timer(seconds, act)
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
+
+
+@contextmanager
+def _notice(what: str) -> Iterator[None]:
+    """Print that a server has not answered yet, once, while the block runs."""
+    text = printable(f"{what}: no answer yet; waiting up to {SILENT_SECONDS:g} s")
+    with _after(NOTICE_SECONDS, partial(tqdm.write, text, file=sys.stderr)):
+        yield
 
 
 def lost(error: BaseException) -> TemporaryFailure:

@@ -2,8 +2,9 @@
 
 import os
 import signal
+import sys
 import threading
-from types import FrameType
+from types import FrameType, TracebackType
 
 from neuralpile.environment import is_script
 
@@ -18,6 +19,7 @@ def end_quietly() -> None:
     ordinary = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if ordinary and threading.current_thread() is threading.main_thread() and is_script():
         signal.signal(signal.SIGINT, _end)
+        sys.excepthook = _without_traceback
 
 
 def raise_again() -> None:
@@ -29,3 +31,11 @@ def raise_again() -> None:
 def _end(_number: int, _frame: FrameType | None) -> None:
     os.write(2, LINE)
     os._exit(130)
+
+
+def _without_traceback(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Print one line of a Ctrl-C that nothing handles: a second one can come while the first is handled."""
+    if issubclass(kind, KeyboardInterrupt):
+        os.write(2, LINE)
+    else:
+        sys.__excepthook__(kind, error, traceback)

@@ -53,7 +53,7 @@ def open_data_set(
 
 def opened(data_set: str | PathLike[str] | RowSource) -> RowSource:
     """A data set that is opened already, as it is, or what `open_data_set` opens."""
-    is_open = isinstance(getattr(data_set, "fingerprint", None), str)
+    is_open = all(hasattr(data_set, name) for name in ("fingerprint", "names"))  # windows have a fingerprint, too
     return cast(RowSource, data_set) if is_open else open_data_set(cast("str | PathLike[str]", data_set))
 
 
@@ -80,9 +80,17 @@ def _opened(reference: str) -> RowSource:
         from neuralpile.hub import reader  # imports the Hub's clients, which takes two seconds
 
         return reader.open_repository(reference)
+    raise BadInput(reference, "a data set", "none of this name", _remedy(reference))
+
+
+def _remedy(reference: str) -> str:
+    """What to do where there is no data set of this name: one that can be made has a command."""
+    if reference == catalog.PILE:
+        return "merge data sets into it: python merge_datasets.py; or name another data set"
+    if reference in catalog.names():
+        return f"build it: python {catalog.from_root(catalog.load(reference).folder)}/preprocess.py"
     known = ", ".join(store.built()) or "none is built yet"
-    do = f"give the name of a local build ({known}), a Hub repository (someone/name) or a folder"
-    raise BadInput(reference, "a data set", "none of this name", do)
+    return f"give the name of a local build ({known}), a Hub repository (someone/name) or a folder"
 
 
 def _folder(reference: str) -> Path | None:

@@ -227,6 +227,8 @@ def test_only_session_files_are_wanted(tmp_path):
     assert data_set.wants("sub-A/sub-A_ses-1.nwb")
     assert not data_set.wants("sub-A/sub-A_ses-1_raw.nwb")
     assert not data_set.wants("sub-A/notes.txt")
+    assert data_set.wants("sub-A/SUB-A_SES-1.NWB")
+    assert not data_set.wants("sub-A/sub-A_ses-1_RAW.NWB")
 
 
 def test_an_unknown_data_set_is_refused_with_the_known_names():

@@ -102,6 +102,17 @@ cli.run(main)
     assert running.stderr.read() == b""
 
 
+def test_a_second_interrupt_while_the_first_is_handled_is_one_line():
+    script = ROOT / ".test_second_interrupt.py"
+    handled = "try:\n    raise KeyboardInterrupt\nexcept KeyboardInterrupt:\n    raise KeyboardInterrupt\n"
+    script.write_text(f"from neuralpile import environment\n{handled}")
+    try:
+        done = subprocess.run([sys.executable, script], cwd=ROOT, capture_output=True, timeout=60)
+    finally:
+        script.unlink()
+    assert done.stderr == b"\ninterrupted; run the same command again\n"
+
+
 def test_an_interrupt_while_modules_are_imported_is_one_line():
     """A script of the project imports a module that does not end."""
     blocked = ROOT / ".test_blocked_import.py"

@@ -1,9 +1,10 @@
-"""Every command that writes, killed at its steps.
+"""Every command that writes, killed, interrupted or refused by the system at its steps.
 
 Whatever is then under a final name is whole: of the result before, or of the new one. The same command again ends with
 the bytes of an undisturbed run, and leaves nothing beside its result or among the temporary files.
 """
 
+import errno
 import random
 import re
 import shutil
@@ -16,7 +17,7 @@ from helpers.builds import write_build, write_tables
 from helpers.downloads import zipped
 from helpers.loopback_archives import LoopbackArchives
 from helpers.recordings import write_units
-from helpers.steps import Tries
+from helpers.steps import REFUSED, Tries
 
 from neuralpile.acquire import record
 from neuralpile.corpus import arrow
@@ -24,11 +25,11 @@ from neuralpile.files import PARTIAL
 
 # What the commands import before they are tried. Files are small, so that there are several; figures are not drawn.
 PREPARE = """
-import os, subprocess
+import io, os, subprocess
 from pathlib import Path
 import numpy as np
-import dandi.dandiapi, dulwich.porcelain, matplotlib.backends.backend_agg, matplotlib.style, pandas, pyarrow.dataset
-import scipy.cluster.hierarchy, scipy.ndimage, scipy.special
+import PIL.Image, dandi.dandiapi, dulwich.porcelain, matplotlib.backends.backend_agg, matplotlib.style, pandas
+import pyarrow.dataset, scipy.cluster.hierarchy, scipy.ndimage, scipy.special
 from matplotlib.figure import Figure
 import extract_motifs, merge_datasets, new_dataset, reorder_units, tokenize_dataset, visualize_dataset
 from neuralpile import cli
@@ -45,7 +46,7 @@ from neuralpile.training.lookup import Lookup
 merge.SHARD = reordered.SHARD = tokenized.SHARD = 2_000
 publish.SHARD = 3_000
 extract.count([np.ones((2, 8), np.uint8)], 1, 4)
-Figure.savefig = lambda self, path, **_: Path(path).write_bytes(b"figure")
+Figure.savefig = lambda self, out, **_: PIL.Image.new("RGB", (90, 60)).save(out, "PNG")
 workers.results = lambda read, tasks, jobs: ((task, workers._attempt(read, task)) for task in tasks)
 
 class Uploaded:
@@ -94,6 +95,9 @@ DOWNLOADED = {
     "monkeyF/THINGS_MUA_trials.mat": b"mat" * 2_000,
 }
 KINDS = [pytest.param(name, marks=[pytest.mark.slow] * (name in ("page", "summary"))) for name in COMMANDS]
+ONCE = "\ninterrupted; run the same command again\n"
+MANY = "build", "download", "download of zip files", "download from GIN"  # a line for each session or file
+LINE = re.compile(r"error: (?P<where>.+): expected [^\n]+, found [^\n]+; [^\n]+\n")
 
 
 class Tried:
@@ -183,12 +187,17 @@ class Case:
         """Run the command from the start, with `at` of `Tries`; check what it leaves, then run it again."""
         self.tried.start(self.before)
         ended = self.tried.run(self.command, **how)
-        self.check_whole(f"{self.command}: {what} {[*how['at']]}, {self.steps[min(how['at'])]}")
+        some = self.command == "build" and ended.status == 1
+        self.check_whole(f"{self.command}: {what} {[*how['at']]}, {self.steps[min(how['at'])]}", some)
         return ended
 
-    def check_whole(self, when: str) -> None:
-        """Check that what is under final names is whole, and of one result."""
+    def check_whole(self, when: str, some: bool) -> None:
+        """Check that what is under final names is whole, and of one result; or that the rows of `some` sessions are."""
         shown, made = self.tried.shown(), self.tried.out / "made"
+        if some:
+            shown = {name: data for name, data in shown.items() if "/made/rows/" in name}
+            assert shown.items() <= self.new.items(), f"{when}: other rows"
+            return
         if (listed := shown.pop("within/out/downloads.json", None)) is not None:  # it grows with the files
             assert record.read(self.tried.out), listed
         possible = self.new | {f"within/out/{name}": data for name, data in DOWNLOADED.items()}
@@ -203,8 +212,8 @@ class Case:
     def check_again(self, when: str) -> None:
         """Check that the same command again makes what an undisturbed one makes, and leaves nothing else."""
         ended = self.tried.run(self.command)
-        if self.command == "new data set" and ended.status:
-            assert re.search(r"; choose another, or remove the (file|folder)$", ended.err), (when, ended)
+        if self.command == "new data set" and ended.status:  # its last file was there
+            assert "found a data set of this name; choose another, or remove the folder\n" in ended.err, (when, ended)
             return
         assert (ended.status, said(ended)) == (0, ""), (when, ended)
         found = self.tried.files()
@@ -248,3 +257,42 @@ def test_commands_killed_before_drawn_steps_leave_whole_results_and_go_on(tried,
     for command in ("build", "merge", "reordered"):
         case = Case(tried, command, over=True)
         check_kill(case, rng.randrange(len(case.steps)))
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("command", [*MANY, "merge"])
+def test_an_interrupt_is_one_line_and_a_second_one_ends_the_command_without_a_traceback(command, tried, faults_seed):
+    rng = random.Random(f"{faults_seed} {command}")
+    case = next(cases(tried, command))
+    for _ in range(4):
+        n = rng.randrange(len(case.steps) - 1)
+        ended = case.disturbed("interrupted", at={n: signal.SIGINT})
+        assert (ended.status, said(ended)) == (130, ONCE), (n, case.steps[n], ended)
+        case.check_again(f"interrupted before {n}, {case.steps[n]}")
+        at = {n: signal.SIGINT, rng.randrange(n + 1, len(case.steps)): signal.SIGINT}
+        ended = case.disturbed("interrupted twice", at=at)
+        assert ended.status in (130, -signal.SIGINT), (at, ended)
+        assert said(ended) in (ONCE, ""), (at, ended)
+        case.check_again(f"interrupted before {[*at]}, {case.steps[n]}")
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("number", REFUSED, ids=errno.errorcode.get)
+@pytest.mark.parametrize("command", [*MANY, "merge"])
+def test_a_step_that_the_system_refuses_is_one_line_that_names_the_file(command, number, tried, faults_seed):
+    rng = random.Random(f"{faults_seed} {command} {number}")
+    case = next(cases(tried, command))
+    can = [n for n, step in enumerate(case.steps) if step.split()[0] in REFUSED[number]]
+    for n, on in zip(rng.sample(can, 4), (False, True, False, True), strict=True):
+        when = f"{command}: {errno.errorcode[number]} at {n}{' and on' * on}, {case.steps[n]}"
+        ended = case.disturbed(errno.errorcode[number], at={n: -number}, on=on)
+        if ended.status:
+            lines = said(ended).splitlines(keepends=True)
+            assert lines, (when, ended)
+            assert all(map(LINE.fullmatch, lines)), (when, ended)
+            assert len(lines) == 1 or command in MANY, (when, ended)
+            assert str(tried.root.parent) in lines[0] or "download" in command, (when, ended)
+        else:
+            assert said(ended) == "", (when, ended)
+            assert tried.shown() == case.new, when
+        case.check_again(when)

@@ -223,6 +223,7 @@ def test_a_session_that_cannot_be_built_leaves_nothing_so_that_the_command_can_b
 def test_nothing_that_exists_is_replaced(tmp_path, taken, message):
     (tmp_path / taken).parent.mkdir(parents=True)
     (tmp_path / taken).write_text("mine")
+    write_units(tmp_path / "rat1" / "day1.nwb", TRAINS)
     arguments = ["a", "--from", "nwb", "--data_dir", tmp_path, "--data_root", tmp_path / "sets"]
     done = in_process.run(tmp_path / "build", "new_dataset.py", *arguments)
     assert done.returncode == 2
@@ -258,6 +259,9 @@ def test_the_unit_of_times_is_that_in_the_name_of_the_column(tmp_path):
         found = detect.find_table(tmp_path, None, None, None)
         assert found.read == f'table.count_units(unit="Unit ID", time="{name}", seconds_per="{read}")'
         assert detect.find_table(tmp_path, None, name, "s").read.endswith('seconds_per="s")')
+    path.rename(tmp_path / "day1.CSV")
+    found = detect.find_table(tmp_path, None, None, None)
+    assert (found.sample.name, found.include, found.notes) == ("day1.CSV", ("*.csv",), ())
 
 
 def test_the_script_of_the_page_reads_a_format_of_its_own(script, tmp_path):

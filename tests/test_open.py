@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neuralpile import catalog
 from neuralpile.corpus import arrow, rows
 from neuralpile.corpus.rows import MERGED_SCHEMA, SCHEMA, Names, Row, sessions_of
 from neuralpile.errors import BadInput
@@ -131,3 +132,18 @@ def test_whole_builds_and_reports_of_others_give_no_warning(tmp_path, capsys, re
 def test_the_split_of_a_row_is_not_part_of_its_digest(corpus):
     opened = open_data_set(corpus)
     assert rows.digest(opened) == rows.digest(r._replace(split=None) for r in opened)
+
+
+@pytest.mark.parametrize(
+    "reference, remedy",
+    [
+        ("dmfc-rsg", "build it: python data/dmfc-rsg/preprocess.py"),
+        (catalog.PILE, "merge data sets into it: python merge_datasets.py; or name another data set"),
+        ("dmfc", "give the name of a local build (none is built yet), a Hub repository (someone/name) or a folder"),
+    ],
+)
+def test_a_data_set_that_is_not_there_has_the_command_that_makes_it(tmp_path, monkeypatch, reference, remedy):
+    monkeypatch.setattr(catalog, "BUILD", tmp_path)
+    with pytest.raises(BadInput) as error:
+        open_data_set(reference)
+    assert str(error.value) == f"{reference}: expected a data set, found none of this name; {remedy}"

@@ -144,6 +144,9 @@ def download(data_set: DataSetInfo, given: argparse.Namespace) -> int:
                 chosen = choose(downloads.ask(), given)
             downloads.write()
         missing = [file for file in chosen if not downloads.has(file)]
+        if data_set.packed:
+            for file in set(chosen) - set(missing):  # killed after it was unpacked, and before it was deleted
+                (folder / file.path).unlink(missing_ok=True)
         check_apart(folder, chosen, bool(data_set.packed))
         transfer.check_space(folder, sum(transfer.bytes_to_come(file, folder / file.path) for file in missing))
         start, failed = time.monotonic(), 0

@@ -45,7 +45,7 @@ class DownloadRecord(msgspec.Struct):
 
     def write(self, folder: Path) -> None:
         """Write the record into a folder."""
-        # Addresses can hold passwords and signatures. They are requested anew for each download, so these are to read.
+        # Addresses can hold passwords and signatures. Downloads request new ones, so those kept here are only to read.
         listing = [msgspec.structs.replace(file, url=_address(file.url)) for file in self.listing]
         content = DownloadRecord(self.source, listing, dict(sorted(self.files.items())))
         files.write_text(folder / RECORD, msgspec.json.format(msgspec.json.encode(content), indent=1).decode() + "\n")

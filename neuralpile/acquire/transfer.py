@@ -166,14 +166,14 @@ class _Transfer:
             return 0
         place = re.fullmatch(r"bytes (\d{1,19})-\d{1,19}/(\*|\d{1,19})", _header(response, "Content-Range"), re.ASCII)
         whole = place is not None and (self.file.size is None or place[2] in ("*", str(self.file.size)))
-        encoded = is_encoded(response, self.file)  # a range of the encoded bytes is none of the file
+        encoded = is_encoded(response, self.file)  # a range of encoded bytes is not a range of the file
         if response.status_code == 206 and place and whole and int(place[1]) == have and not encoded:
             return have
         self.ranges = False  # the retry requests the whole file
         raise TemporaryFailure("another part of the file than was requested")
 
     def _check_version(self, response: requests.Response, have: int) -> None:
-        """Begin anew where the file has become another since its first bytes came, and no checksum would show it."""
+        """Start again if the file changed after its first bytes came, and it has no checksum that would show it."""
         etag = _header(response, "ETag").removeprefix("W/")
         if have and not self.file.checksum and self.etag and etag and self.etag != etag:
             self.etag = ""

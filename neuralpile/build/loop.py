@@ -81,9 +81,9 @@ def build(
         sessions = note_repeated([done[path] for path in chosen if path in done])
         with_rows = [facts for facts in sessions if facts.segments]
         if not with_rows:
-            why = [f"{facts.file}: {facts.notes[0]}" for facts in sessions if facts.notes]
-            do = "see the errors above" if failed or not why else why[0]
-            raise BadInput(data_set.name, "at least one session with spikes", "none", do)
+            why = next((f" ({facts.file}: {facts.notes[0]})" for facts in sessions if facts.notes), "")
+            do = "see the errors above" if failed else "check the recordings, and the options that leave out units"
+            raise BadInput(data_set.name, "at least one session with spikes", f"none{why}", do)
         in_order = {path: failed[path] for path in chosen if path in failed}
         report = Report(data_set.name, options, Totals.of(data_set, sessions), sessions, in_order)
         manifest = provenance.manifest(data_set, recipe, found, sessions)

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from neuralpile.catalog import DataSetInfo
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, of_json
 from neuralpile.spikes.session import Options
 
 REPORT = "report.json"
@@ -121,7 +121,7 @@ class Report:
         except FileNotFoundError:
             return None
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise BadInput(path, "the report of a build", str(error), do) from None
+            raise BadInput(path, "the report of a build", of_json(error), do) from None
         if not 0 < report.options.bin_size < math.inf:
             raise BadInput(path, "options.bin_size above 0 seconds", f"{report.options.bin_size}", do)
         return report

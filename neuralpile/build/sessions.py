@@ -1,8 +1,6 @@
 """Find the recordings of a data set: in a folder, or in its archive."""
 
-import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from neuralpile import catalog, files
@@ -35,7 +33,7 @@ def find_sessions(
         BadInput: there is none, or a folder cannot be read.
     """
     data_dir = data_dir.resolve()
-    found = [path for path in _files(data_dir) if data_set.wants(path.name, duplicates)]
+    found = [path for path in files.below(data_dir) if data_set.wants(path.name, duplicates)]
     if data_set.measured == UNITS:
         found = [path for path in found if nwb.has_spike_times(path)]
     if data_set.measured == RATES:
@@ -66,26 +64,3 @@ def find_remote(data_set: DataSetInfo, duplicates: bool = True) -> dict[str, Rem
     for difference in lock_list.differences(data_set, listed):
         print(printable(f"note: {difference}"), file=sys.stderr)
     return {file.path: RemoteRecording(file) for file in listed if data_set.wants(file.path, duplicates)}
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """All files below a folder, through links to folders too, each folder once. Raises BadInput if one is unreadable.
-
-    Hidden files and folders are skipped. They hold second copies: those of git-annex, of notebooks, the trash, and the
-    small file `._x` that macOS puts beside each x on foreign disks.
-    """
-
-    def unreadable(error: OSError) -> None:
-        if folder.is_dir():
-            raise BadInput(error.filename, "a readable folder", str(error.strerror), "fix its permissions")
-
-    seen = set()
-    for place, folders, names in os.walk(folder, followlinks=True, onerror=unreadable):
-        if (real := os.path.realpath(place)) in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        shown = (name for name in folders if not name.startswith("."))
-        folders[:] = [name for name in shown if not name.endswith(files.PARTIAL)]  # still being unpacked
-        paths = (Path(place, name) for name in names if not name.startswith("."))
-        yield from (path for path in paths if path.is_file() or not path.exists())  # a broken link fails when built

@@ -206,8 +206,13 @@ def _attempt(read: Read, task: Task) -> Result:
     except BadInput as error:
         return type(error)(str(error.where), error.expected, error.found, error.do)
     except OSError as error:
+        if isinstance(task.source, Path) and task.source.is_symlink() and not task.source.exists():
+            return damage.missing(task.source)
         do = "check the file and the permissions; then run again"
-        return BadInput(str(task.source), "to read it and to write its rows", str(error), do)
+        found = os.strerror(error.errno) if error.errno else str(error)
+        if error.filename and str(error.filename) != str(task.source):
+            found += f" ({error.filename})"
+        return BadInput(str(task.source), "to read it and to write its rows", found, do)
     except MemoryError as error:
         found, do = str(error) or "too little", "use fewer --jobs, or a larger --bin_size"
         return BadInput(str(task.source), "a session that fits in memory", found, do)

@@ -11,7 +11,7 @@ from neuralpile import catalog
 from neuralpile.catalog import DataSetInfo
 from neuralpile.corpus.rows import RowSource
 from neuralpile.corpus.split import Sides
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, of_json
 from neuralpile.files import whole_file
 
 MANIFEST = "manifest.json"
@@ -71,7 +71,7 @@ class Manifest:
             return None
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             do = "build the data set again: run its preprocess.py"
-            raise BadInput(path, "the manifest of a build", str(error), do) from None
+            raise BadInput(path, "the manifest of a build", of_json(error), do) from None
 
     def to_json(self) -> str:
         """The content of `manifest.json`."""

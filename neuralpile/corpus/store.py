@@ -39,7 +39,7 @@ from neuralpile.corpus.rows import (
     sessions_of,
     values_of,
 )
-from neuralpile.errors import BadInput, Mismatch
+from neuralpile.errors import BadInput, Mismatch, of_json
 
 MAPPED = 64_000_000  # bytes that are read before they are dropped from this process's memory
 AROUND = 65_536  # bytes around a page that the system maps with it (`fault_around_bytes` of Linux)
@@ -173,7 +173,7 @@ class _File:
         units, tokens = int(outlines.units[place]), int(outlines.tokens[place])
         found, expected = (*row.counts.shape, *row[1:5]), (units, tokens // max(units, 1), *outlines.names[place])
         if found != expected:
-            raise BadInput(self.path, f"row {i} to be {expected}", f"{found}", AGAIN)
+            raise BadInput(self.path, f"row {i} to be {_in_words(*expected)}", _in_words(*found), AGAIN)
 
     @property
     def rows(self) -> int:
@@ -218,6 +218,11 @@ class _Map:
         firsts, lasts = first[np.append(True, apart)], last[np.append(apart, True)]
         for page, n_pages in zip(firsts.tolist(), (lasts - firsts + 1).tolist(), strict=True):
             _will_need(self.pages, page * mmap.PAGESIZE, n_pages * mmap.PAGESIZE)
+
+
+def _in_words(units: int, bins: int, *names: str | None) -> str:
+    """A row's size and names, for messages."""
+    return f"{units:,} × {bins:,}, {' '.join(name for name in names if name is not None)}"
 
 
 def _will_need(pages: mmap.mmap, begin: int, size: int) -> None:
@@ -507,7 +512,7 @@ def _decoded(path: Path, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadInput(path, "the file that `datasets` writes", str(error), AGAIN) from None
+        raise BadInput(path, "the file that `datasets` writes", of_json(error), AGAIN) from None
 
 
 def _files(folder: Path, state: _State) -> list[_File]:

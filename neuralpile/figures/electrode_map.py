@@ -35,7 +35,7 @@ FILLED = 0.86  # of the way to the next electrode
 THIN = 8  # pixels: side of a square up to which its frame is thin
 NUMBERED = 18  # pixels: side of a square from which on the number of its units is written in it
 PAD = 0.16  # of the extent of an array, around it
-LONG = 4  # times as long as wide a probe is drawn at most: if it is longer, nothing on it could be told apart
+LONG = 4  # a probe is drawn at most this many times as long as wide: in a narrower one, no electrode could be seen
 ABREAST = 6  # arrays of a session that stand side by side
 
 
@@ -152,7 +152,7 @@ def draw(
     if len(shown) == len(keys):
         chosen = f"the electrodes of {plural(len(shown), 'session')}: all that have positions"
     if any((array.n_units > 1).any() for array in drawn):
-        chosen += "; a number is that of the units of an electrode, whose rates are added up"
+        chosen += "; numbers count the units of an electrode, whose rates are added up"
     path = out_dir / figure_files.name(name, f"_map.{kind}")
     figure_files.save(draw_arrays(drawn, name, chosen), path)
     return path, len(shown), len(keys)
@@ -236,7 +236,7 @@ def _square(pixels: NDArray[np.float64]) -> tuple[float, float]:
     gaps = [np.diff(np.unique(np.round(along, 3))) for along in pixels.T]
     side = float(np.percentile(distances, 25))
     sizes = [float(gap.min()) if len(gap) and 2 * (len(gap) + 1) <= len(pixels) else side for gap in gaps]
-    sizes = [side if extent else LARGEST for side, extent in zip(sizes, np.ptp(pixels, axis=0), strict=True)]
+    sizes = [size if extent else LARGEST for size, extent in zip(sizes, np.ptp(pixels, axis=0), strict=True)]
     width, height = np.clip(FILLED * np.array(sizes), SMALLEST, LARGEST).tolist()
     return width, height
 
@@ -258,10 +258,10 @@ def _panel(axes: Axes, array: Array, scale: Scale) -> None:
                 axes.text(x_i, y_i, f"{n}", ha="center", va="center", fontsize=SMALL, color=colour)
     axes.tick_params(labelsize=SMALL)
     axes.locator_params(nbins=5)
-    one_x, one_y = (
-        np.ptp(array.places, axis=0) == 0
-    ).tolist()  # a line of electrodes, or positions along one axis only
+    # All places have one coordinate where the electrodes are on a line, or have positions along one axis only.
+    one_x, one_y = (np.ptp(array.places, axis=0) == 0).tolist()
     axes.set_xlabel("" if one_x else f"{array.axes[0]}, as the recording states it", fontsize=SMALL)
-    axes.set_ylabel("" if one_y else array.axes[1] + ", as the recording states it" * one_x, fontsize=SMALL)
+    stated = ", as the recording states it" if one_x else ""  # once
+    axes.set_ylabel("" if one_y else f"{array.axes[1]}{stated}", fontsize=SMALL)
     axes.tick_params(bottom=not one_x, labelbottom=not one_x, left=not one_y, labelleft=not one_y)
     axes.spines[:].set_color("0.8")

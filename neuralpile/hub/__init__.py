@@ -13,10 +13,10 @@ from neuralpile.errors import BadInput
 
 
 def check_endpoint() -> None:
-    """Check the address of another Hub in the environment, before its libraries are imported: these end in tracebacks.
+    """Check the address of another Hub in the environment before its libraries are imported: they raise tracebacks.
 
     Raises:
-        BadInput: HF_ENDPOINT is no address on the web. The message does not repeat it, for it can hold a password.
+        BadInput: HF_ENDPOINT is not a web address. The message does not repeat it, because it can hold a password.
     """
     try:
         parts = urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")

@@ -40,12 +40,13 @@ def draw(motifs: Motifs, summary: Summary, chosen: str = "most frequent", notes:
     width, height = max(least, cell * p_t + 0.35), cell * p_n + 0.45  # with the title above a motif
     columns = _columns(shown, width / height)
     lines = -(-shown // columns)
-    fig_width = max(columns * width + 0.4, 5.2)  # the heading needs that
-    figure = Figure((fig_width, lines * height + 1.35), dpi=150)
     name = f"{summary.title}: {p_n} × {p_t} motifs"
-    figure.suptitle(name, y=1 - 0.12 / figure.get_figheight(), fontsize=12, va="top", parse_math=False)
     facts = f"{plural(summary.patches, 'patch', 'patches')}, {summary.unique:,} unique; "
     facts += f"the {shown} {chosen}: bins →, units ↓"
+    heading = 0.6 / 72 * max(12 * len(name), 8 * len(facts))  # inches: a character is about 0.5 of its size wide
+    fig_width = max(columns * width + 0.4, heading, 5.2)
+    figure = Figure((fig_width, lines * height + 1.35), dpi=150)
+    figure.suptitle(name, y=1 - 0.12 / figure.get_figheight(), fontsize=12, va="top", parse_math=False)
     figure.text(0.5, 1 - 0.42 / figure.get_figheight(), facts, ha="center", va="top", fontsize=8)
     colours = ListedColormap([*COLOURS, MANY])
     left = (fig_width - columns * width) / 2

@@ -118,7 +118,7 @@ def _another_kind(path: Path, kind: str, start: bytes) -> tuple[str, str] | None
         found = "an empty file (0 bytes)" if path.is_file() and not path.stat().st_size else "nothing that can be read"
         return found, DOWNLOAD
     if not start.strip(b"\0"):
-        return "zeros where the file begins", f"its download did not end: {DOWNLOAD}"
+        return "zeros where the file begins", f"its download is incomplete: {DOWNLOAD}"
     for magic, place, what, do, word in KINDS:
         if start.startswith(magic, place) and word not in kind:
             if "MATLAB" in kind and magic in (HDF5, b"MATLAB 5.0"):
@@ -134,6 +134,11 @@ def _excerpt(start: bytes) -> str:
 
 def _dangling(path: Path) -> tuple[str, str]:
     target = str(path.readlink())
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return f"a circular link (to {target})", "put the file, or a link to it, in its place"
     if "annex/objects" in target:
         return "a link of git-annex without its content", f"run git annex get {path.name} in its folder"
     return f"a link to {target}, which does not exist", "restore that file"

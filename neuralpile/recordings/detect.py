@@ -7,12 +7,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from neuralpile import files
 from neuralpile.cli import plural
 from neuralpile.errors import BadInput
 from neuralpile.recordings import matlab, neo, nwb, phy, table
@@ -28,7 +30,7 @@ TIME_UNITS = {
     **dict.fromkeys(("us", "µs", "μs", "usec", "usecs", "microsecond", "microseconds"), "us"),
 }
 UNIT_OF_NAME = re.compile(r"(.+?)(?:[\s_]*[\[(]\s*(\w+)\s*[\])]|[\s_]+(" + "|".join(TIME_UNITS) + "))", re.IGNORECASE)
-TABLES = ("*.parquet", "*.csv", "*.tsv", "*.txt", "*.CSV", "*.TSV", "*.TXT")
+TABLES = ("*.parquet", "*.csv", "*.tsv", "*.txt")
 CELLS = ("spikes.times", "spike_times", "spikes")  # names of cell arrays of spike times
 # Columns of NWB units tables that say how well a unit is isolated, and their labels, the lowest first
 QUALITY = {
@@ -133,7 +135,8 @@ def find_table(data_dir: Path, unit: str | None, time: str | None, seconds_per: 
         return _column(path, columns, unit, UNIT_COLUMNS, "unit"), _column(path, columns, time, TIME_COLUMNS, "time")
 
     sample, notes = _first(data_dir, TABLES, lambda path: table.read_spike_trains(path, *names(path)))
-    others = Counter(path.suffix for path in _files(data_dir, TABLES) if path.suffix != sample.suffix)
+    kind = sample.suffix.lower()
+    others = Counter(suffix for path in _files(data_dir, TABLES) if (suffix := path.suffix.lower()) != kind)
     notes += tuple(f"{plural(n, f'file *{kind}', f'files *{kind}')} not taken" for kind, n in sorted(others.items()))
     of_unit, of_time = names(sample)
     in_name = _plain(of_time)[1]
@@ -141,7 +144,7 @@ def find_table(data_dir: Path, unit: str | None, time: str | None, seconds_per: 
         notes += (f"times are in {in_name}, as the name of the column says: {of_time}",)
     scale = _unit(seconds_per or in_name or "s")
     read = f"table.count_units(unit={_quoted(of_unit)}, time={_quoted(of_time)}, seconds_per={scale})"
-    return Layout((f"*{sample.suffix}",), "table", read, sample, notes=notes)
+    return Layout((f"*{kind}",), "table", read, sample, notes=notes)
 
 
 def find_matlab(data_dir: Path, variable: str | None, seconds_per: str) -> Layout:
@@ -178,7 +181,7 @@ def find_matlab(data_dir: Path, variable: str | None, seconds_per: str) -> Layou
 
 def find_neo(data_dir: Path) -> Layout:
     """Recordings that neo can read. Raises BadInput if there are none."""
-    suffixes = Counter(path.suffix for path in _files(data_dir, ["*.*"]))
+    suffixes = Counter(path.suffix.lower() for path in _files(data_dir, ["*.*"]))
     errors = []
     for suffix in sorted(suffixes, key=lambda suffix: (-suffixes[suffix], suffix)):
         pattern = f"*{suffix}"
@@ -194,9 +197,10 @@ def find_neo(data_dir: Path) -> Layout:
 
 
 def _files(data_dir: Path, patterns: Sequence[str]) -> Iterator[Path]:
-    """The files below a folder that match a pattern, pattern by pattern."""
+    """The files below a folder that match a pattern in any case, as the build's do, pattern by pattern."""
+    found = sorted(path for path in files.below(data_dir) if path.is_file())
     for pattern in patterns:
-        yield from (path for path in sorted(data_dir.rglob(pattern)) if path.is_file() and path.name[:2] != "._")
+        yield from (path for path in found if fnmatchcase(path.name.lower(), pattern.lower()))
 
 
 def _first(data_dir: Path, patterns: Sequence[str], read: Callable[[Path], object]) -> tuple[Path, tuple[str, ...]]:

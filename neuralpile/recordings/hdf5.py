@@ -110,10 +110,12 @@ def find(file: h5py.Group, place: str) -> h5py.Group | h5py.Dataset | None:
             return None
         try:
             here = here[name]
-        except (KeyError, OSError):
+        except (KeyError, OSError, RuntimeError) as error:
             if isinstance(link, h5py.HardLink):
                 raise
             target = link.path if isinstance(link, h5py.SoftLink) else f"{link.path} in {link.filename}"
+            if "too many links" in str(error):
+                raise Mismatch(f"{place} in the file", f"a circular link to {target}") from None
             raise Mismatch(f"{place} in the file", f"a link to {target}, which does not exist") from None
     return here
 

@@ -49,7 +49,8 @@ class _Unpacked:
     """The unpacked bytes of a compressed element."""
 
     def __init__(self, file: BinaryIO, n_packed: int) -> None:
-        self.file, self.left, self.inflate, self.packed = file, n_packed, zlib.decompressobj(), b""
+        self.file, self.n_packed, self.left = file, n_packed, n_packed
+        self.inflate, self.packed = zlib.decompressobj(), b""
 
     def take(self, n: int) -> bytes:
         parts = []
@@ -74,14 +75,15 @@ class _Unpacked:
 
 
 def check(path: Path, names: list[str]) -> None:
-    """Check the structure of those variables of a file of version 5 to 7 that are wanted, and that the file is whole.
+    """Check the structure of the variables that are wanted, in a file of version 5 to 7, and that the file is whole.
 
     Parameters:
         path: the file. One of version 4 is not checked: it has no such structure.
         names: the variables.
 
     Raises:
-        Mismatch: the file ends within a variable, or one that is wanted is damaged or unpacks to far more than it is.
+        Mismatch: the file ends within a variable, or a wanted one is damaged, or unpacks to over 256 MB and over
+            100 times its size.
     """
     with path.open("rb") as file:
         header = file.read(HEADER)
@@ -101,10 +103,8 @@ def check(path: Path, names: list[str]) -> None:
                 raise Mismatch(WHOLE, CUT_OFF)
             stream: _Stream = _Stored(file)
             if kind == COMPRESSED:
-                stream, n_packed = _Unpacked(file, n), n
+                stream = _Unpacked(file, n)
                 kind, n, _ = _tag(stream, order)
-                if hdf5.is_bomb(n, n_packed):
-                    raise Mismatch(WHOLE, f"{n_packed:,} bytes that unpack to {n:,}")
             if kind == MATRIX:
                 _check_array(stream, n, order, names)
 
@@ -146,7 +146,7 @@ def _check_array(stream: _Stream, room: int, order: str, names: list[str] | None
     if kind == OPAQUE:  # an object of MATLAB's own: its content is in another variable
         stream.skip(room)
         return
-    sizes, taken = _element(stream, order, (5, 6), room)  # uint32 is against the rules, but written
+    sizes, taken = _element(stream, order, (5, 6), room)  # some writers use uint32, against the format
     room -= taken
     dimensions = struct.unpack(f"{order}{len(sizes) // 4}i", sizes[: len(sizes) // 4 * 4])
     length = math.prod(dimensions)
@@ -156,6 +156,8 @@ def _check_array(stream: _Stream, room: int, order: str, names: list[str] | None
     room -= taken
     if names is not None and name.rstrip(b"\0").decode("latin-1") not in names:
         return
+    if isinstance(stream, _Unpacked) and depth == 0 and hdf5.is_bomb(whole, stream.n_packed):
+        raise Mismatch(WHOLE, f"{stream.n_packed:,} bytes that unpack to {whole:,}")
     if kind in NUMBERS or kind == SPARSE:
         _check_numbers(stream, room, order, length, flag, whole_array=names is not None)
     elif kind in (CELL, STRUCT, OBJECT, FUNCTION):

@@ -92,7 +92,7 @@ def session_of_folder(folder: PurePath) -> str:
     return "_".join(reversed(names[: last + 1]))
 
 
-def is_generic(name: str) -> bool:
+def names_no_session(name: str) -> bool:
     """Whether a folder's name tells nothing of a session: `data`, `results`."""
     return name.casefold() in _SORTER | _PROBE | _OTHER
 
@@ -119,7 +119,7 @@ def subject_of_folders(path: str, session_id: str) -> str:
         at = next((i for i in reversed(range(len(folders))) if session_id.startswith(folders[i])), len(folders))
         own = folders[at] if at < len(folders) else ""
         del folders[at:]
-    found = next((name for name in reversed(folders) if not _is_generic(name)), "")
+    found = next((name for name in reversed(folders) if not _names_no_subject(name)), "")
     return found or (own if _ANIMAL.fullmatch(own) and not _tokens(own) & _OTHER else "")
 
 
@@ -128,7 +128,7 @@ def _folders(path: "Recording | PurePath") -> Iterator[str]:
     return (folder.name for folder in (path.parent, *path.parent.parents) if folder.name)
 
 
-def _is_generic(name: str) -> bool:
+def _names_no_subject(name: str) -> bool:
     """Whether a folder's name names no subject."""
     marked = _DATE.search(name) or _SPIKEGLX.search(name) or _SESSION.match(name) or _NUMBER.fullmatch(name)
     return bool(marked) or name.casefold() in _KINDS or _consists_of(name, _SORTER | _PROBE | _OTHER)

@@ -31,7 +31,7 @@ LOWEST_RATE, HIGHEST_RATE = 0.1, 100_000.0  # Hz: rates of bins of 10 s, and abo
 UNITS_TABLES = ("units", "processing/ecephys/units")  # where the published data sets have them
 UNSTATED = ("", "unknown", "none", "n/a", "na", "null", "nan", "subject", "subject_id")  # what stands for no name
 DAMAGED = "it is damaged or not NWB: {}"
-OTHER_BINS = "check own_bin in dataset.toml, or correct what the file states"
+OTHER_BINS = "check own_bin in dataset.toml, or correct what the file states; --as_published ignores it"
 CONTRADICTS = "correct the values or what the file states of them; report it to its authors"
 NOT_A_RECORDING = "check that this is a recording's file"
 NO_OPTION = "build without this option"
@@ -404,9 +404,15 @@ def count_raster(path: Recording, options: Options, places: Sequence[str], own_b
             raise error.at(f"{path}, {place}", NOT_A_RECORDING) from None
         try:
             conversion, offset = (1.0, 0.0) if options.as_published else time_series.scale(data)
-            notes = time_series.check_clock(path, data, own_bin) + time_series.about_counts(data, conversion, offset)
         except Mismatch as error:
-            raise error.at(f"{path}, {place}", OTHER_BINS) from None
+            raise error.at(f"{path}, {place}", CONTRADICTS) from None
+        try:
+            notes = time_series.check_clock(path, data, own_bin)
+        except Mismatch as error:
+            if not options.as_published:
+                raise error.at(f"{path}, {place}", OTHER_BINS) from None
+            notes = [f"the file's clock contradicts its bins: expected {error.expected}, found {error.found}"]
+        notes += time_series.about_counts(data, conversion, offset)
         try:
             binned = _rebin_in_slabs(data, factor, options.as_published, transposed, conversion, offset)
         except Mismatch as error:
@@ -432,7 +438,8 @@ def _rebin_in_slabs(
     length, n_units = data.shape[::-1] if transposed else data.shape
     n_bins = length // factor
     counts = np.empty((n_units, n_bins), np.uint8)
-    bins_in_slab, units_in_slab = _slab(data, factor, transposed)
+    itemsize = data.dtype.itemsize if (conversion, offset) == (1.0, 0.0) else 8  # scaled values are float64
+    bins_in_slab, units_in_slab = _slab(data, factor, transposed, itemsize)
     above = in_tail = 0
     for first in range(0, n_units, units_in_slab):
         units = slice(first, min(first + units_in_slab, n_units))
@@ -448,15 +455,15 @@ def _rebin_in_slabs(
     return binning.Binned(counts, in_tail=in_tail, above_largest=above)
 
 
-def _slab(data: h5py.Dataset, factor: int, transposed: bool) -> tuple[int, int]:
-    """Bins and units of a slab: at most `SLAB` bytes, or a chunk. HDF5 unpacks a chunk anew for each slab it is in."""
+def _slab(data: h5py.Dataset, factor: int, transposed: bool, itemsize: int) -> tuple[int, int]:
+    """Bins and units of a slab: at most `SLAB` bytes, or a chunk. HDF5 unpacks a chunk again for each slab it is in."""
     length, n_units = data.shape[::-1] if transposed else data.shape
-    fine_in_slab = SLAB // max(1, n_units * data.dtype.itemsize)
+    fine_in_slab = SLAB // max(1, n_units * itemsize)
     chunk, chunk_units = (data.chunks or (1, 1))[:: -1 if transposed else 1]
     if chunk <= fine_in_slab:
         return max(1, fine_in_slab // factor), max(1, n_units)
     chunk = min(chunk, length)
-    in_slab = SLAB // max(1, chunk * data.dtype.itemsize) // chunk_units * chunk_units
+    in_slab = SLAB // max(1, chunk * itemsize) // chunk_units * chunk_units
     return max(1, -(-chunk // factor)), max(1, min(n_units, max(chunk_units, in_slab)))
 
 

@@ -158,10 +158,10 @@ def _value(path: Path, name: str) -> object:
 def _session(folder: Path) -> str:
     """The session of a folder: its name, or where that says nothing, that of the raw data in params.py."""
     name = names.session_of_folder(folder)
-    raw = _value(folder / "params.py", "dat_path") if names.is_generic(name) else None
+    raw = _value(folder / "params.py", "dat_path") if names.names_no_session(name) else None
     raw = raw[0] if isinstance(raw, list | tuple) and raw else raw
     stem = PureWindowsPath(raw).stem if isinstance(raw, str) else ""  # which takes both kinds of slashes
-    return name if not stem or names.is_generic(stem) else stem
+    return name if not stem or names.names_no_session(stem) else stem
 
 
 def read_labels(folder: Path) -> dict[str, str]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
@@ -13,7 +14,7 @@ from neuralpile.cli import plural
 from neuralpile.errors import BadInput, Mismatch
 from neuralpile.recordings import damage, hdf5, names, text_table
 from neuralpile.recordings.hdf5 import Read, Recording, local
-from neuralpile.spikes import trains
+from neuralpile.spikes import clock, trains
 from neuralpile.spikes.binning import LARGEST_WHOLE
 from neuralpile.spikes.session import Options, Session
 from neuralpile.spikes.trains import SpikeTrains
@@ -65,7 +66,8 @@ def read_spike_trains(path: Path, unit: str = "unit", time: str = "time", second
         seconds_per: seconds in the unit of the times.
 
     Raises:
-        BadInput: the file is not such a table, lacks a column, or has a line without unit or a time that is no number.
+        BadInput: the file is not such a table, lacks a column, or has a line without unit, a damaged name of a unit,
+            or a time that is no number.
     """
     table = _read(path, unit, time)
     blank = pc.and_(pc.is_null(table[unit]), pc.is_null(table[time]))
@@ -96,14 +98,17 @@ def read_spike_trains(path: Path, unit: str = "unit", time: str = "time", second
             found = f"{units[0]} ({units.type})"
             raise BadInput(f"{path}, {unit}", "whole numbers or text", found, COLUMNS)
         units = units.cast(pa.int64())
+    notes = [f"{plural(n_blank, 'line')} without unit and time left out"] if n_blank else []
+    if not pa.types.is_integer(units.type):
+        notes += text_table.check_names(units, f"{path}, {unit}")
     labels = units.to_numpy(zero_copy_only=False)
     labels = labels.astype(str) if labels.dtype.kind == "O" else labels
-    notes = [f"{plural(n_blank, 'line')} without unit and time left out"] if n_blank else []
+    stored = times.to_numpy()
     try:
-        trains_of_units = SpikeTrains.from_labels(times.cast(pa.float64(), safe=False).to_numpy() * seconds_per, labels)
+        trains_of_units = SpikeTrains.from_labels(stored.astype(np.float64) * seconds_per, labels)
     except Mismatch as error:
         raise error.at(path, COLUMNS) from None
-    return replace(trains_of_units, notes=notes)
+    return replace(trains_of_units, notes=notes, step=clock.step(stored) * seconds_per)
 
 
 def columns(path: Path) -> list[str]:

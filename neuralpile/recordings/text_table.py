@@ -14,10 +14,12 @@ from neuralpile.errors import BadInput
 HEAD = 1 << 16  # bytes that are looked at
 SEPARATORS = (",", ";", "\t")
 NUMBER = re.compile(r"\s*[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?\s*")
+WHOLE = r"^[-+]?\d+$"
 CLOCK = r"\d+:\d\d"
 # Numbers as spreadsheets write them, with "," or "." between thousands or in front of decimals. "0,123" has decimals.
-GROUPED = r"^[-+]?(\d+|[1-9]\d{{0,2}}({0}\d{{3}})+)?({1}\d*)?([eE][-+]?\d+)?$"
+GROUPED = r"^[-+]?((\d+|[1-9]\d{{0,2}}({0}\d{{3}})+)({1}\d*)?|{1}\d+)([eE][-+]?\d+)?$"
 ENGLISH, CONTINENTAL = GROUPED.format(",", r"\."), GROUPED.format(r"\.", ",")
+UNKNOWN = "\ufffd"  # what decoders write for bytes that are not text
 KIND = "a whole table (CSV or Parquet)"
 EXCLUDE = "export it again, or name it in exclude of dataset.toml"
 SECONDS = "write seconds since the start of the recording as plain numbers"
@@ -108,12 +110,15 @@ def read(path: Path, known: Form, unit: str, time: str) -> pa.Table:
         BadInput: lines differ in their number of cells, or a time is not a number that can be read in one way only.
     """
     table = _read(path, known, {}, unit, time)
+    if pa.types.is_string(table[unit].type):  # as arrow ignores blanks around numbers
+        plain = pc.utf8_trim_whitespace(table[unit])
+        table = table.set_column(0, unit, pc.if_else(pc.equal(plain, ""), None, plain))
     if pa.types.is_integer(table[time].type) or pa.types.is_floating(table[time].type):
         return table
     if pa.types.is_null(table[time].type):
         return table.set_column(1, time, table[time].cast(pa.float64()))
-    table = _read(path, known, {time: pa.string()}, unit, time)
-    return table.set_column(1, time, numbers(table[time].combine_chunks(), f"{path}, {time}", time))
+    texts = _read(path, known, {time: pa.string()}, unit, time)[time].combine_chunks()
+    return table.set_column(1, time, numbers(texts, f"{path}, {time}", time))
 
 
 def _read(path: Path, known: Form, types: dict[str, pa.DataType], *columns: str) -> pa.Table:
@@ -143,12 +148,12 @@ def numbers(texts: pa.StringArray, where: str, name: str) -> pa.DoubleArray:
     """Texts as numbers: with decimal commas, or with commas or points between thousands, where only one is possible.
 
     Parameters:
-        texts: of the cells; null stays null.
-        where: they are, for the error.
+        texts: the text of each cell; null stays null.
+        where: the file and the column, for the error.
         name: of their column.
 
     Raises:
-        BadInput: a text is no number, or the comma can be either.
+        BadInput: a text is not a number, or its comma can mean thousands or decimals.
 
     Example:
         >>> numbers(pa.array(["0,5", "1.204,25"]), "a.csv", "time").tolist()
@@ -160,12 +165,15 @@ def numbers(texts: pa.StringArray, where: str, name: str) -> pa.DoubleArray:
     plain = pc.utf8_trim_whitespace(texts)
     fits = {pattern: pc.match_substring_regex(plain, pattern) for pattern in (ENGLISH, CONTINENTAL)}
     fit_all = [pattern for pattern, fitting in fits.items() if pc.all(fitting).as_py() is not False]
+    with_comma = pc.index(pc.match_substring(plain, ","), True).as_py()
+    if fit_all and with_comma < 0:  # plain numbers, such as 1.204
+        fit_all = [ENGLISH]
     if len(fit_all) == 1:
         thousands, decimal = (",", ".") if fit_all == [ENGLISH] else (".", ",")
         without = pc.replace_substring(plain, thousands, "")
         return pc.cast(pc.replace_substring(without, decimal, "."), pa.float64())
     if fit_all:
-        text = next(text for text in plain.to_pylist() if text and re.search("[,.]", text))
+        text = plain[with_comma].as_py()
         either = f"{text.replace(',', '.')} or {text.replace(',', '')}"
         raise BadInput(where, "numbers that can be read in one way", f"{text!r}, which is {either}", f"write {either}")
     one = max(fits.values(), key=lambda fitting: pc.index(fitting, False).as_py())
@@ -176,3 +184,46 @@ def numbers(texts: pa.StringArray, where: str, name: str) -> pa.DoubleArray:
     if text.casefold() == name.casefold():
         raise BadInput(where, "numbers", f"the names of the columns again, in {place}", "remove this line")
     raise BadInput(where, "numbers", f"{text[:40]!r} in {place}", "correct or remove this line, or name another column")
+
+
+def check_names(names: pa.Array, where: str) -> list[str]:
+    """Refuse names of units that are damaged: what cannot be printed, and one name among whole numbers.
+
+    A digit that was damaged would make a unit of its own. Names that occur more often (`noise`) are units.
+
+    Parameters:
+        names: (spikes,), text: the unit of each spike.
+        where: the file and the column, for the error.
+
+    Returns:
+        A note if there are both whole numbers and names.
+
+    Raises:
+        BadInput: a name is damaged.
+
+    Example:
+        >>> check_names(pa.array(["1", "2", "2", "noise", "noise"]), "a.csv, unit")
+        ["units are whole numbers and names, each a unit: 'noise' first in line 4 of the data"]
+        >>> check_names(pa.array(["1", "2", "3O"]), "a.csv, unit")
+        Traceback (most recent call last):
+        neuralpile.errors.BadInput: a.csv, unit: expected whole numbers, ... found '3O' in line 3 of ...
+    """
+    found = pc.value_counts(names)
+    different, spikes = found.field("values"), found.field("counts")
+    for name in different.to_pylist():
+        if not name.isprintable() or UNKNOWN in name:
+            raise BadInput(where, "text that can be printed", _first(names, name), "correct or remove this line")
+    is_name = pc.invert(pc.match_substring_regex(different, WHOLE))
+    named, n_named = different.filter(is_name), spikes.filter(is_name)
+    if not 0 < len(named) < len(different):
+        return []
+    once = named.filter(pc.equal(n_named, 1))
+    if len(once) and pc.sum(n_named).as_py() < len(names) / 2:
+        expected = "whole numbers, or names that occur more than once"
+        raise BadInput(where, expected, _first(names, once[0].as_py()), "correct or remove this line")
+    return [f"units are whole numbers and names, each a unit: {_first(names, named[0].as_py(), 'first in')}"]
+
+
+def _first(texts: pa.Array, text: str, there: str = "in") -> str:
+    """A text and its first line."""
+    return f"{text[:40]!r} {there} line {pc.index(texts, text).as_py() + 1:,} of the data"

@@ -15,7 +15,9 @@ from neuralpile.recordings.hdf5 import Recording
 from neuralpile.spikes import clock
 
 BLOCK = 1 << 20  # timestamps that are read at a time
-SAME = 0.01  # a mean step, or a rate, that differs from the bins' by at most this share is theirs (chosen here)
+# A mean step, or a rate, that differs from that of the bins by at most the first share is theirs; a mean step that
+# differs by more than the second is of other bins (chosen here: 20 ms is not taken for 16.7, 25 or 30 ms).
+SAME, OTHER = 0.01, 0.1
 LOOSE = 0.5  # bins: a step between timestamps that differs from a bin by at most so much is one (jitter, float32)
 MOSTLY = 0.9  # share of the steps that must be bins; the others are gaps between trials (h2, temmar: 1 in 25 or fewer)
 WHOLE = 1e-5  # of a scaled value: so close to a whole number it is a count (`conversion` is a float32: 6e-8)
@@ -32,13 +34,16 @@ VOLTAGES = {"v", "mv", "uv", "µv", "μv", "volt", "volts", "millivolts", "micro
 
 
 def check_times(times: h5py.Dataset) -> list[str]:
-    """Check that what a file states of spike times or timestamps agrees with seconds, which NWB has them in.
+    """Check that a file does not contradict that its spike times or timestamps are in seconds, as NWB defines them.
+
+    Parameters:
+        times: of any shape; only its attributes are read.
 
     Returns:
         Notes: an unknown unit.
 
     Raises:
-        Mismatch: they have another unit, or a scale.
+        Mismatch: the file states another unit, or a scale.
     """
     where = times.name.strip("/")
     unit = hdf5.text(times, "unit") or hdf5.text(times, "units")
@@ -52,21 +57,21 @@ def check_times(times: h5py.Dataset) -> list[str]:
 
 
 def resolution(times: h5py.Dataset, bin_size: float) -> list[str]:
-    """A note if the file states a resolution of spike times that is longer than a bin."""
+    """A note if the file states a resolution of spike times that is longer than a bin (seconds, both)."""
     try:
         stated = hdf5.number(times, "resolution")
     except Mismatch:
-        return ["the file states a resolution of the spike times that is no number"]
+        return ["the resolution that the file states for its spike times is not a number"]
     if stated is None or not stated > bin_size:
         return []
-    return [f"the file states a resolution of {stated:g} s for its spike times, which is longer than a bin"]
+    return [f"the file states a resolution of {stated:g} s for its spike times, longer than a bin of {bin_size:g} s"]
 
 
 def scale(data: h5py.Dataset) -> tuple[float, float]:
     """`conversion` and `offset` of a raster: a count is `value * conversion + offset`.
 
     Raises:
-        Mismatch: they are no numbers, the conversion is not above 0, or channels have conversions of their own.
+        Mismatch: they are not numbers, the conversion is not above 0, or each channel has its own conversion.
     """
     conversion, offset = hdf5.number(data, "conversion"), hdf5.number(data, "offset")
     conversion, offset = 1.0 if conversion is None else conversion, 0.0 if offset is None else offset
@@ -78,10 +83,17 @@ def scale(data: h5py.Dataset) -> tuple[float, float]:
 
 
 def scaled(values: np.ndarray, conversion: float, offset: float) -> np.ndarray:
-    """Counts of values with a conversion and an offset: whole numbers to within the rounding of these.
+    """Counts of values with a conversion and an offset: whole numbers, except for rounding errors of the two.
+
+    Parameters:
+        values: (bins, units), numbers as the file stores them.
+        conversion, offset: from `scale`.
+
+    Returns:
+        Counts of the same shape, float64; without a scale, the values themselves.
 
     Raises:
-        Mismatch: they are no whole numbers.
+        Mismatch: a result is not a whole number.
     """
     if (conversion, offset) == (1.0, 0.0):
         return values
@@ -96,7 +108,7 @@ def scaled(values: np.ndarray, conversion: float, offset: float) -> np.ndarray:
 
 
 def about_counts(data: h5py.Dataset, conversion: float, offset: float) -> list[str]:
-    """Notes on what a file states of its counts: a scale, a unit that is none of counts, a resolution above 1."""
+    """Notes on what a file states of its counts: a scale, a unit that counts do not have, a resolution above 1."""
     notes = []
     if (conversion, offset) != (1.0, 0.0):
         notes.append(f"counts are the file's values × {conversion:g} + {offset:g}, as it states")
@@ -121,10 +133,10 @@ def check_clock(path: Recording, data: h5py.Dataset, own_bin: float) -> list[str
         own_bin: width of the raster's bins in seconds.
 
     Returns:
-        Notes: gaps, times that go back, a rate or start that is none, a rate of other bins.
+        Notes: gaps, times that go back, an invalid rate or start, a rate of other bins.
 
     Raises:
-        Mismatch: the timestamps are no times, or those of other bins.
+        Mismatch: the timestamps are not times, or are those of other bins.
         BadInput: they cannot be fetched.
     """
     notes = []
@@ -140,15 +152,15 @@ def check_clock(path: Recording, data: h5py.Dataset, own_bin: float) -> list[str
 
 
 def _about_rate(start: h5py.Dataset, own_bin: float) -> list[str]:
-    """A note if the rate that the file states is none, or not that of bins of `own_bin` seconds."""
+    """A note if the rate that the file states is invalid, or is not that of bins of `own_bin` seconds."""
     try:
         rate = hdf5.number(start, "rate")
     except Mismatch as error:
-        return [f"the file states no rate of its bins but {error.found!r}: are they {own_bin:g} s?"]
+        return [f"the rate that the file states, {error.found}, is not a number: are the bins {own_bin:g} s?"]
     if rate is None:
         return []
     if not 0 < rate < np.inf:
-        return [f"the file states no rate of its bins but {rate:g}: are they {own_bin:g} s?"]
+        return [f"the rate that the file states, {rate:g}, is not above 0: are the bins {own_bin:g} s?"]
     # FALCON files give the bins' width where NWB wants the rate.
     if np.isclose(rate * own_bin, 1, rtol=SAME) or np.isclose(rate, own_bin, rtol=SAME):
         return []
@@ -156,7 +168,7 @@ def _about_rate(start: h5py.Dataset, own_bin: float) -> list[str]:
 
 
 def _about_start(path: Recording, start: h5py.Dataset) -> list[str]:
-    """A note if the start that the file states is no time of a recording. Counts begin at the first bin anyway."""
+    """A note if the start that the file states is not a plausible time. Counts begin at the first bin anyway."""
     try:
         first = hdf5.one_number(hdf5.read(path, start), "starting_time")
         notes = check_times(start)
@@ -197,8 +209,11 @@ def _check_timestamps(path: Recording, stamps: h5py.Dataset, own_bin: float) -> 
     n_steps = n_bins + n_gaps + n_back
     if n_bins < MOSTLY * n_steps:
         raise Mismatch(expected, f"steps of {typical:g} s, and {n_bins:,} of {n_steps:,} steps as long as a bin")
-    if n_bins and abs(in_bins / n_bins / own_bin - 1) > SAME:
-        raise Mismatch(expected, f"steps of {in_bins / n_bins:g} s")
+    mean = in_bins / n_bins if n_bins else own_bin
+    if abs(mean / own_bin - 1) > OTHER:
+        raise Mismatch(expected, f"steps of {mean:g} s")
+    if abs(mean / own_bin - 1) > SAME:
+        notes.append(f"the timestamps of the bins are {mean:g} s apart on average: are the bins {own_bin:g} s?")
     if n_gaps:
         gaps = f"{plural(n_gaps, 'gap')} between the file's bins, {in_gaps:,.6g} s in all"
         notes.append(f"{gaps}: bins follow one another without them")

@@ -13,6 +13,8 @@ unlikely ones noted. The thresholds:
   1,000.
 - `COARSE`: times of a number type whose steps at the latest time are longer than a bin are refused, and noted if they
   are longer than this share of a bin. float16 has steps of 1/32 s after 32 s, float32 after three days.
+- `REPEATED`, `FROM`: units with this many different spike times or more, in which this share of them is there several
+  times in a row: each spike is stored twice. Two spikes of a neuron are at least 1 ms apart.
 - `LEAD_IN`: a clock that began long before the recording gives mostly empty bins.
 """
 
@@ -31,6 +33,7 @@ JUDGED = 100  # spikes: rates are judged from this number on
 SLOWEST, SLOW = 0.01, 0.05  # Hz: a median rate below is refused, noted
 FAST, FASTEST = 300.0, 1_000.0  # Hz: a median rate above is noted, refused
 COARSE = 0.1  # bins
+REPEATED, FROM = 0.9, 20  # share of a unit's different spike times, in units with so many
 LEAD_IN = 10  # a lead-in of this many times the time between the first and last spike is noted
 
 
@@ -45,6 +48,8 @@ class Survey:
         on_tenths: number of those that are multiples of 0.1 s.
         spikes: (units,), int64: spikes of each unit at or after 0 s.
         goes_back: (units,), int64: how often the times of each unit go back.
+        different: (units,), int64: runs of equal times, one for each time that differs from the one before it.
+        repeated: (units,), int64: those of more than one time.
     """
 
     first: float
@@ -54,6 +59,8 @@ class Survey:
     on_tenths: int
     spikes: np.ndarray
     goes_back: np.ndarray
+    different: np.ndarray
+    repeated: np.ndarray
 
 
 def check_ends(ends: np.ndarray, n_spikes: int) -> None:
@@ -91,18 +98,19 @@ def survey(times: np.ndarray, ends: np.ndarray) -> Survey:
         Mismatch: the ends do not fit the times.
     """
     check_ends(ends, times.size)
-    spikes, goes_back = np.zeros(len(ends), np.int64), np.zeros(len(ends), np.int64)
-    first, last, finite, whole, tenths = _survey(np.ascontiguousarray(times), ends, spikes, goes_back)
-    return Survey(first, last, int(finite), int(whole), int(tenths), spikes, goes_back)
+    of_units = np.zeros((4, len(ends)), np.int64)
+    first, last, finite, whole, tenths = _survey(np.ascontiguousarray(times), ends, *of_units)
+    return Survey(first, last, int(finite), int(whole), int(tenths), *of_units)
 
 
 @compiled
-def _survey(times, ends, spikes, goes_back):  # type: ignore[no-untyped-def]
+def _survey(times, ends, spikes, goes_back, different, repeated):  # type: ignore[no-untyped-def]
     first, last = np.inf, -np.inf
     finite = whole = tenths = 0
     start = 0
     for unit in range(len(ends)):
         before = -np.inf
+        in_run = False
         for spike in range(start, ends[unit]):
             t = times[spike]
             if not np.isfinite(t):
@@ -111,6 +119,12 @@ def _survey(times, ends, spikes, goes_back):  # type: ignore[no-untyped-def]
             whole += t == np.rint(t)
             tenths += np.abs(t * 10 - np.rint(t * 10)) < 1e-6
             goes_back[unit] += t < before
+            if t != before:
+                different[unit] += 1
+                in_run = False
+            elif not in_run:
+                repeated[unit] += 1
+                in_run = True
             before = t
             if t >= 0:
                 spikes[unit] += 1
@@ -196,6 +210,10 @@ def check(times: np.ndarray, ends: np.ndarray, bin_size: float, trim: bool = Fal
     if not trim and seen.finite >= JUDGED and seen.first > LEAD_IN * max(seen.last - seen.first, 1.0):
         began = "the clock began long before the recording; --trim drops the empty bins"
         notes.append(f"the first spike is at {seen.first:,.0f} s: {began}")
+    twice = np.count_nonzero((seen.different >= FROM) & (seen.repeated >= REPEATED * seen.different))
+    if twice:
+        found = f"in {twice:,} of {plural(_spiking(ends), 'unit')}, {REPEATED:.0%} or more of the spike times"
+        notes.append(f"{found} are there several times in a row: is each spike stored twice?")
     back = seen.goes_back[seen.goes_back > 0]
     if back.size:
         often = {1: "once", 2: "twice"}.get(int(np.median(back)), f"{int(np.median(back)):,} times")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from neuralpile.cli import plural
-from neuralpile.errors import Mismatch
+from neuralpile.errors import BadInput, Mismatch
 from neuralpile.spikes import binning, clock
 from neuralpile.spikes.session import Options, Session
 
@@ -107,6 +107,14 @@ class SpikeTrains:
         return cls(times[order].astype(np.float64, copy=False), ends, names, step=clock.step(times))
 
 
+class UnknownLabels(Mismatch):
+    """No unit has a known quality label, so they cannot be chosen by it."""
+
+    def at(self, where: object, do: str) -> BadInput:
+        """The error for users. The remedy is always the same."""
+        return super().at(where, "build without --min_quality")
+
+
 def seconds_per(unit: str | float) -> float:
     """Seconds in a unit of time: "s", "ms", "us", or a number, such as 1/30000 for samples.
 
@@ -132,7 +140,7 @@ def at_least(labels: Sequence[str], levels: Sequence[str], lowest: str) -> np.nd
         lowest: one of `levels`.
 
     Raises:
-        Mismatch: units are labelled, but none with a known label.
+        UnknownLabels: units are labelled, but none with a known label.
 
     Example:
         >>> at_least(["Good", "mua", "noise", ""], ["noise", "mua", "good"], "mua")
@@ -142,7 +150,7 @@ def at_least(labels: Sequence[str], levels: Sequence[str], lowest: str) -> np.nd
     known = [level.casefold() for level in levels]
     if plain.size and not np.isin(plain, known).any():
         found = ", ".join(repr(label) for label in sorted(set(labels))[:5])
-        raise Mismatch(f"quality labels {', '.join(levels)}", f"only {found}")
+        raise UnknownLabels(f"quality labels {', '.join(levels)}", f"only {found}")
     return np.isin(plain, known[known.index(lowest.casefold()) :])
 
 
@@ -155,6 +163,24 @@ def _how_many(labels: Sequence[str], levels: Sequence[str]) -> str:
     parts = [f"{found[label]:,} {label}" for label in [*known, *others][:SHOWN]]
     parts += ["…"] * (len(found) > SHOWN) + [f"{without:,} without a label"] * bool(without)
     return ", ".join(parts)
+
+
+def _listed_twice(trains: SpikeTrains) -> list[str]:
+    """A note if units have the same spike train, of `clock.FROM` spikes or more."""
+    n_spikes = np.diff(trains.ends, prepend=0)
+    first_with: dict[tuple[float, ...], list[int]] = {}
+    pairs = []
+    for unit in np.flatnonzero(n_spikes >= clock.FROM).tolist():
+        train = trains.times[trains.ends[unit] - n_spikes[unit] : trains.ends[unit]]
+        alike = first_with.setdefault((len(train), float(train[0]), float(train[-1])), [])
+        for other in alike:
+            if np.array_equal(train, trains.times[trains.ends[other] - n_spikes[other] : trains.ends[other]]):
+                pairs.append(f"{trains.ids[other]} and {trains.ids[unit]}")
+                break
+        else:
+            alike.append(unit)
+    shown = ", ".join(pairs[:SHOWN]) + ", …" * (len(pairs) > SHOWN)
+    return [f"units with the same spike times, listed twice: {shown}"] if pairs else []
 
 
 def count(
@@ -190,11 +216,14 @@ def count(
     notes += binned.notes(options.as_published)
     if trains.unassigned:
         notes.append(f"{plural(trains.unassigned, 'spike')} of no unit left out")
+        if len(trains.ends) and not trains.ends[0]:
+            notes.append("the first unit has no spike: does the index state where trains start, not where they end?")
+    notes += _listed_twice(trains)
     notes += trains.notes
     counts, units = binned.counts, trains.columns()
     if options.min_quality and levels:
         if trains.quality is None:
-            raise Mismatch(f"quality labels {', '.join(levels)}", "none")
+            raise UnknownLabels(f"quality labels {', '.join(levels)}", "none")
         good = at_least(trains.quality, levels, options.min_quality)
         notes.append(f"{np.count_nonzero(~good):,} of {plural(len(good), 'unit')} below {options.min_quality} left out")
         counts = counts[good]

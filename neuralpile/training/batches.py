@@ -147,3 +147,29 @@ class Form(NamedTuple):
             elif which.start:
                 units[k, :taken] += which.start
         return Batch(counts, mask, bin_mask, units, starts, rows)
+
+
+class Formed:
+    """What windows look like, as attributes of a source of them."""
+
+    _form: Form
+
+    @property
+    def n_bins(self) -> int:
+        """Bins in a window."""
+        return self._form.n_bins
+
+    @property
+    def n_units(self) -> int | None:
+        """Units in a window at most; None for all of a row."""
+        return self._form.n_units
+
+    @property
+    def layout(self) -> Layout:
+        """The axes of a window: `units` for (units, bins), `time` for (bins, units)."""
+        return self._form.layout
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the counts."""
+        return self._form.dtype

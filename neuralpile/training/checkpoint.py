@@ -59,7 +59,7 @@ def load(path: Path, parts: Mapping[str, Stateful], **expected: Any) -> dict[str
     """
     import torch
 
-    do = "give another place, or delete it to start from the beginning"
+    do = "give another path, or delete the file to start from the beginning"
     try:
         saved = torch.load(path, weights_only=True)
     except FileNotFoundError:
@@ -84,10 +84,8 @@ def load(path: Path, parts: Mapping[str, Stateful], **expected: Any) -> dict[str
 
 
 def _first_line(error: Exception) -> str:
-    """What is wrong, without the list of everything else."""
+    """What is wrong, without the list of everything else: PyTorch's first line can be a title, "Error(s) in …:"."""
     if isinstance(error, KeyError):
         return "one without it"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[1] if len(lines) > 1 and lines[0].endswith(":") else " ".join(lines[:1]) or type(error).__name__)[
-        :200
-    ]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return lines[len(lines) > 1 and lines[0].endswith(":")][:200]

@@ -15,7 +15,7 @@ from neuralpile.errors import BadInput
 from neuralpile.open import opened
 from neuralpile.training import selection
 from neuralpile.training.arguments import flag, whole
-from neuralpile.training.batches import Batch, Cut, Form, Layout, Window
+from neuralpile.training.batches import Batch, Cut, Form, Formed, Layout, Window
 from neuralpile.training.index import N_UNITS, Index, Rules, Units, runs
 from neuralpile.training.mixture import MixBy, Mixture
 from neuralpile.training.permutation import Integers, key_of, permute
@@ -23,7 +23,7 @@ from neuralpile.training.permutation import Integers, key_of, permute
 POOL = 16  # rows: at most 160 MB
 
 
-class StreamedWindows:
+class StreamedWindows(Formed):
     """Windows of a data set that is read row by row, in place: of a Hub repository, nothing is kept on this machine.
 
     An epoch reads every row once, in an order that depends on `seed` and the epoch, and takes from it the windows
@@ -109,21 +109,6 @@ class StreamedWindows:
         self.epoch, self._row, self._taken = 0, 0, 0
         if loader := sys.modules.get("torch.utils.data"):
             loader.IterableDataset.register(StreamedWindows)  # so that PyTorch iterates
-
-    @property
-    def n_bins(self) -> int:
-        """Bins in a window."""
-        return self._form.n_bins
-
-    @property
-    def n_units(self) -> int | None:
-        """Units in a window at most; None for all of a row."""
-        return self._form.n_units
-
-    @property
-    def layout(self) -> Layout:
-        """The axes of a window: `units` for (units, bins), `time` for (bins, units)."""
-        return self._form.layout
 
     def shares(self) -> dict[str, float]:
         """The share of each group in the windows of an epoch. Raises BadInput: the windows have no mixture."""

@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuralpile import catalog
 from neuralpile.errors import BadInput
+from neuralpile.training.arguments import check_word
+from neuralpile.training.batches import Layout
 from neuralpile.training.lookup import Ids, Lookup, Others
 from neuralpile.training.vocabulary import ESCAPE, FILE, FIRST_COUNT, FIRST_MOTIF, FIT, PAD, SEP, Vocabulary
 
 Counts = NDArray[np.uint8]
 Groups = Ids | Sequence[Ids]  # ids (groups of units, patches); or the ids of each group, where escapes make them longer
-Layout = Literal["units", "time"]  # as of windows
 
 WHOLE = "give ids of one tokenizer, without cutting them"
 
@@ -172,6 +173,9 @@ class Tokenizer:
 
         Returns:
             Ids, (n,). A line of patches always ends with SEP.
+
+        Raises:
+            BadInput: there is no such layout, or the ids are none of one row.
         """
         return self._laid_out(ids, layout)[0]
 
@@ -186,7 +190,7 @@ class Tokenizer:
             (sequences, length).
 
         Raises:
-            BadInput: `length` is less than one patch needs.
+            BadInput: `length` is less than one patch needs, or as for `sequence`.
         """
         flat, lengths = self._laid_out(ids, layout)
         longest = int(lengths.max(initial=1))
@@ -203,9 +207,8 @@ class Tokenizer:
 
     def _laid_out(self, ids: Groups, layout: Layout) -> tuple[Ids, NDArray[np.int64]]:
         """Return the sequence of a row, and the lengths of its patches and separators."""
+        check_word("layout", layout, get_args(Layout))
         groups = [np.asarray(group, self.vocabulary.dtype) for group in ids]
-        if layout not in ("units", "time"):
-            raise BadInput("layout", '"units" or "time"', repr(layout), "correct it")
         firsts = [self._firsts(group.astype(np.int64)) for group in groups]
         if len({len(first) for first in firsts}) > 1:
             raise BadInput("ids", "groups of units with the same number of patches", "others", WHOLE)
@@ -227,8 +230,9 @@ class Tokenizer:
         """Undo `sequence`, or `sequences` joined in their order: the ids of each group of units.
 
         Raises:
-            BadInput: lines do not end with SEP, or have different numbers of patches.
+            BadInput: lines do not end with SEP, or have different numbers of patches, or there is no such layout.
         """
+        check_word("layout", layout, get_args(Layout))
         flat = np.asarray(sequence, self.vocabulary.dtype).reshape(-1)
         flat = flat[flat != PAD]
         ends = np.flatnonzero(flat == SEP)

@@ -21,7 +21,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from neuralpile import __version__
-from neuralpile.errors import BadInput
+from neuralpile.errors import BadInput, of_json
 from neuralpile.files import write_text
 from neuralpile.motifs import kernels, parquet
 from neuralpile.motifs.extract import Motifs, motifs_of
@@ -186,7 +186,7 @@ class Vocabulary:
                 raise BadInput(path, f"version {VERSION} of the format", f"version {version}", "update neuralpile")
             stated = msgspec.json.decode(content, type=_File)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise BadInput(path, "the JSON of a vocabulary", str(error), AGAIN) from None
+            raise BadInput(path, "the JSON of a vocabulary", of_json(error), AGAIN) from None
         ids = stated.special, stated.n_special, stated.first_count, stated.first_motif
         if ids != ({name: i for i, name in enumerate(SPECIAL)}, N_SPECIAL, FIRST_COUNT, FIRST_MOTIF):
             raise BadInput(path, "the ids of this version", "others", AGAIN)

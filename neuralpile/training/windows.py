@@ -17,7 +17,7 @@ from neuralpile.errors import BadInput
 from neuralpile.open import is_repository, open_data_set, opened
 from neuralpile.training import selection
 from neuralpile.training.arguments import FARTHEST, MOST, flag, whole, whole_numbers
-from neuralpile.training.batches import Batch, Cut, Form, Layout, Window
+from neuralpile.training.batches import Batch, Cut, Form, Formed, Layout, Window
 from neuralpile.training.index import N_UNITS, Index, Places, Rules, Span, Units, runs
 from neuralpile.training.mixture import MixBy, Mixture
 from neuralpile.training.permutation import Integers, key_of
@@ -25,7 +25,7 @@ from neuralpile.training.permutation import Integers, key_of
 VIEWED = 512  # files whose rows are kept as views at most: each is a file handle, of which systems give 1,024
 
 
-class Windows:
+class Windows(Formed):
     """Windows of a data set's rows: a map-style source, as PyTorch's `DataLoader` and any sampler take it.
 
     `windows[i]` is the i-th window of the epoch, `windows.batch(numbers)` several in one array. An epoch has every
@@ -64,8 +64,8 @@ class Windows:
             Sessions that do not say count as observed; how many these are is printed.
         locality: only this many rows, neighbours on disk, are shuffled together, and then the next: windows that are
             near each other in the epoch are read from one part of the disk. None, the default, shuffles all rows
-            together, which mixes best, and which costs nothing once the rows are in the system's cache. For rows that
-            memory cannot hold, 4 was 18 times as fast from a cold disk (benchmarks/README.md).
+            together, which mixes best, and which costs nothing once the rows are in the system's cache. Give 4 for rows
+            that memory cannot hold: an epoch then reads them about once, and not many times (benchmarks/README.md).
 
     Raises:
         BadInput: there is no such data set, split, benchmark or group, no row is left, or an option has no meaning.
@@ -139,26 +139,6 @@ class Windows:
         self._epoch, self._rank, self._world = 0, 0, 1
         if shuffle and (len(groups.names) > 1 or pack is not None):
             print(f"windows of an epoch: {self.describe()}", file=sys.stderr)
-
-    @property
-    def n_bins(self) -> int:
-        """Bins in a window."""
-        return self._form.n_bins
-
-    @property
-    def n_units(self) -> int | None:
-        """Units in a window at most; None for all of a row."""
-        return self._form.n_units
-
-    @property
-    def layout(self) -> Layout:
-        """The axes of a window: `units` for (units, bins), `time` for (bins, units)."""
-        return self._form.layout
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of the counts."""
-        return self._form.dtype
 
     def __len__(self) -> int:
         """Windows in an epoch, or in this process's part of it."""

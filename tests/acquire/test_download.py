@@ -476,6 +476,9 @@ def test_no_digest_of_a_zip(tmp_path):
         assert done.returncode == 1
         assert "expected a whole archive" in done.stderr
         assert download("card", tmp_path, archives).returncode == 0
+        assert files_in(tmp_path) == [f"{PACKED[:-4]}/{MEMBER}"]
+        (tmp_path / PACKED).write_bytes(b"left by a kill before it was deleted")
+        assert "1 were here" in download("card", tmp_path, archives).stdout
     assert files_in(tmp_path) == [f"{PACKED[:-4]}/{MEMBER}"]
     assert (tmp_path / PACKED[:-4] / MEMBER).read_bytes() == BODY
 

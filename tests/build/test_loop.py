@@ -204,11 +204,16 @@ def test_links_are_followed_once(raw, script, tmp_path):
     write_units(elsewhere / "c1.nwb", [[1.0]])
     (raw / "sub-C").symlink_to(elsewhere)
     (raw / "sub-A" / "gone.nwb").symlink_to("nowhere.nwb")
+    (raw / "sub-A" / "round.nwb").symlink_to("round.nwb")
     os.mkfifo(raw / "sub-A" / "pipe.nwb")
     done = script(SCRIPT, "--data_dir", raw, "--out_dir", tmp_path / "out")
     assert len(open_data_set(str(tmp_path / "out"))) == 6
     assert done.returncode == 1
-    assert "gone.nwb: expected to read it and to write its rows, found" in done.stderr
+    assert (
+        "gone.nwb: expected a file, found a link to nowhere.nwb, which does not exist; restore that file" in done.stderr
+    )
+    assert "round.nwb: expected a file, found a circular link (to round.nwb); put the file" in done.stderr
+    assert "Errno" not in done.stderr
 
 
 def test_same_session_twice_is_told(raw, script, tmp_path):

@@ -254,7 +254,7 @@ def test_chen_a_file_that_cannot_be_read_does_not_end_the_build(script, tmp_path
     damaged.write_bytes(damaged.read_bytes().replace(b"TREE", b"tree"))  # HDF5's trees: h5py raises a RuntimeError
     done = script("data/chen/preprocess.py", "--data_dir", tmp_path / "raw")
     assert done.returncode == 1
-    assert "sub-Lalo/a.nwb: expected to read it" in done.stderr
+    assert "sub-Lalo/a.nwb: expected a file, found a link to" in done.stderr
     assert "sub-Lalo/c.nwb: expected a whole NWB file (HDF5), found" in done.stderr
     assert "Traceback" not in done.stderr
     assert len(open_data_set(str(tmp_path / "build" / "chen"))) == 1

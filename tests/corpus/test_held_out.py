@@ -67,7 +67,7 @@ def test_a_merge_of_which_everything_is_left_out_says_why_and_what_to_do(builds,
     done = script(SCRIPT, "--components", "kim", "--signal", "trial averages")
     assert done.returncode == 2
     assert "left out: kim: sorted units" in done.stdout
-    assert "a data set that is not left out, found none; see above why, or choose less with --signal" in done.stderr
+    assert "a data set that is not left out, found none; see above why, or loosen --signal" in done.stderr
 
 
 def sides(folder):

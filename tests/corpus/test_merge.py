@@ -581,6 +581,7 @@ def test_data_sets_are_chosen_by_their_signal(components, script, tmp_path):
     done = script(SCRIPT, "--signal", "sorted units")
     assert done.returncode == 0, done.stderr
     assert "left out: m1-a: multi-unit threshold crossings" in done.stdout
+    assert "m1-a" not in done.stdout.partition("not built, so not in it: ")[2]  # it is built
     loaded = datasets.load_from_disk(str(tmp_path / "build" / catalog.PILE))
     found = {name for part in loaded.values() for name in part["source_dataset"]}
     assert found == {"dmfc-rsg", "area2-bump"}

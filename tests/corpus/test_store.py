@@ -170,7 +170,7 @@ def test_a_row_that_is_not_the_one_of_the_index_is_refused_in_one_line(tmp_path)
     changed = content.replace(b"segment_0", b"segment_9")
     assert changed != content
     (folder / "a.arrow").write_bytes(changed)
-    with pytest.raises(BadInput, match=r"row 0 to be .*segment_0.* found .*segment_9") as error:
+    with pytest.raises(BadInput, match=r"row 0 to be 2 × 3, .* segment_0, found 2 × 3, .*_9;") as error:
         open_data_set(str(folder)).row(0)
     assert "\n" not in str(error.value)
 

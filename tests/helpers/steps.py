@@ -170,11 +170,27 @@ def _count(at: dict[int, int], on: bool, log: int) -> None:
 
     os.fsync = lambda handle: step("fsync")  # what a killed process wrote stays without it
     pa.OSFile = before("write", pa.OSFile)  # pyarrow writes without Python
-    for name in ("write_batch", "write_table", "close"):
+    for name in ("write_batch", "write_table"):
         setattr(pq.ParquetWriter, name, before("write", getattr(pq.ParquetWriter, name)))
+    pq.ParquetWriter.close = _closing(pq.ParquetWriter.close, lambda: step("write"))
     new_stream = pa.ipc.new_stream
     pa.ipc.new_stream = lambda *given, **options: _Counted(new_stream(*given, **options), lambda: step("write"))
     sys.addaudithook(audit)
+
+
+def _closing(real, step):
+    """Close a Parquet writer, which is a step; one that failed to close is closed."""
+
+    def close(writer):
+        try:
+            if writer.is_open:
+                step()
+        except BaseException:  # an interrupt, too
+            writer.is_open = False
+            raise
+        real(writer)
+
+    return close
 
 
 class _Counted:

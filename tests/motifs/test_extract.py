@@ -1,5 +1,6 @@
 """Motifs: exactly what a plain count of patches gives, for every shape and every count; and the command's outputs."""
 
+import dataclasses
 import io
 import json
 import math
@@ -22,6 +23,7 @@ from helpers import ROOT
 from helpers.in_process import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from neuralpile import catalog
@@ -238,6 +240,23 @@ def test_figures_of_all_shapes_have_reasonable_sizes(shape, top):
     width, height = figures.draw(first(counted, top), summary_of(counted)).get_size_inches()
     assert width < 100
     assert height < 100
+
+
+@pytest.mark.parametrize(
+    "name, chosen",
+    [
+        ("x", "most above independent units (× lift)"),
+        ("neural-pile-primate-by-similarity-of-all-sessions-of-my-lab", "most frequent"),
+    ],
+)
+def test_the_heading_of_a_figure_is_not_cut(name, chosen):
+    counted = extract.count([np.random.default_rng(0).poisson(1, (60, 200)).astype(np.uint8)], 1, 8)
+    made = dataclasses.replace(summary_of(counted), data_set=name, patches=773_520, unique=7_912)
+    figure = figures.draw(first(counted, 16), made, chosen)
+    figure.draw(FigureCanvasAgg(figure).get_renderer())
+    for text in figure.texts:
+        box = text.get_window_extent()
+        assert 0 < box.x0 < box.x1 < figure.bbox.width, text.get_text()
 
 
 @pytest.fixture

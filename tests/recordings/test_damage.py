@@ -62,6 +62,8 @@ def test_an_annex_link_without_content_and_a_broken_link(tmp_path):
     (tmp_path / "y.nwb").symlink_to("/nowhere/y.nwb")
     assert "a link to /nowhere/y.nwb, which does not exist" in error_of(count, tmp_path / "y.nwb")
     assert "nothing of this name" in error_of(count, tmp_path / "z.nwb")
+    (tmp_path / "r.nwb").symlink_to(tmp_path / "r.nwb")
+    assert "found a circular link (to " in error_of(count, tmp_path / "r.nwb")
 
 
 def test_the_other_version_of_matlab_is_named(tmp_path):
@@ -121,6 +123,10 @@ def test_links_within_a_file_name_their_target(tmp_path):
         file["units"] = h5py.ExternalLink("raw.nwb", "/units")
     text = error_of(count, tmp_path / "external.nwb")
     assert "a link to /units in raw.nwb, which does not exist" in text
+    with h5py.File(tmp_path / "circular.nwb", "w") as file:
+        file["units/spike_times"] = h5py.SoftLink("/units/spike_times")
+        file["units/spike_times_index"] = np.array([1])
+    assert "found a circular link to /units/spike_times" in error_of(count, tmp_path / "circular.nwb")
 
 
 def test_a_link_that_leads_somewhere_is_followed(tmp_path):
@@ -268,7 +274,7 @@ OTHERS = [
     (tarred, "a tar archive; unpack it: tar -xf x.nwb"),
     (zipped, "a zip archive; unpack it: unzip x.nwb"),
     (lambda _: b"", "an empty file (0 bytes); delete it, and download or copy it again"),
-    (lambda content: bytes(len(content)), "zeros where the file begins; its download did not end"),
+    (lambda content: bytes(len(content)), "zeros where the file begins; its download is incomplete"),
     (lambda _: b'{"error": "Forbidden", "status": 403}', 'a JSON message: {"error": "Forbidden", "status": 403}'),
     (lambda _: b"\n<?xml version='1.0'?><Code>AccessDenied</Code>", "an XML message: <?xml version="),
     (lambda _: b"\xef\xbb\xbf<!DOCTYPE html><title>Just a moment</title>", "a web page; open the address"),

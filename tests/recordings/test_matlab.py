@@ -153,6 +153,7 @@ def test_variables_that_unpack_to_far_more_are_refused_unread(tmp_path, monkeypa
     path = save_mat(tmp_path / "a.mat", {"x": np.zeros(10**6), "y": np.ones(3)}, True)
     with pytest.raises(BadInput, match="bytes that unpack to 8,000,0"):
         matlab.read_variables(path, ["x"])
+    assert matlab.read_variables(path, ["y"])["y"].tolist() == [[1, 1, 1]]  # x stays packed
     path = save_mat(tmp_path / "b.mat", {"y": np.random.default_rng(0).random(10**5)}, True)
     assert matlab.read_variables(path, ["y"])["y"].shape == (1, 10**5)
 

@@ -129,6 +129,72 @@ def test_a_table_that_can_be_read_in_two_ways_or_none_is_refused(tmp_path, text,
         table.read_spike_trains(tmp_path / "x.csv")
 
 
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        (b"\xb0", "'°' in line 4"),
+        (b"3O", "'3O' in line 4"),
+        (b"1.5x", "'1.5x' in line 4"),
+        (b"\x07", "'\\x07' in line 4"),
+    ],
+)
+def test_a_damaged_cell_among_numbers_of_units_makes_no_unit(tmp_path, cell, shown):
+    (tmp_path / "x.csv").write_bytes(b"unit,time\n0,0.1\n1,0.2\n2,0.3\n" + cell + b",0.4\n1,0.5\n")
+    with pytest.raises(BadInput, match=re.escape(f"found {shown} of the data; correct or remove this line")):
+        table.read_spike_trains(tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize("name", ["a\x00", "a\ufffd"])
+def test_a_name_that_cannot_be_printed_is_refused(tmp_path, name):
+    parquet.write_table(pa.table({"unit": ["b", name, name], "time": [0.1, 0.2, 0.3]}), tmp_path / "x.parquet")
+    with pytest.raises(BadInput, match=r"expected text that can be printed, found .* in line 2 of the data"):
+        table.read_spike_trains(tmp_path / "x.parquet")
+
+
+def test_names_among_numbers_are_units_and_noted(tmp_path):
+    (tmp_path / "x.csv").write_text("unit,time\n0,0.1\nnoise,0.2\n 1,0.3\n1,0.4\nnoise ,0.5\n1,0.6\n")
+    trains = table.read_spike_trains(tmp_path / "x.csv")
+    assert list(trains.ids) == ["0", "1", "noise"]  # blanks make no unit
+    assert trains.ends.tolist() == [1, 4, 6]
+    assert trains.notes == ["units are whole numbers and names, each a unit: 'noise' first in line 2 of the data"]
+    (tmp_path / "x.csv").write_text("unit,time\na,0.1\nb,0.2\n c,0.3\n  ,0.4\n")
+    with pytest.raises(BadInput, match="1 line without unit"):
+        table.read_spike_trains(tmp_path / "x.csv")
+
+
+def test_times_of_a_coarse_type_are_judged_as_stored(tmp_path):
+    times = np.linspace(0.5, 60, 200)
+    for stored, scale in ((times.astype(np.float16), 1.0), ((times * 1000).astype(np.float16), 1e-3)):
+        parquet.write_table(pa.table({"unit": np.arange(200) % 2, "time": stored}), tmp_path / "x.parquet")
+        trains = table.read_spike_trains(tmp_path / "x.parquet", seconds_per=scale)
+        assert trains.step == pytest.approx(1 / 32, rel=0.03)
+        with pytest.raises(BadInput, match="expected spike times finer than a bin"):
+            table.count_units(seconds_per=scale)(tmp_path / "x.parquet", Options())
+    parquet.write_table(pa.table({"unit": [1], "time": np.array([0.3], np.float32)}), tmp_path / "x.parquet")
+    assert table.read_spike_trains(tmp_path / "x.parquet").times.tolist() == [np.float32(0.3)]
+
+
+@pytest.mark.parametrize(
+    ("texts", "seconds"),
+    [
+        (["1", "2"], [1, 2]),
+        (["1.204", "950"], [1.204, 950]),
+        (["1.204", "+1"], [1.204, 1]),
+        (["1,204", ",5"], [1.204, 0.5]),
+    ],
+)
+def test_a_column_of_text_holds_plain_numbers(tmp_path, texts, seconds):
+    parquet.write_table(pa.table({"unit": [1, 2], "time": texts}), tmp_path / "x.parquet")
+    assert table.read_spike_trains(tmp_path / "x.parquet").times.tolist() == seconds
+
+
+@pytest.mark.parametrize("text", ["", " ", ".", "+", "-,"])
+def test_a_text_without_a_digit_is_no_time(tmp_path, text):
+    parquet.write_table(pa.table({"unit": [1, 2], "time": ["1,5", text]}), tmp_path / "x.parquet")
+    with pytest.raises(BadInput, match=r"expected numbers, found '.*' in line 2 of the data"):
+        table.read_spike_trains(tmp_path / "x.parquet")
+
+
 @pytest.mark.parametrize("times", [pa.array([1, 2], pa.timestamp("ms")), pa.array([1, 2], pa.time32("s"))])
 def test_clock_times_of_parquet_are_refused(tmp_path, times):
     parquet.write_table(pa.table({"unit": [1, 2], "time": times}), tmp_path / "x.parquet")

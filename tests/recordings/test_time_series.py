@@ -46,7 +46,7 @@ def series(path, data=RASTER, beside=None, rate=None, start=0.0, **attributes):
         (CLOCK * 1.6, "steps of 0.032 s"),
         (CLOCK * 1000, "steps of 20 s"),
         (np.arange(400), "steps of 1 s"),
-        (CLOCK * 1.02, r"steps of 0\.0204 s"),
+        (CLOCK * 1.25, r"steps of 0\.025 s"),
         (np.cumsum(np.where(np.arange(400) < 200, 0.02, 0.04)), "199 of 399 steps"),
         (np.random.default_rng(0).permutation(CLOCK), "steps as long as a bin"),
         (CLOCK.astype("S8"), "shape"),
@@ -56,6 +56,9 @@ def test_timestamps_of_other_bins_than_the_data_sets_are_refused(tmp_path, stamp
     with pytest.raises(BadInput, match=found) as error:
         read(series(tmp_path / "a.nwb", beside={"timestamps": stamps}), Options())
     assert one_line(error)
+    published = read(tmp_path / "a.nwb", Options(as_published=True))  # whose pipeline reads no timestamps
+    np.testing.assert_array_equal(published.counts, RASTER.T)
+    assert any(note.startswith("the file's clock contradicts its bins: expected ") for note in published.notes)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +69,7 @@ def test_timestamps_of_other_bins_than_the_data_sets_are_refused(tmp_path, stamp
         (CLOCK + 1.6e9, []),  # a clock that counts from 1970
         (CLOCK.astype("f4") + np.float32(5000), []),  # float32: steps of 0.0195 and 0.0200 s
         (CLOCK + np.random.default_rng(0).normal(0, 0.001, 400), []),  # jitter
+        (CLOCK * 1.02, ["the timestamps of the bins are 0.0204 s apart on average: are the bins 0.02 s?"]),
         (AHEAD, ["1 gap between the file's bins, 7.5 s in all: bins follow one another without them"]),
         (
             BACK,

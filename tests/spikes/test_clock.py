@@ -146,3 +146,26 @@ def test_real_recordings_are_plausible(real, name):
     assert clock.check(trains.times, trains.ends, 0.02) == []
     with pytest.raises(Mismatch, match="seconds"):
         clock.check(trains.times * 30_000, trains.ends, 0.02)
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_spikes_that_are_stored_several_times_are_noted(times):
+    rng = np.random.default_rng(0)
+    once = [np.sort(rng.uniform(0, 60, n)) for n in (200, 150, 19)]
+    often = [np.repeat(train, times) for train in once]
+    found = "of 3 units, 90% or more of the spike times are there several times in a row: is each spike stored twice?"
+    assert trains.count(once, Options(), "a", "b").notes == []
+    assert trains.count(often, Options(), "a", "b").notes == [f"in 2 {found}"]
+    assert trains.count([often[0], *once[1:]], Options(), "a", "b").notes == [f"in 1 {found}"]
+    burst = np.sort(np.append(once[0], np.full(500, once[0][7])))
+    notes = trains.count([burst, *once[1:]], Options(), "a", "b").notes  # a burst is none
+    assert len(notes) == 1
+    assert "above 255 in a bin" in notes[0]
+
+
+def test_units_with_the_same_train_are_noted():
+    rng = np.random.default_rng(0)
+    a, b, few = (np.sort(rng.uniform(0, 60, n)) for n in (200, 150, 19))
+    near = np.append(a[:-2], a[[-2, -1]] + [0.001, 0])
+    notes = trains.count([a, b, few, a, few, near, a], Options(), "a", "b").notes
+    assert notes == ["units with the same spike times, listed twice: 0 and 3, 0 and 6"]

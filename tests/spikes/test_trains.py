@@ -47,8 +47,9 @@ def test_quality_is_compared_without_case_and_blanks():
         False,
         False,
     ]
-    with pytest.raises(Mismatch, match="only 'fine', 'poor'"):
+    with pytest.raises(Mismatch, match="only 'fine', 'poor'") as error:
         trains.at_least(["fine", "poor"], LEVELS, "mua")
+    assert str(error.value.at("x.nwb", "check the times")).endswith("'poor'; build without --min_quality")
     assert trains.at_least([], LEVELS, "good").tolist() == []
     with pytest.raises(Mismatch, match="quality labels"):
         trains.count([[0.5]], Options(min_quality="good"), "a", "b", LEVELS)

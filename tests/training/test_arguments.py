@@ -164,6 +164,8 @@ def test_rows_that_are_all_empty_or_shorter_than_a_window_are_one_line(tmp_path,
         (lambda c: opened(c).batch([True]), "numbers: expected whole numbers, one after another, found [True]; "),
         (lambda c: Stream(StreamedWindows(c), 3), "windows: expected Windows, found StreamedWindows; give Windows("),
         (lambda c: Stream("y", 3), "windows: expected Windows, found str; give Windows("),
+        (lambda c: Windows(opened(c)), "data set: expected a reference, found Windows; give the name of a build"),
+        (lambda c: StreamedWindows(opened(c)), "data set: expected a reference, found Windows; give the name of"),
         (
             lambda c: StreamedWindows(c, n_bins=5).collate([opened(c)[0]]),
             "collate: expected windows of this object, found 4 units and 10 bins; give those that it gave",

@@ -48,7 +48,7 @@ def test_a_checkpoint_of_something_else_says_what_differs_and_what_to_do(corpus,
     with pytest.raises(BadInput) as raised:
         checkpoint.load(tmp_path / "checkpoint.pt", parts(corpus, **options))
     assert str(raised.value).startswith(f"{tmp_path / 'checkpoint.pt'}: expected {expected}")
-    assert str(raised.value).endswith("; give another place, or delete it to start from the beginning")
+    assert str(raised.value).endswith("; give another path, or delete the file to start from the beginning")
 
 
 def test_other_corpora_vocabularies_and_damaged_files_are_one_line(corpus, tmp_path):
@@ -62,7 +62,7 @@ def test_other_corpora_vocabularies_and_damaged_files_are_one_line(corpus, tmp_p
     rng = np.random.default_rng(0)
     for content in (b"", b"x" * 99, whole[: len(whole) // 2], whole[:100], whole[:-1], rng.bytes(3000)):
         path.write_bytes(content)
-        with pytest.raises(BadInput, match=r"expected a whole checkpoint, found .*; give another place") as raised:
+        with pytest.raises(BadInput, match=r"expected a whole checkpoint, found .*; give another path") as raised:
             checkpoint.load(path, parts(corpus))
         assert "\n" not in str(raised.value)
     torch.save([1], path)

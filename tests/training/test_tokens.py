@@ -127,6 +127,15 @@ def test_a_sequence_is_never_cut_within_a_patch():
         tokenizer.sequences(tokenizer.encode_lossless(COUNTS), 2)
 
 
+def test_a_layout_that_there_is_not_is_one_line():
+    tokenizer = Tokenizer(fit_rows([np.eye(2, dtype=np.uint8)], 1, 2, 2))
+    ids = tokenizer.encode(np.eye(2, dtype=np.uint8))
+    uses = (lambda: tokenizer.sequence(ids, "unit"), lambda: tokenizer.groups(tokenizer.sequence(ids), "unit"))
+    for use in uses:
+        with pytest.raises(BadInput, match="layout: expected one of units, time, found unit; give one of these"):
+            use()
+
+
 @settings(max_examples=30)
 @given(matrices(9), st.integers(9, 30), st.sampled_from(["units", "time"]))
 def test_sequences_of_one_length_joined_again_are_the_row(counts, length, layout):

@@ -139,7 +139,7 @@ def cut(folder):
         (edited(sha256="0" * 64), "motifs with the checksum that vocabulary.json states"),
         (edited(format_version=2), "expected version 1 of the format, found version 2; update neuralpile"),
         (edited(format_version=2, more=1), "found version 2; update neuralpile"),
-        (edited(format_version=0), "Expected `int` >= 1"),
+        (edited(format_version=0), "found no `int` >= 1"),
         (edited(format="x"), "expected the JSON of a vocabulary"),
         (edited(table="../x.parquet"), "expected the JSON of a vocabulary"),
         (edited(first_motif=260), "the ids of this version"),

@@ -127,13 +127,13 @@ def _head(data_set: DataSetInfo) -> list[tuple[bytes, _Blob]]:
 
     url = f"{BASE}/{data_set.id}.git"
     try:
-        # dulwich itself waits for ever
+        # dulwich itself has no timeout
         pool: Any = default_urllib3_manager(
             StackedConfig.default(), _Bounded, _BoundedProxy, url, http_client.SILENT_SECONDS
         )
     except Exception:  # of urllib3 and dulwich: their words can hold the proxy's password
         do = "correct http_proxy and https_proxy in the environment, or git's configuration"
-        raise BadInput(plain(url), "a proxy that can be used, or none", "another", do) from None
+        raise BadInput(plain(url), "a valid address of a proxy, or none", "another value", do) from None
     # urllib3 would retry four times what we retry anyway
     pool.connection_pool_kw["retries"] = urllib3.Retry(None, connect=0, read=0, redirect=3, other=0)
     pool.headers = {**pool.headers, "User-agent": f"git/dulwich {USER_AGENT}"}
@@ -230,7 +230,7 @@ def _number(stated: list[int]) -> int:
 
 
 def _walk(trees: Mapping[bytes, "Tree"], root: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The path and the blob of each file. The same few trees, again and again in each other, make files without end."""
+    """The path and the blob of each file. A few trees that contain each other many times would give endless files."""
     todo, n_entries = [(b"", root)], 0
     while todo:
         folder, tree = todo.pop()

@@ -99,7 +99,7 @@ def list_files(data_set: DataSetInfo, web: HttpClient) -> Iterator[RemoteFile]:
     """
     kind = web.get_json(f"{API}/guids/{data_set.id}/", _GuidAnswer).data.type
     if kind not in ("nodes", "registrations"):
-        found = f"one of {kind}" if kind in OTHER_KINDS else "another kind of thing"
+        found = f"one of its {kind}" if kind in OTHER_KINDS else "an identifier of another kind"
         raise BadInput(f"OSF {data_set.id}", "a project or a registration", found, f"check {data_set.url}")
     folders = [f"{API}/{kind}/{data_set.id}/files/osfstorage/"]
     for url in folders:  # grows as folders are found
