@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyarrow import parquet
 
 from neuralpile import environment
 from neuralpile.corpus.manifest import MANIFEST as MANIFEST
@@ -240,6 +239,8 @@ def outline(path: Path) -> pa.Table:
 
 def _write_index(path: Path, files: Sequence[Path], fingerprint: str) -> list[int]:
     """Write the outlines of files, one after another. Returns the number of rows of each."""
+    from pyarrow import parquet  # takes 25 ms, for which a command's help need not wait
+
     outlines = [outline(file) for file in files]
     table = pa.concat_tables([pa.Table.from_batches([], OUTLINE), *outlines]).replace_schema_metadata(
         {METADATA: fingerprint}
@@ -251,6 +252,8 @@ def _write_index(path: Path, files: Sequence[Path], fingerprint: str) -> list[in
 
 def read_index(folder: Path, fingerprint: str) -> pa.Table | None:
     """The outlines of the files of a data set, one after another; None if it has none that belongs to its rows."""
+    from pyarrow import parquet
+
     try:
         content = pa.BufferReader((folder / INDEX).read_bytes())
         found = parquet.ParquetFile(content, page_checksum_verification=True).read(use_threads=False)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyarrow import parquet
 
 from neuralpile import evaluation
 from neuralpile.catalog import DataSetInfo
@@ -112,6 +111,8 @@ def write(folder: Path, sessions: pa.Table, units: pa.Table) -> None:
 
 def write_parts(folder: Path, tables: Iterable[Parts]) -> None:
     """Write tables one after another, a part of them in memory, as `write` does."""
+    from pyarrow import parquet  # takes 25 ms, for which a command's help need not wait
+
     with (
         whole_file(folder / SESSIONS_FILE) as sessions,
         whole_file(folder / UNITS_FILE) as units,
@@ -178,6 +179,8 @@ def parse(content: bytes, schema: pa.Schema, where: str) -> pa.Table:
     Raises:
         BadInput: the file is damaged, or another table.
     """
+    from pyarrow import parquet
+
     with _damage(where, schema):
         return _checked(parquet.ParquetFile(pa.BufferReader(content)).read(), schema)
 
@@ -239,6 +242,8 @@ def in_parts(source: RowSource, file: str) -> Iterator[pa.Table]:
 
 
 def _read_in_parts(path: Path, schema: pa.Schema) -> Iterator[pa.Table]:
+    from pyarrow import parquet
+
     file = parquet.ParquetFile(pa.BufferReader(path.read_bytes()))
     for batch in file.iter_batches(LINES, use_threads=False):
         yield _checked(pa.Table.from_batches([batch]), schema)
