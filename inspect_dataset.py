@@ -1,6 +1,7 @@
 """Show what is known of a data set or corpus: its sessions and units, areas, animals, evaluation data and terms."""
 
 import argparse
+import sys
 
 from neuralpile import catalog, cli
 
@@ -13,6 +14,11 @@ TABLES = {
     "animals": "animals and persons, those in several data sets first",
     "evaluation": "sessions that are evaluation data of benchmarks",
     "restricted": "data sets whose terms restrict redistribution",
+}
+# What an empty table means.
+NONE = {
+    "evaluation": "no session is known to be evaluation data of a benchmark",
+    "restricted": "no stated terms restrict redistribution; a licence that is not stated is not in this table",
 }
 FORMATS = ("text", "markdown", "csv", "json")
 
@@ -40,7 +46,10 @@ def main() -> int:
     from neuralpile.corpus import overview
     from neuralpile.open import open_data_set
 
-    print(overview.shown(overview.table(open_data_set(given.reference, where=given.where), given.table), given.format))
+    found = overview.table(open_data_set(given.reference, where=given.where), given.table)
+    print(overview.shown(found, given.format))
+    if not len(found) and given.table in NONE:
+        print(f"note: {NONE[given.table]}", file=sys.stderr)
     return 0
 
 

@@ -16,12 +16,13 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from neuralpile import catalog, cli, files
 from neuralpile.errors import BadInput, Mismatch, printable
-from neuralpile.recordings import detect
-from neuralpile.recordings.detect import Layout
-from neuralpile.spikes import trains
+
+if TYPE_CHECKING:
+    from neuralpile.recordings.detect import Layout
 
 FORMATS = ("nwb", "phy", "table", "pynapple", "neo", "matlab")
 EXAMPLE = "python new_dataset.py my-lab --from phy --data_dir /data/sorted --species 'Mus musculus'"
@@ -148,6 +149,8 @@ def _arguments() -> argparse.Namespace:
     unused = [name for name in ("unit", "time", "variable", "seconds_per") if getattr(given, name) and name not in uses]
     if unused:
         parser.error(f"--{unused[0]} has no meaning with --from {given.format}")
+    from neuralpile.spikes import trains  # imports numpy, for which --help need not wait
+
     try:
         trains.seconds_per(_number(given.seconds_per or "s"))
     except Mismatch as error:
@@ -162,8 +165,10 @@ def _number(text: str) -> str | float:
         return text
 
 
-def _layout(given: argparse.Namespace, data_dir: Path) -> Layout:
+def _layout(given: argparse.Namespace, data_dir: Path) -> "Layout":
     """What the folder of recordings holds."""
+    from neuralpile.recordings import detect  # imports h5py and pyarrow, for which --help need not wait
+
     if given.format == "table":
         return detect.find_table(data_dir, given.unit, given.time, given.seconds_per)
     if given.format == "matlab":
@@ -172,7 +177,7 @@ def _layout(given: argparse.Namespace, data_dir: Path) -> Layout:
     return find[given.format](data_dir)
 
 
-def _toml(given: argparse.Namespace, folder: Path, data_dir: Path, layout: Layout, species: Sequence[str]) -> str:
+def _toml(given: argparse.Namespace, folder: Path, data_dir: Path, layout: "Layout", species: Sequence[str]) -> str:
     """The text of dataset.toml. A JSON string is a TOML string."""
 
     def quoted(*texts: str) -> str:
@@ -200,7 +205,7 @@ def _toml(given: argparse.Namespace, folder: Path, data_dir: Path, layout: Layou
     return "\n".join(lines) + "\n"
 
 
-def _script(name: str, layout: Layout) -> str:
+def _script(name: str, layout: "Layout") -> str:
     """The text of preprocess.py."""
     imports = ["from neuralpile import build", f"from neuralpile.recordings import {layout.module}"]
     if "partial(" in layout.read:
@@ -219,7 +224,7 @@ def _script(name: str, layout: Layout) -> str:
     return f'{header}{setup}\nif __name__ == "__main__":\n{call}\n'
 
 
-def _readme(name: str, folder: Path, layout: Layout) -> str:
+def _readme(name: str, folder: Path, layout: "Layout") -> str:
     """The text of README.md."""
     which = " or ".join(f"`{pattern}`" for pattern in layout.include)
     one = f"folder with a file {which}" if layout.include[0] == layout.sample.name else f"file {which}"

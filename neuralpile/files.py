@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from neuralpile.errors import BadInput, DiskFull
 
 PARTIAL = ".partial"  # suffix of files and folders that are not finished
@@ -165,6 +163,8 @@ def below(folder: Path) -> Iterator[Path]:
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Keep other processes from filling a folder. Raises BadInput if one does already."""
+    from filelock import FileLock, Timeout  # takes 15 ms, for which a command's help need not wait
+
     try:
         with FileLock(path.with_name(f".{path.name}.lock"), timeout=0):
             yield

@@ -104,6 +104,21 @@ def test_text_is_aligned_and_markdown_escaped(build):
     assert "| x\\|y |" in lines[-1]
 
 
+def test_an_empty_table_is_explained_and_rates_have_their_unit(build):
+    for table, note in (
+        ("evaluation", "note: no session is known to be evaluation data of a benchmark\n"),
+        (
+            "restricted",
+            "note: no stated terms restrict redistribution; a licence that is not stated is not in this table\n",
+        ),
+    ):
+        done = inspect(build, "--table", table, "--where", "session_id = 'd'")
+        assert (done.returncode, done.stderr) == (0, note)
+        assert inspect(build, "--table", table).stderr == ""
+    assert inspect(build, "--table", "areas").stdout.splitlines()[0].endswith("  mean_rate (Hz)")
+    assert "| rate (Hz) |" in inspect(build, "--table", "units", "--format", "markdown").stdout
+
+
 def test_where_chooses_what_is_shown(build):
     done = inspect(build, "--where", "nope = 1")
     assert done.returncode == 2

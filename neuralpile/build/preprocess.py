@@ -2,7 +2,6 @@
 
 import argparse
 import math
-import multiprocessing
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -58,6 +57,8 @@ def main(
             if __name__ == "__main__":
                 build.main(__file__, nwb.count_units)
     """
+    import multiprocessing  # takes 10 ms, for which scripts that only read reports need not wait
+
     if multiprocessing.parent_process() is not None:
         return  # a worker imports the script for its functions
     cli.run(partial(_main, Script(Path(script).resolve(), read, offers, qualities)))

@@ -7,14 +7,14 @@ names and sizes of rows are in memory; the rows themselves go from file to file.
 import hashlib
 import json
 import shutil
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from neuralpile import __version__, evaluation
 from neuralpile.catalog import DataSetInfo
@@ -27,6 +27,9 @@ from neuralpile.corpus.split import Part, Sides, SplitOptions
 from neuralpile.corpus.store import LocalRows, open_folder
 from neuralpile.errors import BadInput
 from neuralpile.files import remove_replaced, whole_folder, write_text
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 SHARD = 500_000_000  # tokens in an Arrow file of a merged corpus, a row more at most: near what the Hub advises
 LEFT_OUT = np.uint8(255)  # in place of the number of a split
@@ -65,6 +68,8 @@ def merge(components: Sequence[RowSource], out_dir: Path, options: SplitOptions)
     with whole_folder(out_dir, job) as folder:
         local = [_fetched(component, folder / FETCHED / str(n)) for n, component in enumerate(components)]
         order = _Order(local, infos, options)
+        for its in order.tables(options.splits):  # tables of another build are noticed before rows are written
+            deque(its.sessions, maxlen=0)
         _write(order, folder, job, options.splits)
         tables.write_parts(folder, order.tables(options.splits))
         made = {
@@ -196,6 +201,8 @@ def _fetched(component: RowSource, folder: Path) -> RowSource:
 
 
 def _bar(what: str, tokens: int) -> "tqdm[Any]":
+    from tqdm import tqdm  # takes 20 ms, for which a command's help need not wait
+
     return tqdm(total=tokens, unit="token", unit_scale=True, desc=what, disable=None)
 
 
@@ -276,6 +283,8 @@ def check(corpus: RowSource, components: Sequence[RowSource], leave_out: Sequenc
     """
 
     def shown(data_set: RowSource, numbers: Sequence[int]) -> Iterator[Row]:
+        from tqdm import tqdm
+
         title = f"check {data_set.name}"
         yield from tqdm(data_set.read(numbers), unit="row", desc=title, total=len(numbers), disable=None)
 

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyarrow import parquet
 
 from neuralpile import catalog
 from neuralpile.cli import MEASURES
@@ -83,6 +82,8 @@ class Orders:
 
 def write(path: Path, orders: Orders) -> None:
     """Write orders to a file, whole or not at all. The same orders give the same bytes."""
+    from pyarrow import parquet
+
     table = orders.table.replace_schema_metadata({METADATA: json.dumps(orders.stated)}).combine_chunks()
     with whole_file(path) as partial, partial.open("wb") as file:
         names = [*tables.KEYS, "split"]
@@ -102,12 +103,15 @@ def read(path: Path) -> Orders:
     Raises:
         BadInput: it is damaged, or something else; or an order is not one of all units of its session.
     """
+    from pyarrow import parquet
+
     expected, do = "orders of units, as reorder_units.py writes them", "run reorder_units.py again"
     try:
         content = parquet.ParquetFile(pa.BufferReader(path.read_bytes())).read()
         stated = json.loads((content.schema.metadata or {})[METADATA])
         table = content.select(ORDERS.names).cast(ORDERS).combine_chunks()
     except OSError as error:
+        arrow.raise_if_short(error)
         missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
         correct = f"run reorder_units.py, and give {', '.join(MEASURES)}, or the folder of its result"
         found = "no such file" if missing else error.strerror or str(error)

@@ -19,6 +19,7 @@ SHOWN = (
     *("source_dataset", "subject_id", "session_id", "animal", "areas", "start_time", "n_units", "silent_units"),
     *("tokens", "evaluation", "split"),
 )
+RATES = ("rate", "mean_rate")  # whose unit text and Markdown state
 
 
 def table(data_set: RowSource, which: str) -> pa.Table:
@@ -60,7 +61,8 @@ def shown(found: pa.Table, form: str) -> str:
     found = found.select([name for name in found.column_names if _says(found[name]) or not len(found)])
     numbers = [pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in found.schema.types]
     cells = [[printable(_with_commas(value)) for value in line.values()] for line in found.to_pylist()]
-    return (_markdown if form == "markdown" else _text)(found.column_names, cells, numbers)
+    names = [f"{name} (Hz)" if name in RATES else name for name in found.column_names]
+    return (_markdown if form == "markdown" else _text)(names, cells, numbers)
 
 
 def _says(column: pa.ChunkedArray) -> bool:

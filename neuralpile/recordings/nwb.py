@@ -28,6 +28,7 @@ from neuralpile.spikes.trains import SpikeTrains
 DENSEST = 960
 SLAB = 64 * 2**20  # bytes of a raster that are read at a time
 LOWEST_RATE, HIGHEST_RATE = 0.1, 100_000.0  # Hz: rates of bins of 10 s, and above those of any recording system
+FAR_BEYOND = 100  # times the last spike's time: intervals that end after this are not those of the spikes
 UNITS_TABLES = ("units", "processing/ecephys/units")  # where the published data sets have them
 UNSTATED = ("", "unknown", "none", "n/a", "na", "null", "nan", "subject", "subject_id")  # what stands for no name
 DAMAGED = "it is damaged or not NWB: {}"
@@ -312,7 +313,9 @@ def count_units(
     del found  # the spike times are larger than all that follows
     session.notes[:0] = read_warning(path)
     if options.mask_unobserved:
-        kept = binning.observed_bins(session.counts.shape[1], options.bin_size, observed(path))
+        intervals = observed(path)
+        session.notes += _about_observed(session, options, intervals)
+        kept = binning.observed_bins(session.counts.shape[1], options.bin_size, intervals)
         session.notes.append(f"{np.count_nonzero(~kept):,} of {plural(len(kept), 'bin')} not observed, cut out")
         session.counts, session.observed = session.counts[:, kept], kept[kept]
     else:
@@ -338,7 +341,7 @@ def note_observed(
         BadInput: a part of the file cannot be fetched.
     """
     try:
-        kept = binning.observed_bins(session.counts.shape[1], options.bin_size, observed(path))
+        intervals = observed(path)
     except NotStated:
         return
     except BadInput as error:
@@ -346,7 +349,18 @@ def note_observed(
             raise
         session.notes.append(f"what was observed is not known: expected {error.expected}, found {error.found}")
         return
-    session.observed = kept
+    session.notes += _about_observed(session, options, intervals)
+    session.observed = binning.observed_bins(session.counts.shape[1], options.bin_size, intervals)
+
+
+def _about_observed(session: Session, options: Options, intervals: np.ndarray) -> list[str]:
+    """A note if the observed intervals end long after the last spike, as they do in milliseconds."""
+    seconds = session.counts.shape[1] * options.bin_size
+    last = float(np.max(intervals[:, 1], initial=0, where=np.isfinite(intervals[:, 1])))
+    if not seconds or last <= FAR_BEYOND * max(seconds, 1.0):
+        return []
+    stated = f"the file's observed intervals end at {clock.shown(last)} s, its last spike is at {seconds:,.0f} s"
+    return [f"{stated}: are both in seconds?"]
 
 
 def raster(*places: str, own_bin: float | None = None) -> Read:

@@ -50,6 +50,7 @@ class Survey:
         goes_back: (units,), int64: how often the times of each unit go back.
         different: (units,), int64: runs of equal times, one for each time that differs from the one before it.
         repeated: (units,), int64: those of more than one time.
+        most_at_once: (units,), int64: the spikes of the longest of them.
     """
 
     first: float
@@ -61,6 +62,7 @@ class Survey:
     goes_back: np.ndarray
     different: np.ndarray
     repeated: np.ndarray
+    most_at_once: np.ndarray
 
 
 def check_ends(ends: np.ndarray, n_spikes: int) -> None:
@@ -98,19 +100,19 @@ def survey(times: np.ndarray, ends: np.ndarray) -> Survey:
         Mismatch: the ends do not fit the times.
     """
     check_ends(ends, times.size)
-    of_units = np.zeros((4, len(ends)), np.int64)
+    of_units = np.zeros((5, len(ends)), np.int64)
     first, last, finite, whole, tenths = _survey(np.ascontiguousarray(times), ends, *of_units)
     return Survey(first, last, int(finite), int(whole), int(tenths), *of_units)
 
 
 @compiled
-def _survey(times, ends, spikes, goes_back, different, repeated):  # type: ignore[no-untyped-def]
+def _survey(times, ends, spikes, goes_back, different, repeated, most_at_once):  # type: ignore[no-untyped-def]
     first, last = np.inf, -np.inf
     finite = whole = tenths = 0
     start = 0
     for unit in range(len(ends)):
         before = -np.inf
-        in_run = False
+        in_run = 0
         for spike in range(start, ends[unit]):
             t = times[spike]
             if not np.isfinite(t):
@@ -119,12 +121,10 @@ def _survey(times, ends, spikes, goes_back, different, repeated):  # type: ignor
             whole += t == np.rint(t)
             tenths += np.abs(t * 10 - np.rint(t * 10)) < 1e-6
             goes_back[unit] += t < before
-            if t != before:
-                different[unit] += 1
-                in_run = False
-            elif not in_run:
-                repeated[unit] += 1
-                in_run = True
+            in_run = in_run + 1 if t == before else 1
+            different[unit] += in_run == 1
+            repeated[unit] += in_run == 2
+            most_at_once[unit] = max(most_at_once[unit], in_run)
             before = t
             if t >= 0:
                 spikes[unit] += 1
@@ -214,6 +214,8 @@ def check(times: np.ndarray, ends: np.ndarray, bin_size: float, trim: bool = Fal
     if twice:
         found = f"in {twice:,} of {plural(_spiking(ends), 'unit')}, {REPEATED:.0%} or more of the spike times"
         notes.append(f"{found} are there several times in a row: is each spike stored twice?")
+    if (most := int(seen.most_at_once.max(initial=0))) >= FROM:
+        notes.append(f"{most:,} spikes of a unit at the same time, one after another: are they spikes?")
     back = seen.goes_back[seen.goes_back > 0]
     if back.size:
         often = {1: "once", 2: "twice"}.get(int(np.median(back)), f"{int(np.median(back)):,} times")

@@ -342,3 +342,13 @@ def test_units_are_chosen_by_flags_as_by_labels(tmp_path, values, kept):
         file["units/is_sua"] = values
     session = nwb.count_units(path, Options(min_quality="1"), nwb.Quality("is_sua", ("0", "1")))
     assert session.counts.tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize("mask", [True, False])
+def test_observed_intervals_in_another_unit_than_the_spikes_are_noted(tmp_path, mask):
+    for name, scale, noted in (("s", 1, False), ("ms", 1000, True)):
+        observed = [[0, 4 * scale], [6 * scale, 10 * scale]]
+        path = write_units(tmp_path / f"{name}.nwb", [[0.5, 3.2], [9.9]], observed)
+        notes = nwb.count_units(path, Options(mask_unobserved=mask)).notes
+        found = "the file's observed intervals end at 10,000 s, its last spike is at 10 s: are both in seconds?"
+        assert (found in notes) == noted

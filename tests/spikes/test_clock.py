@@ -159,8 +159,9 @@ def test_spikes_that_are_stored_several_times_are_noted(times):
     assert trains.count([often[0], *once[1:]], Options(), "a", "b").notes == [f"in 1 {found}"]
     burst = np.sort(np.append(once[0], np.full(500, once[0][7])))
     notes = trains.count([burst, *once[1:]], Options(), "a", "b").notes  # a burst is none
-    assert len(notes) == 1
-    assert "above 255 in a bin" in notes[0]
+    assert notes[0] == "501 spikes of a unit at the same time, one after another: are they spikes?"
+    assert len(notes) == 2
+    assert "above 255 in a bin" in notes[1]
 
 
 def test_units_with_the_same_train_are_noted():
