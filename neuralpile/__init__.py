@@ -3,6 +3,8 @@
 from neuralpile import environment
 
 environment.check()
+if environment.is_script():
+    environment.spare_address_space()
 
 from neuralpile import interrupt  # noqa: E402 - a Python that is too old cannot import more
 

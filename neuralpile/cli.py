@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import SupportsIndex
 
-from neuralpile import interrupt
+from neuralpile import environment, interrupt
 from neuralpile.errors import BadInput, printable
 from neuralpile.files import FULL
 
@@ -225,7 +225,7 @@ def _in_words(error: OSError) -> BadInput:
     return BadInput(error.filename or "a file or a connection", "to use it", found, do)
 
 
-def _lacks_memory(error: BaseException | None) -> BaseException | None:
+def lacks_memory(error: BaseException | None) -> BaseException | None:
     """The error, or the one that led to it, that comes of too little memory; None if none does.
 
     Libraries that cannot be loaded, or cannot start a thread, state this in their message alone. llvmlite hides that of
@@ -235,7 +235,13 @@ def _lacks_memory(error: BaseException | None) -> BaseException | None:
         return None
     if isinstance(error, MemoryError) or any(words in str(error).lower() for words in NO_MEMORY):
         return error
-    return _lacks_memory(error.__cause__ or (None if error.__suppress_context__ else error.__context__))
+    return lacks_memory(error.__cause__ or (None if error.__suppress_context__ else error.__context__))
+
+
+def _limit() -> str:
+    """What to do about too little memory, where the process has a limit."""
+    limit = environment.address_space()
+    return "" if math.isinf(limit) else f"; raise the limit on address space (ulimit -v), now {limit / 1e9:.1f} GB"
 
 
 def run(main: Callable[[], int]) -> None:
@@ -258,8 +264,8 @@ def run(main: Callable[[], int]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     except (MemoryError, OSError, ImportError, RuntimeError) as error:
-        if (cause := _lacks_memory(error)) is not None:
-            print(f"error: not enough memory: {printable(' '.join(str(cause).split()))}", file=sys.stderr)
+        if (cause := lacks_memory(error)) is not None:
+            print(f"error: not enough memory: {printable(' '.join(str(cause).split()))}{_limit()}", file=sys.stderr)
         elif isinstance(error, OSError):
             print(f"error: {_in_words(error)}", file=sys.stderr)
         else:

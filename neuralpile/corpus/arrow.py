@@ -4,6 +4,7 @@ Formats: the Arrow IPC stream (arrow.apache.org/docs/format/Columnar.html), and 
 and `dataset_dict.json` of Hugging Face `datasets` (`Dataset.save_to_disk`), which any version since 2.14 reads.
 """
 
+import errno
 import json
 import mmap
 import os
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from neuralpile import environment
 from neuralpile.corpus.manifest import MANIFEST as MANIFEST
 from neuralpile.corpus.rows import (
     COUNTS,
@@ -31,6 +33,8 @@ from neuralpile.corpus.rows import (
 )
 from neuralpile.files import whole_file, write_text
 
+# Errors that are of this process, not of the file: too many open files (`ulimit -n`), too little memory (`ulimit -v`)
+SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 METADATA = b"neuralpile"  # key of what is kept in the schema of an Arrow file
 INFO = "dataset_info.json"
 SPLITS = "dataset_dict.json"  # names the splits of a data set that has several
@@ -53,6 +57,16 @@ def parse_manifest(content: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return manifest if isinstance(manifest, dict) else None
+
+
+def raise_if_short(error: Exception) -> None:
+    """Raise an error again that too little memory or too many open files caused: the file may be whole.
+
+    Memory that is not limited does not end; there, it is a damaged file that asks for too much.
+    """
+    limited = environment.address_space() < float("inf")
+    if (limited and isinstance(error, MemoryError)) or (isinstance(error, OSError) and error.errno in SHORT):
+        raise error
 
 
 def is_finished(folder: Path) -> bool:
@@ -134,7 +148,8 @@ def read_metadata(path: Path) -> dict[str, Any] | None:
     try:
         with pa.memory_map(os.fsencode(path)) as source:
             metadata = json.loads((pa.ipc.open_stream(source).schema.metadata or {})[METADATA])
-    except (OSError, KeyError, ValueError, RecursionError):  # pyarrow's and json's errors are ValueErrors
+    except (OSError, KeyError, ValueError, RecursionError) as error:  # pyarrow's and json's errors are ValueErrors
+        raise_if_short(error)
         return None
     return metadata if isinstance(metadata, dict) else None
 
@@ -245,7 +260,8 @@ def read_index(folder: Path, fingerprint: str) -> pa.Table | None:
         stated = (found.schema.metadata or {}).get(METADATA)
         found = found.replace_schema_metadata().cast(OUTLINE) if stated == fingerprint.encode() else None
         return None if found is None or any(found[name].null_count for name in OUTLINE.names[:-1]) else found
-    except (OSError, pa.ArrowException, ValueError):
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise_if_short(error)
         return None
 
 

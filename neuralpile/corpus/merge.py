@@ -7,6 +7,7 @@ names and sizes of rows are in memory; the rows themselves go from file to file.
 import hashlib
 import json
 import shutil
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -67,6 +68,8 @@ def merge(components: Sequence[RowSource], out_dir: Path, options: SplitOptions)
     with whole_folder(out_dir, job) as folder:
         local = [_fetched(component, folder / FETCHED / str(n)) for n, component in enumerate(components)]
         order = _Order(local, infos, options)
+        for its in order.tables(options.splits):  # tables of another build are noticed before rows are written
+            deque(its.sessions, maxlen=0)
         _write(order, folder, job, options.splits)
         tables.write_parts(folder, order.tables(options.splits))
         made = {

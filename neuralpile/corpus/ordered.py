@@ -111,6 +111,7 @@ def read(path: Path) -> Orders:
         stated = json.loads((content.schema.metadata or {})[METADATA])
         table = content.select(ORDERS.names).cast(ORDERS).combine_chunks()
     except OSError as error:
+        arrow.raise_if_short(error)
         missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
         correct = f"run reorder_units.py, and give {', '.join(MEASURES)}, or the folder of its result"
         found = "no such file" if missing else error.strerror or str(error)

@@ -5,14 +5,17 @@ memory, a row's counts are a view of the map, and pages that were read are dropp
 """
 
 import mmap
+import resource
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
+from weakref import WeakSet
 
 import msgspec
 import numpy as np
@@ -40,7 +43,8 @@ from neuralpile.errors import BadInput, Mismatch, of_json
 
 MAPPED = 64_000_000  # bytes that are read before they are dropped from this process's memory
 AROUND = 65_536  # bytes around a page that the system maps with it (`fault_around_bytes` of Linux)
-OPEN = 128  # files that are open at a time; systems let a process open 256 or more
+OPEN = 128  # files of a data set that are open at a time, at most
+HANDLES = 4  # of those that the process may have (`ulimit -n`), a quarter is for the files of opened data sets
 KEPT = 4_096  # views of rows that are kept, of about 1 kB each
 
 T = TypeVar("T")
@@ -132,6 +136,7 @@ class _File:
         except Mismatch as error:
             raise error.at(self.path, "give a data set that neuralpile built") from None
         except DAMAGE as error:
+            arrow.raise_if_short(error)
             raise BadInput(self.path, "a whole Arrow file", str(error), AGAIN) from None
         return next((known for known in (SCHEMA, MERGED_SCHEMA) if known == schema), schema)  # 20,000 files share one
 
@@ -156,6 +161,7 @@ class _File:
         try:
             found = arrow.outline(self.path)
         except DAMAGE as error:
+            arrow.raise_if_short(error)
             raise BadInput(self.path, "a whole Arrow file", str(error), AGAIN) from None
         if self.stated not in (None, len(found)):
             raise BadInput(self.path, f"{plural(self.stated, 'row')}, as {STATE} says", f"{len(found):,}", AGAIN)
@@ -192,6 +198,7 @@ class _Map:
             batch = pa.ipc.read_record_batch(pa.ipc.read_message(source), file.schema)
             batch.validate(full=True)  # offsets that lead outside of the values would end the process
         except DAMAGE as error:
+            arrow.raise_if_short(error)
             raise BadInput(file.path, "a whole Arrow file", str(error), AGAIN) from None
         place = i - int(np.searchsorted(offsets, offsets[i]))
         if not 0 <= place < batch.num_rows:  # the index is not in the order of the file
@@ -226,6 +233,8 @@ def _will_need(pages: mmap.mmap, begin: int, size: int) -> None:
 class _Maps:
     """Arrow files that are mapped into memory: at most OPEN, and their pages dropped after MAPPED bytes were read.
 
+    A mapped file keeps a handle, so all data sets that are opened share those that the process may have.
+
     Pages of a mapped file that were read count as this process's memory, and clusters end jobs for it. Maps and views
     are kept: to map a file anew and to check it takes longer than to take a row that is kept.
     A map that is closed lives on while views of its rows do.
@@ -235,11 +244,14 @@ class _Maps:
             read from the disk, and none are dropped.
     """
 
+    _all: ClassVar["WeakSet[_Maps]"] = WeakSet()
+
     def __init__(self, in_order: bool = True) -> None:
         self._in_order = in_order
         self._open: OrderedDict[Path, _Map] = OrderedDict()
         self._read = self._kept = 0
         self._lock = threading.Lock()
+        self._all.add(self)
 
     def row(self, file: _File, i: int, split: str) -> Row:
         """Row `i` of a file. Raises BadInput: the file is damaged. Raises Mismatch: the row holds no spike counts."""
@@ -248,7 +260,7 @@ class _Maps:
                 self._release()
             mapped = self._open.pop(file.path, None) or _opened(file, self._in_order)
             self._open[file.path] = mapped
-            if len(self._open) > OPEN:
+            while len(self._open) > max(1, min(OPEN, _handles() // HANDLES // len(self._all))):
                 self._kept -= len(self._open.popitem(last=False)[1].rows)
             row = mapped.rows.get(i)
             if row is None:
@@ -290,10 +302,18 @@ class _Maps:
         self.__init__(**state)  # type: ignore[misc]
 
 
+@cache
+def _handles() -> int:
+    """Files that this process may have open."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit
+
+
 def _opened(file: _File, in_order: bool) -> _Map:
     try:
         found, modified = _Map(file.path, in_order), file.path.stat().st_mtime_ns
     except (OSError, ValueError) as error:  # of an empty file
+        arrow.raise_if_short(error)
         raise BadInput(file.path, "a whole Arrow file", str(error), AGAIN) from None
     if file.modified not in (None, modified):
         do = "open the data set again, or start the program again"
@@ -461,6 +481,9 @@ def open_folder(folder: Path) -> LocalRows:
             splits = _decoded(folder / SPLITS, _Splits).splits
             if len({*splits}) < len(splits) or any("\0" in split or Path(split).name != split for split in splits):
                 raise BadInput(folder / SPLITS, "names of folders, each once", str(splits), AGAIN)
+            lost = {path.parent.name for path in folder.glob(f"*/{STATE}")} - {*splits}
+            if lost and (folder / MANIFEST).is_file():  # `datasets` leaves folders of other splits where it saves
+                raise BadInput(folder / SPLITS, f"the split {min(lost)}, whose folder is there", str(splits), AGAIN)
             states = {split: _state(folder / split) for split in splits}
         else:
             state = _state(folder)
@@ -513,6 +536,7 @@ def _found(folder: Path, stated: _DataFile) -> _File:
     try:
         stat = path.stat()
     except OSError as error:
+        arrow.raise_if_short(error)
         raise BadInput(path, "an Arrow file", error.strerror or str(error), AGAIN) from None
     if stated.bytes not in (None, stat.st_size):
         raise BadInput(path, f"{stated.bytes:,} bytes, as {STATE} says", f"{stat.st_size:,}", AGAIN)

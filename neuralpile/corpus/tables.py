@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from neuralpile import evaluation
 from neuralpile.catalog import DataSetInfo
+from neuralpile.corpus.arrow import raise_if_short
 from neuralpile.corpus.manifest import info_named, info_of
 from neuralpile.corpus.rows import TOGETHER, AllNames, RowSource, array_of, strings, values_of
 from neuralpile.errors import BadInput
@@ -190,6 +191,7 @@ def _damage(where: str, schema: pa.Schema) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        raise_if_short(error)
         expected = f"a table of {', '.join(schema.names)}"
         raise BadInput(where, expected, str(error), "build or merge again") from None
 
@@ -425,6 +427,9 @@ def of_component(source: RowSource, names: AllNames, assigned: npt.NDArray[np.ui
         names: of its rows.
         assigned: the split of each row, as an index into `splits`; another number if the corpus does not have it.
         splits: of the corpus.
+
+    Raises:
+        BadInput: the table of sessions lacks one of which the corpus has rows: it is of another build.
     """
     import pyarrow.compute as pc
 
@@ -436,14 +441,21 @@ def of_component(source: RowSource, names: AllNames, assigned: npt.NDArray[np.ui
     text = ["+".join(sorted(its for i, its in enumerate(splits) if bits >> i & 1)) for bits in range(1 << len(splits))]
 
     def of_parts(file: str) -> Iterator[pa.Table]:
+        lacking = held > 0
         for part in in_parts(source, file):
             nowhere = array_of(np.full(len(part), len(known.dictionary), np.int32))
-            of_line = held[values_of(pc.coalesce(pc.index_in(joined(part, KEYS[1:]), known.dictionary), nowhere))]
+            sessions = values_of(pc.coalesce(pc.index_in(joined(part, KEYS[1:]), known.dictionary), nowhere))
+            lacking[sessions] = False
+            of_line = held[sessions]
             chosen = part if of_line.all() else part.take(array_of(np.flatnonzero(of_line)))
             if file == SESSIONS_FILE:
                 split = strings(text).take(array_of(of_line[of_line > 0]))
                 chosen = chosen.set_column(SESSIONS.get_field_index("split"), SESSIONS.field("split"), split)
             yield _named(chosen, source.name)
+        if file == SESSIONS_FILE and lacking.any():
+            name = known.dictionary[int(lacking.argmax())].as_py().replace(SEPARATOR, ", ")
+            where = source.folder / file if source.folder else source.name
+            raise BadInput(where, f"a line of session {name}, of which there are rows", "none", "build it again")
 
     return Parts(of_parts(SESSIONS_FILE), of_parts(UNITS_FILE))
 

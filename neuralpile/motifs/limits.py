@@ -1,10 +1,11 @@
 """How much memory counting may use, where the process has a limit. Imports no large library, which could exceed it."""
 
-import resource
-
+from neuralpile import environment
 from neuralpile.errors import BadInput
 
-LIBRARIES = 1_500_000_000  # bytes of address space that the interpreter, the libraries and their threads reserve
+LIBRARIES = (
+    1_000_000_000  # bytes of address space that the interpreter, the libraries and their threads reserve: 750 MB
+)
 LEAST = 20_000_000  # bytes for tables
 
 
@@ -14,10 +15,8 @@ def within_limit(memory: int) -> int:
     Raises:
         BadInput: the limit leaves none. LLVM, which compiles the kernels, would abort the process.
     """
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit == resource.RLIM_INFINITY:
-        return memory
+    limit = environment.address_space()
     if limit < LIBRARIES:
         found = f"a limit of {limit / 1e9:.1f} GB"
         raise BadInput("ulimit -v", f"at least {LIBRARIES / 1e9:g} GB of address space", found, "raise the limit")
-    return min(memory, max(limit - LIBRARIES, LEAST))
+    return int(min(memory, max(limit - LIBRARIES, LEAST)))

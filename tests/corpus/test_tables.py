@@ -193,6 +193,25 @@ def test_a_corpus_is_merged_again_when_only_tables_have_changed(corpus, tmp_path
     assert tables.where(store.open_folder(folder).sessions(), "area = 'V4'").sum() == 2
 
 
+def test_tables_of_another_build_are_refused_before_rows_are_written(corpus, tmp_path):
+    _, components, made = corpus
+    sessions, units = made["a"]
+    tables.write(tmp_path / "a", sessions.slice(1), units)
+    lost = f"{sessions['subject_id'][0]}, {sessions['session_id'][0]}"
+    with pytest.raises(
+        BadInput, match=f"a line of session {lost}, of which there are rows, found none; build it again"
+    ):
+        merge.merge(components, tmp_path / "other", SplitOptions())
+    assert not list(tmp_path.glob("other*/**/*.arrow"))
+
+
+def test_a_split_that_is_lost_from_the_list_of_splits_is_noticed(corpus):
+    folder, _, _ = corpus
+    (folder / "dataset_dict.json").write_text('{"splits": ["train"]}')
+    with pytest.raises(BadInput, match="expected the split test, whose folder is there"):
+        store.open_folder(folder)
+
+
 def test_components_without_tables_have_sessions_from_their_rows(tmp_path):
     write_tables(write_build(tmp_path / "a", 6, 0))
     write_build(tmp_path / "xiao", 6, 1)

@@ -178,4 +178,4 @@ def test_a_build_without_spikes_says_why(script, tmp_path):
     write_units(tmp_path / "raw" / "sub-A" / "sub-A_ses-1.nwb", [[-3.0, -1.0]])
     done = script("data/perich/preprocess.py", "--data_dir", tmp_path / "raw", "--out_dir", tmp_path / "out")
     assert done.returncode == 2
-    assert "found none; sub-A/sub-A_ses-1.nwb: 2 spikes before the first bin left out" in done.stderr
+    assert "found none (sub-A/sub-A_ses-1.nwb: 2 spikes before the first bin left out); check" in done.stderr

@@ -81,7 +81,7 @@ def test_a_limit_of_address_space_is_kept_or_reported_in_one_line(limit, tmp_pat
     if limit < limits.LIBRARIES:
         assert done.returncode == 2
         assert done.stderr == (
-            f"error: ulimit -v: expected at least 1.5 GB of address space, found a limit of {limit / 1e9:.1f} GB; "
+            f"error: ulimit -v: expected at least 1 GB of address space, found a limit of {limit / 1e9:.1f} GB; "
             "raise the limit\n"
         )
     else:

@@ -11,12 +11,17 @@ from neuralpile.training import Windows
 
 PUSH = """
 import sys, datasets
+from huggingface_hub import HfApi
 datasets.load_from_disk(sys.argv[1]).push_to_hub("me/x")
+manifest = {"path_or_fileobj": b'{"data_set": "x"}', "path_in_repo": "manifest.json"}
+HfApi().upload_file(**manifest, repo_id="me/x", repo_type="dataset")
 """
 WINDOWS = """
 import json
 from neuralpile.training import Windows
-batch = Windows("me/x", n_bins=10, n_units=4).batch(range(20))
+windows = Windows("me/x", n_bins=10, n_units=4)
+assert windows.data_set.manifest() == {"data_set": "x"}
+batch = windows.batch(range(20))
 print(json.dumps([batch.counts.tolist(), batch.rows.tolist()]))
 """
 
