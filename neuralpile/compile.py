@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -13,8 +14,8 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a function on its first call. It runs without the interpreter lock, so threads run it in parallel.
 
     The machine code is cached beside the source file, or in the user's cache folder, or in `NUMBA_CACHE_DIR`. Where
-    none of these can be written (installed code and no home folder, say), every process compiles anew, which takes
-    some seconds. numba, whose import takes half a second, is imported on the first call too.
+    none of these can be written (installed code and no home folder, or a full disk), every process compiles anew, which
+    takes some seconds. numba, whose import takes half a second, is imported on the first call too.
 
     Parameters:
         function: a function that numba compiles in its nopython mode. It may call other compiled functions that are
@@ -71,8 +72,18 @@ class _Compiled(Generic[P, R]):
 def _numba(function: Callable[..., Any]) -> Any:
     """The function as numba compiles it on its first call."""
     import numba
+    from numba.core.caching import FunctionCache
+
+    class Cache(FunctionCache):
+        """numba's cache, where a full disk ends no work: the code is compiled anew next time."""
+
+        def save_overload(self, sig: Any, data: Any) -> None:
+            with suppress(OSError):
+                super().save_overload(sig, data)
 
     try:
-        return numba.njit(cache=True, nogil=True)(function)
+        made: Any = numba.njit(cache=True, nogil=True)(function)
+        made._cache = Cache(function)
     except RuntimeError:  # numba found no folder that it can write to
         return numba.njit(nogil=True)(function)
+    return made

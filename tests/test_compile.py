@@ -55,6 +55,23 @@ def test_functions_compile_where_neither_the_code_nor_the_home_folder_can_be_wri
     assert not list(tmp_path.rglob("*.nbi"))
 
 
+FULL_DISK = """
+import resource
+import called
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+print(called.calls(1))
+"""
+
+
+def test_functions_work_where_a_full_disk_holds_no_compiled_code(tmp_path):
+    """A build on a full disk would blame the recording whose session was the first to be binned."""
+    (tmp_path / "called.py").write_text(MODULE)
+    env = os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}", "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    done = subprocess.run([sys.executable, "-c", FULL_DISK], env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "2\n", "")
+    assert [path.stat().st_size for path in tmp_path.rglob("*.nbc")] == []
+
+
 MODULE = """
 from neuralpile.compile import compiled
 

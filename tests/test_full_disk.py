@@ -147,17 +147,17 @@ def test_a_build_on_a_full_disk_stops_and_resumes(inputs, script, tmp_path):
     assert [len(open_data_set(str(tmp_path / "made")).session("sub-A", name)) for name in ("a", "b")] == [1, 1]
 
 
-def test_a_new_data_set_whose_first_build_finds_no_room_says_how_to_go_on(inputs, script, tmp_path):
+def test_a_new_data_set_whose_first_build_finds_no_room_leaves_nothing_and_the_command_runs_again(
+    inputs, script, tmp_path
+):
+    command = arguments("new data set", inputs, tmp_path)
     with limited(20_000):
-        done = script(*arguments("new data set", inputs, tmp_path))
+        done = script(*command)
     full, then = done.stderr.splitlines(keepends=True)
-    assert (done.returncode, bool(re.fullmatch(LINE, full))) == (1, True)
-    made = tmp_path / "made" / "lab" / "preprocess.py"
-    assert then.endswith(f"then run python {made} --max_files 1\n")
-    assert sorted(content(tmp_path / "made")) == [
-        f"/lab/{name}" for name in ("README.md", "dataset.toml", "preprocess.py")
-    ]
-    assert script(made, "--max_files", 1).returncode == 0
+    assert (done.returncode, bool(re.fullmatch(LINE, full))) == (2, True), done.stderr
+    assert then.endswith("the new folder is removed\n")
+    assert content(tmp_path) == {}
+    assert script(*command).returncode == 0
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
