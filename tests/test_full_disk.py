@@ -147,6 +147,7 @@ def test_a_build_on_a_full_disk_stops_and_resumes(inputs, script, tmp_path):
     assert [len(open_data_set(str(tmp_path / "made")).session("sub-A", name)) for name in ("a", "b")] == [1, 1]
 
 
+@pytest.mark.slow
 def test_a_new_data_set_whose_first_build_finds_no_room_leaves_nothing_and_the_command_runs_again(
     inputs, script, tmp_path
 ):

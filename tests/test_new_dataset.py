@@ -146,6 +146,7 @@ def test_a_folder_that_phy_never_saved_is_read_by_its_templates(script, tmp_path
     assert "--min_quality good" in (tmp_path / "sets" / "my-lab" / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_where_phy_saved_only_some_folders_the_others_are_read_by_their_templates(script, tmp_path):
     for day in ("day1", "day2"):
         write_samples(tmp_path / "raw" / "rat1" / day)
@@ -231,6 +232,7 @@ def test_nothing_that_exists_is_replaced(tmp_path, taken, message):
     assert (tmp_path / taken).read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_files_that_differ_from_the_first_are_taken_into_account(script, tmp_path):
     raw = tmp_path / "sets" / "a" / "raw"  # recordings may lie where those of other data sets do
     for name, species in (("b", "Mus musculus"), ("c", "Rattus norvegicus"), ("d", "")):

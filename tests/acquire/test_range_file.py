@@ -114,6 +114,7 @@ def test_a_streamed_build_has_the_rows_of_downloaded_files(name, option, script,
         assert archives.sent(BLOBS) == sent
 
 
+@pytest.mark.slow
 def test_sessions_already_built_stay_when_more_are_wanted(tmp_path):
     """--max_files and --sessions: what was built before stays when more, or others, are wanted."""
     for subject in "AB":
