@@ -123,6 +123,19 @@ def remove_replaced(path: Path) -> None:
             _settle(path)
 
 
+def remove_folder(folder: Path) -> None:
+    """Delete a folder and what is in it.
+
+    Raises:
+        OSError: it cannot be deleted. `shutil.rmtree` names a file in it without its folders; this names the folder.
+    """
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        error.filename = str(folder)
+        raise
+
+
 def is_finished(path: Path) -> bool:
     """Whether a file or folder is not what a killed `whole_file` or `whole_folder` left."""
     return path.suffix != PARTIAL

@@ -523,6 +523,8 @@ def _files(folder: Path, state: _State) -> list[_File]:
     rows = [file.rows for file in state.data_files]
     known = [n for n in rows if n is not None]
     kept = _Index(folder, state.fingerprint, sum(known) if len(known) == len(rows) else None)
+    if not names:
+        kept.outlines  # noqa: B018 - an index with rows is refused: nothing else would ask for it
     firsts = accumulate((n or 0 for n in rows), initial=0)
     found = [_found(folder, file) for file in state.data_files]
     return [replace(file, kept=kept, first=first) for file, first in zip(found, firsts, strict=False)]

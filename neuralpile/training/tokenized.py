@@ -256,7 +256,7 @@ def run(data_set: RowSource, job: Job, count: Count, encode_rows: Encode, memory
         if not (folder / arrow.SPLITS).is_file():  # the last file; where a killed run wrote it, all is there
             _make(folder, data_set, job, tokens, count, encode_rows, memory, stated)
         if (folder / WORK).exists():
-            shutil.rmtree(folder / WORK)
+            files.remove_folder(folder / WORK)
     return Made(out_dir, json.loads((out_dir / REPORT).read_bytes()))
 
 

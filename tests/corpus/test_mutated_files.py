@@ -90,6 +90,7 @@ def test_offsets_that_lead_outside_of_the_values_are_refused(tmp_path, outer, in
         ),
         (arrow.STATE, '{"_data_files": [{"filename": "a.arrow"}, {"filename": "./a.arrow"}], "_fingerprint": "0"}'),
         (arrow.STATE, f'{{"_data_files": [{{"filename": "a.arrow", "rows": 5}}], "_fingerprint": "{"0" * 16}"}}'),
+        (arrow.STATE, f'{{"_data_files": [], "_fingerprint": "{"0" * 16}"}}'),
         (arrow.SPLITS, '{"splits": [".", "."]}'),
         (arrow.STATE, '{"_data_files": [{"filename": "../x/a.arrow"}], "_fingerprint": "0"}'),
         (arrow.STATE, '{"_data_files": [{"filename": "/etc/passwd"}], "_fingerprint": "0"}'),
