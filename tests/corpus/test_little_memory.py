@@ -64,7 +64,7 @@ def prepare(folder, name):
         opened = [open_data_set(str(folder / build)) for build in "ab"]
         merge.merge(opened, folder / "pile", SplitOptions())
     if name == "build":
-        command = ["data/simulated-motor/download.py", "--data_dir", folder / "raw", "--max_files", "1"]
+        command = ["data/simulated-motor/download.py", "--data_dir", folder / "raw"]
         subprocess.run([sys.executable, *command], cwd=ROOT, check=True, capture_output=True)
 
 
